@@ -1,0 +1,17 @@
+"""Knowledge distillation for MMDetection 3.x, by configuration.
+
+Importing this package registers everything in it with mmdet's registries; in a config,
+``custom_imports = dict(imports=['mmdet_kd'])`` does so.
+"""
+
+from .requirements import check_requirements
+
+check_requirements()
+
+from . import adapters, detectors, distillers, hooks, losses, teachers  # noqa: E402
+from .runtime import register_safe_globals  # noqa: E402
+from .version import __version__  # noqa: E402
+
+register_safe_globals()
+
+__all__ = ['__version__', 'adapters', 'detectors', 'distillers', 'hooks', 'losses', 'teachers']

@@ -1,0 +1,7 @@
+"""Small trainable modules that bring what the student makes into the teacher's space."""
+
+from .conv_adapter import ConvAdapter
+from .grid import to_grid
+from .linear_adapter import LinearAdapter
+
+__all__ = ['ConvAdapter', 'LinearAdapter', 'to_grid']

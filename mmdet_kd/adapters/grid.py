@@ -1,0 +1,14 @@
+"""Bringing maps of different size to one grid."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_grid(feat: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample a map (N, C, H, W) that shows the whole picture to ``size`` = (height, width) cells.
+
+    Bilinear between cell centres; where the grid gets coarser, each new cell averages what it covers.
+    """
+    if tuple(feat.shape[-2:]) == tuple(size):
+        return feat
+    return F.interpolate(feat, size=size, mode='bilinear', align_corners=False, antialias=True)

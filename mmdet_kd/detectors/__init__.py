@@ -1,0 +1,6 @@
+"""Detectors that learn from a teacher: what ``type=`` names in a config."""
+
+from .distillation_mixin import KnowledgeDistillationMixin
+from .two_stage import KnowledgeDistillationTwoStageDetector
+
+__all__ = ['KnowledgeDistillationMixin', 'KnowledgeDistillationTwoStageDetector']

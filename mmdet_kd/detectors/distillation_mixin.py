@@ -1,0 +1,197 @@
+"""Distillation around any detector whose ``loss()`` is left as it is."""
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from ..distillers import BaseDistiller, Pair, Side
+from ..errors import DistillationError, raise_if_any
+from ..knowledge import box_heads, observe_student
+from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike
+from .loss_guard import FiniteLossGuard
+
+
+class KnowledgeDistillationMixin:
+    """Makes a student of the detector class that follows it in the bases.
+
+    The teacher is held outside the registered modules, so that it is in nobody's ``parameters()``, ``state_dict()``,
+    optimizer, DDP bucket or checkpoint; it follows the student from device to device all the same.
+
+    Args:
+        teacher: config of the teacher; its ``type`` is :class:`~mmdet_kd.teachers.DetectorTeacher` if not given.
+        distillers: name -> config of a distiller. None as a config leaves an inherited one out.
+        **student: the keys of the plain detector.
+
+    Raises:
+        DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
+    """
+
+    def __init__(self, *, teacher: dict, distillers: Mapping[str, dict | None], **student: Any) -> None:
+        student_cfg = ConfigDict(copy.deepcopy(student))
+        super().__init__(**student)
+        self._hold_teacher(_build_teacher(teacher))
+        self.distillers = self._build_distillers(distillers, student_cfg)
+        self._keeps_raw_images = False
+        self._raw_images: list[Tensor] | Tensor | None = None
+        self._guard = FiniteLossGuard()
+
+    def init_weights(self) -> None:
+        """Initialise the student as mmdet does, then load the teacher and check that the two fit.
+
+        mmengine's Runner calls this when a training starts, and never for a test.
+
+        Raises:
+            DistillationError: the teacher's weights or classes do not fit; lists all that does not.
+        """
+        super().init_weights()
+        self.teacher.load(next(self.parameters()).device)
+        raise_if_any(self._class_problems() + self._preprocessing_problems())
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
+        """The student's own losses, and ``<distiller>.loss_<part>`` for each part of each distiller.
+
+        Args:
+            batch_inputs: the student's normalised batch (N, 3, H, W).
+            batch_data_samples: annotations and meta information of each image.
+        """
+        images = self._teacher_images(batch_inputs)
+        kinds = {kind for distiller in self.distillers.values() for kind in distiller.kinds}
+        with observe_student(self, kinds) as student:
+            losses = super().loss(batch_inputs, batch_data_samples)
+            teacher = self.teacher.look(images)
+            soft = {
+                f'{name}.loss_{part}': loss
+                for name, distiller in self.distillers.items()
+                for part, loss in distiller(student, teacher).items()
+            }
+        self._guard.watch(soft)
+        return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
+
+    def _weigh(self, name: str, loss: Any) -> Any:
+        """One of the student's own losses (a tensor, or a list with one a level) in its mix with the soft ones."""
+        weight = 1.0
+        for distiller in self.distillers.values():
+            weight *= distiller.hard_loss_weight(name)
+        if weight == 1.0:
+            return loss
+        return [weight * level for level in loss] if isinstance(loss, (list, tuple)) else weight * loss
+
+    # The teacher: held, moved, but not registered.
+
+    def _hold_teacher(self, teacher: DetectorTeacher) -> None:
+        self.__dict__['teacher'] = teacher
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """Move the teacher along: ``to()``, ``cuda()`` and ``half()`` all come here, also from a wrapper."""
+        self.teacher._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    # Building and checking.
+
+    def _build_distillers(self, configs: Mapping[str, dict | None], student_cfg: ConfigDict) -> nn.ModuleDict:
+        configs = {name: cfg for name, cfg in configs.items() if cfg is not None}
+        if not configs:
+            raise DistillationError(['distillers is empty: nothing would be distilled. Name at least one distiller'])
+        pair = Pair(
+            Side('student', self, student_cfg), Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model)
+        )
+        distillers, problems = nn.ModuleDict(), []
+        with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
+            for name, cfg in configs.items():
+                try:
+                    distillers[name] = _build_distiller(name, cfg, pair)
+                except DistillationError as error:
+                    problems += [f'distillers.{name}: {problem}' for problem in error.problems]
+        raise_if_any(problems)
+        return distillers
+
+    def _class_problems(self) -> list[str]:
+        student = classes_in_training(box_heads(self.roi_head)[0].num_classes)
+        teacher = self.teacher.classes
+        if student is None:
+            return []
+        if teacher is None:
+            warnings.warn(
+                'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
+                "compared with the student's.",
+                stacklevel=2,
+            )
+            return []
+        if student == teacher:
+            return []
+        difference = f"the teacher's classes are not the student's: {describe_difference(student, teacher)}"
+        if any(distiller.compares_classes for distiller in self.distillers.values()):
+            return [
+                f'{difference}. Take a teacher trained on this set, or give the data '
+                f'metainfo=dict(classes={teacher}), in this order'
+            ]
+        warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
+        return []
+
+    # What the teacher sees.
+
+    def _preprocessing_problems(self) -> list[str]:
+        """Compare how both sides look at a picture; where they differ, keep the raw pictures for the teacher."""
+        student, teacher = self.data_preprocessor, self.teacher.detector.data_preprocessor
+        if preprocess_alike(student, teacher):
+            return []
+        if not self._keeps_raw_images:
+            student.register_forward_pre_hook(self._keep_raw_images)
+            self._keeps_raw_images = True
+        problems = []
+        if getattr(student, 'batch_augments', None):
+            problems.append(
+                'the teacher has another data_preprocessor, so it is shown the raw pictures, and batch_augments would '
+                'change only what the student sees: remove batch_augments, or train the teacher with the same '
+                'data_preprocessor'
+            )
+        if student.pad_size_divisor != teacher.pad_size_divisor:
+            problems.append(
+                f"the student's data_preprocessor pads to multiples of {student.pad_size_divisor}, the teacher's to "
+                f'{teacher.pad_size_divisor}, so that their maps differ in size: set '
+                f'data_preprocessor.pad_size_divisor={teacher.pad_size_divisor} for the student'
+            )
+        return problems
+
+    def _keep_raw_images(self, preprocessor: nn.Module, arguments: tuple[dict, ...]) -> None:
+        del preprocessor
+        self._raw_images = arguments[0]['inputs']
+
+    def _teacher_images(self, batch_inputs: Tensor) -> Tensor:
+        if not self._keeps_raw_images:
+            return batch_inputs
+        raw, self._raw_images = self._raw_images, None
+        if raw is None:
+            raise RuntimeError(
+                "the teacher has another data_preprocessor than the student and needs the raw pictures: pass the batch "
+                'through train_step() or data_preprocessor(), not a tensor to loss()'
+            )
+        return self.teacher.preprocess(raw)
+
+
+def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
+    known = {'type', 'config', 'checkpoint'}
+    if 'config' not in cfg or not set(cfg) <= known:
+        raise DistillationError(
+            [f'teacher must be dict(config=..., checkpoint=...), not a dict of {", ".join(map(str, cfg)) or "nothing"}']
+        )
+    return MODELS.build({'type': 'DetectorTeacher', **cfg})
+
+
+def _build_distiller(name: str, cfg: dict, pair: Pair) -> BaseDistiller:
+    try:
+        distiller = MODELS.build({**cfg, 'pair': pair})
+    except DistillationError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise DistillationError([f'{error.args[0] if error.args else error}']) from error
+    if not isinstance(distiller, BaseDistiller):
+        raise DistillationError([f'{type(distiller).__name__} is not a distiller'])
+    return distiller

@@ -1,0 +1,18 @@
+"""Registered distillers, one for each kind of knowledge."""
+
+from .base import BaseDistiller
+from .feature_distiller import FeatureDistiller
+from .pair import Pair, Side
+from .response import ResponseDistiller
+from .roi_distiller import RoIDistiller
+from .rpn_distiller import RPNDistiller
+
+__all__ = [
+    'BaseDistiller',
+    'FeatureDistiller',
+    'Pair',
+    'RPNDistiller',
+    'ResponseDistiller',
+    'RoIDistiller',
+    'Side',
+]

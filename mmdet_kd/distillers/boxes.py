@@ -1,0 +1,61 @@
+"""Box regressions of two heads, brought to one encoding. No box is looped over, none is selected on the host."""
+
+import torch
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor
+
+
+def same_coder(coder_s: object, coder_t: object) -> bool:
+    """Whether two box coders encode alike."""
+    return type(coder_s) is type(coder_t) and _settings(coder_s) == _settings(coder_t)
+
+
+def _settings(coder: object) -> dict[str, object]:
+    # Clipping to the border concerns decoding with a given picture size alone.
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in vars(coder).items() if k != 'clip_border'}
+
+
+def recode(deltas: Tensor, boxes: Tensor, coder_s: object, coder_t: object) -> Tensor:
+    """The teacher's deltas in the student's encoding.
+
+    Args:
+        deltas: (n, 4), encoded by ``coder_t`` relative to ``boxes``.
+        boxes: anchors or RoIs (n, 4), xyxy, pixels.
+        coder_s: the student's box coder.
+        coder_t: the teacher's.
+
+    Returns:
+        (n, 4); ``deltas`` itself where both encode alike.
+    """
+    if same_coder(coder_s, coder_t):
+        return deltas
+    return coder_s.encode(boxes, get_box_tensor(coder_t.decode(boxes, deltas)))
+
+
+def encode_targets(targets: Tensor, boxes: Tensor, positive: Tensor, coder: object) -> Tensor:
+    """The targets of a head that regresses decoded boxes, as deltas.
+
+    Args:
+        targets: boxes (n, 4), xyxy, pixels; of any value where not ``positive``.
+        boxes: anchors or RoIs (n, 4), xyxy, pixels.
+        positive: (n,), bool.
+        coder: the student's box coder.
+
+    Returns:
+        (n, 4); finite, also where not positive.
+    """
+    return coder.encode(boxes, torch.where(positive[:, None], targets, boxes))
+
+
+def select_class(bbox_pred: Tensor, labels: Tensor) -> Tensor:
+    """The deltas (n, 4) that a head gives for each RoI's class.
+
+    Args:
+        bbox_pred: (n, C * 4), or (n, 4) where the regression is class-agnostic.
+        labels: (n,); the background's C selects some class, to be given no weight.
+    """
+    if bbox_pred.shape[1] == 4:
+        return bbox_pred
+    per_class = bbox_pred.reshape(len(bbox_pred), -1, 4)
+    index = labels.clamp(0, per_class.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
+    return per_class.gather(1, index).squeeze(1)

@@ -1,0 +1,123 @@
+"""Distilling the maps of the backbone or the neck."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..errors import raise_if_any
+from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
+from .base import BaseDistiller
+from .pair import Pair, Side
+
+
+@MODELS.register_module()
+class FeatureDistiller(BaseDistiller):
+    """Brings maps of the student near the teacher's, level by level.
+
+    One block of settings serves all levels: each gets an adapter of its own, all share the loss. The losses of the
+    levels are averaged, so that a loss weight means the same for one map and for a pyramid.
+
+    Args:
+        pair: the two sides; the detector fills it in.
+        loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W).
+        source: 'neck' or 'backbone'.
+        levels: indices of the student's levels; all if not given.
+        teacher_levels: indices of the teacher's levels, one for each of ``levels``; the same as ``levels`` if not given.
+        adapter: config of the adapter; its channels are filled in. None compares the bare maps.
+
+    Raises:
+        DistillationError: there is no such map or level, or bare maps differ in channels or stride.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        loss: dict,
+        source: str = 'neck',
+        levels: Sequence[int] | None = None,
+        teacher_levels: Sequence[int] | None = None,
+        adapter: dict | None = None,
+    ) -> None:
+        super().__init__()
+        raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
+        maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
+        if levels is None and teacher_levels is None and len(maps_s) != len(maps_t):
+            raise_if_any([_count_problem(source, maps_s, maps_t)])
+        self.levels = tuple(range(len(maps_s))) if levels is None else tuple(levels)
+        self.teacher_levels = self.levels if teacher_levels is None else tuple(teacher_levels)
+        raise_if_any(
+            _level_problems('student', source, self.levels, maps_s)
+            + _level_problems('teacher', source, self.teacher_levels, maps_t)
+            + _pairing_problems(self.levels, self.teacher_levels)
+        )
+        shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
+        if adapter is None:
+            raise_if_any([problem for s, t in shapes for problem in _bare_problems(source, s, t)])
+        self.source = source
+        self.kinds = (source,)
+        self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
+        self.loss = MODELS.build(loss)
+
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+        """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
+        maps_s, maps_t = student.features(self.source), teacher.features(self.source)
+        losses = []
+        for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
+            feat_s, feat_t = maps_s[i], maps_t[j]
+            if self.adapters is not None:
+                feat_s = self.adapters[place](feat_s, feat_t)
+            losses.append(self.loss(feat_s, feat_t))
+        return {'feat': torch.stack(losses).mean()}
+
+
+def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:
+    channels = dict(in_channels=student.channels, out_channels=teacher.channels)
+    return MODELS.build({**channels, **adapter})
+
+
+def _source_problems(side: Side, source: str) -> list[str]:
+    if source in side.maps:
+        return []
+    return [f"FeatureDistiller: the {side.name} has no {source!r}; source must be one of {', '.join(side.maps)}"]
+
+
+def _count_problem(source: str, student: Sequence[MapShape], teacher: Sequence[MapShape]) -> str:
+    return (
+        f"FeatureDistiller: the student's {source} has {len(student)} levels (strides {_strides(student)}), the "
+        f"teacher's {len(teacher)} (strides {_strides(teacher)}). Name those to compare with levels=(...) and "
+        'teacher_levels=(...)'
+    )
+
+
+def _level_problems(side: str, source: str, levels: Sequence[int], maps: Sequence[MapShape]) -> list[str]:
+    return [
+        f"FeatureDistiller: the {side}'s {source} has no level {level}; it has levels 0 to {len(maps) - 1} "
+        f'(strides {_strides(maps)})'
+        for level in levels
+        if not 0 <= level < len(maps)
+    ]
+
+
+def _pairing_problems(levels: Sequence[int], teacher_levels: Sequence[int]) -> list[str]:
+    if levels and len(levels) == len(teacher_levels):
+        return []
+    return [
+        f'FeatureDistiller: levels={tuple(levels)} and teacher_levels={tuple(teacher_levels)} must name one level of '
+        'each side for every comparison, and at least one'
+    ]
+
+
+def _bare_problems(source: str, student: MapShape, teacher: MapShape) -> list[str]:
+    if student == teacher:
+        return []
+    return [
+        f"FeatureDistiller: a bare hint compares equal shapes, but the student's {source} has {student.channels} "
+        f"channels at stride {student.stride} and the teacher's {teacher.channels} at stride {teacher.stride}. Set "
+        "adapter=dict(type='ConvAdapter')"
+    ]
+
+
+def _strides(maps: Sequence[MapShape]) -> str:
+    return ', '.join(str(m.stride) for m in maps)

@@ -1,0 +1,44 @@
+"""The two sides of a distillation, as far as they are known before any weights are."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from mmdet.registry import TASK_UTILS
+from mmengine.config import ConfigDict
+from torch import nn
+
+from ..knowledge import MapShape, map_shapes
+
+
+@dataclass(frozen=True)
+class Side:
+    """The student or the teacher.
+
+    Args:
+        name: 'student' or 'teacher', for messages.
+        detector: the detector; of a teacher, only its shapes (it may lie on the meta device).
+        model_cfg: the config it was built from.
+    """
+
+    name: str
+    detector: nn.Module
+    model_cfg: ConfigDict
+
+    @cached_property
+    def maps(self) -> dict[str, tuple[MapShape, ...]]:
+        """Channels and strides of each level of 'backbone' and 'neck'."""
+        return map_shapes(self.detector)
+
+    @cached_property
+    def prior_generator(self) -> object | None:
+        """The RPN's anchor generator, with real numbers; None where the RPN has none."""
+        generator = self.model_cfg.get('rpn_head', {}).get('anchor_generator')
+        return None if generator is None else TASK_UTILS.build(dict(generator))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and its teacher. Distillers read from it what they need to know when they are built."""
+
+    student: Side
+    teacher: Side

@@ -1,0 +1,50 @@
+"""What the distillers of predictions have in common: the mix of hard and soft classification, and bounded regression."""
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
+from torch import Tensor
+
+from ..errors import raise_if_any
+from .base import BaseDistiller
+
+
+class ResponseDistiller(BaseDistiller):
+    r"""Base of the distillers that compare class scores and box regressions.
+
+    .. math:: L_{cls} = \mu L_{hard} + (1 - \mu) L_{soft}, \qquad L_{reg} = L_{hard} + \nu L_b
+
+    nu is the ``loss_weight`` of ``loss_bbox``.
+
+    Args:
+        loss_cls: config of the soft loss, called with (student logits, teacher logits, weight, avg_factor); None
+            leaves the classification alone.
+        loss_bbox: config of the regression loss, called with (pred, teacher_pred, target, weight, avg_factor); None
+            leaves the regression alone.
+        mu: share of the student's own classification loss, in [0, 1]. Without ``loss_cls`` it plays no part.
+    """
+
+    def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float) -> None:
+        super().__init__()
+        problems = []
+        if loss_cls is None and loss_bbox is None:
+            problems.append(f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled')
+        if not 0 <= mu <= 1:
+            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu}')
+        raise_if_any(problems)
+        self.mu = mu
+        self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
+        self.loss_bbox = None if loss_bbox is None else MODELS.build(loss_bbox)
+
+    def soft_loss(self, logits_s: Tensor, logits_t: Tensor, weight: Tensor, avg_factor: Tensor) -> Tensor:
+        """(1 - mu) L_soft, for logits (n, C + 1)."""
+        return (1 - self.mu) * self.loss_cls(logits_s, logits_t, weight, avg_factor=avg_factor)
+
+
+def mean_over_ranks(count: float | Tensor, device: torch.device) -> Tensor:
+    """A denominator, at least 1, averaged over the ranks.
+
+    The gradients of the ranks are averaged too; so together they are the gradient of the joined batch.
+    """
+    count = torch.as_tensor(count, dtype=torch.float32, device=device)
+    return reduce_mean(count).clamp(min=1)

@@ -1,0 +1,110 @@
+"""Distilling the RoI head."""
+
+import re
+
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..errors import raise_if_any
+from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
+from .boxes import encode_targets, recode, select_class
+from .pair import Pair, Side
+from .response import ResponseDistiller, mean_over_ranks
+
+
+@MODELS.register_module()
+class RoIDistiller(ResponseDistiller):
+    """Has the teacher's RoI head score the RoIs that the student sampled, on the teacher's features.
+
+    Serves every stage of a cascade: a stage is judged by the teacher's stage of the same index, or by its last, and
+    counts with the weight that the student's own losses of that stage have.
+    Other box coders, and class-specific against class-agnostic regression, are brought to the student's encoding.
+
+    Args:
+        pair: the two sides; the detector fills it in.
+        loss_cls: see :class:`ResponseDistiller`.
+        loss_bbox: see :class:`ResponseDistiller`; positive RoIs only, for their ground-truth class.
+        mu: see :class:`ResponseDistiller`.
+
+    Raises:
+        DistillationError: the heads differ in classes, or one has no softmax classification or delta regression.
+    """
+
+    kinds = ('roi',)
+    compares_classes = True
+
+    def __init__(self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5) -> None:
+        super().__init__(loss_cls, loss_bbox, mu)
+        raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair))
+        heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
+        judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
+        self._coders = [(s.bbox_coder, t.bbox_coder) for s, t in zip(heads_s, judges, strict=True)]
+        self._decoded = [s.reg_decoded_bbox for s in heads_s]
+        self._stage_weights = getattr(pair.student.detector.roi_head, 'stage_loss_weights', [1.0] * len(heads_s))
+
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+        """Compare the RoI heads of this step; returns 'cls' and 'bbox', as configured, of a cascade summed."""
+        losses: dict[str, Tensor] = {}
+        for stage, (outputs_s, targets) in enumerate(student.roi_stages()):
+            outputs_t = teacher.roi(stage, targets.rois)
+            for part, loss in self._stage_losses(stage, outputs_s, outputs_t, targets).items():
+                loss = loss * self._stage_weights[stage]
+                losses[part] = losses[part] + loss if part in losses else loss
+        if not losses:
+            raise RuntimeError(
+                "the student's box head did not call loss_and_target, which RoIDistiller observes; leave the RoIDistiller "
+                'out for this RoI head'
+            )
+        return losses
+
+    def _stage_losses(
+        self, stage: int, outputs_s: RoIOutputs, outputs_t: RoIOutputs, targets: RoITargets
+    ) -> dict[str, Tensor]:
+        device = targets.rois.device
+        losses = {}
+        if self.loss_cls is not None:
+            sampled = mean_over_ranks((targets.label_weights > 0).sum(), device)
+            losses['cls'] = self.soft_loss(outputs_s.cls_score, outputs_t.cls_score, targets.label_weights, sampled)
+        if self.loss_bbox is not None:
+            coder_s, coder_t = self._coders[stage]
+            rois, target = targets.rois[:, 1:], targets.bbox_targets
+            if self._decoded[stage]:
+                target = encode_targets(target, rois, targets.bbox_weights[:, 0] > 0, coder_s)
+            pred_s = select_class(outputs_s.bbox_pred, targets.labels)
+            pred_t = recode(select_class(outputs_t.bbox_pred, targets.labels), rois, coder_s, coder_t)
+            sampled = mean_over_ranks(len(rois), device)
+            losses['bbox'] = self.loss_bbox(pred_s, pred_t, target, targets.bbox_weights, avg_factor=sampled)
+        return losses
+
+    def hard_loss_weight(self, name: str) -> float:
+        """mu on the RoI head's own classification loss, at every stage, where there is a soft one."""
+        return self.mu if self.loss_cls is not None and re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
+
+
+def _head_problems(side: Side) -> list[str]:
+    roi_head = getattr(side.detector, 'roi_head', None)
+    if roi_head is None or not roi_head.with_bbox:
+        return [f'RoIDistiller: the {side.name} has no RoI head with a box branch; leave this distiller out']
+    problems = []
+    if getattr(roi_head, 'with_semantic', False):
+        problems.append(
+            f"RoIDistiller: the {side.name}'s RoI head also reads a semantic branch, which is not observed; set "
+            'semantic_head=None, or leave this distiller out'
+        )
+    for stage, head in enumerate(box_heads(roi_head)):
+        where = f"the {side.name}'s {type(head).__name__} (stage {stage})"
+        if not hasattr(head, 'loss_and_target') or getattr(head, 'custom_cls_channels', True):
+            problems.append(f'RoIDistiller: {where} does not classify by a softmax over C + 1 classes; use a BBoxHead')
+        elif not (head.with_cls and head.with_reg and getattr(head.bbox_coder, 'encode_size', None) == 4):
+            problems.append(f'RoIDistiller: {where} has no classification or no regression of 4 deltas; use a BBoxHead')
+    return problems
+
+
+def _class_problems(pair: Pair) -> list[str]:
+    counts = [[head.num_classes for head in box_heads(s.detector.roi_head)] for s in (pair.student, pair.teacher)]
+    if counts[0][0] == counts[1][0]:
+        return []
+    return [
+        f'RoIDistiller: the student knows {counts[0][0]} classes, the teacher {counts[1][0]}: take a teacher that was '
+        "trained on the student's classes, or set num_classes of the student's bbox_head"
+    ]

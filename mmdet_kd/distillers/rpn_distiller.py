@@ -1,0 +1,116 @@
+"""Distilling the region proposal network."""
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..errors import raise_if_any
+from ..knowledge import StudentKnowledge, TeacherKnowledge
+from .boxes import encode_targets, recode
+from .pair import Pair, Side
+from .response import ResponseDistiller, mean_over_ranks
+
+
+@MODELS.register_module()
+class RPNDistiller(ResponseDistiller):
+    """Compares objectness and anchor regression on the anchors that the student sampled.
+
+    Both sides have the same anchors, so the student's index the teacher's output. A sigmoid objectness s counts as the
+    two-class distribution [s, 1 - s], background last.
+
+    Args:
+        pair: the two sides; the detector fills it in.
+        loss_cls: see :class:`ResponseDistiller`.
+        loss_bbox: see :class:`ResponseDistiller`; positive anchors only.
+        mu: see :class:`ResponseDistiller`.
+
+    Raises:
+        DistillationError: the RPNs differ in levels, strides or anchors, or one of them has none.
+    """
+
+    kinds = ('rpn',)
+
+    def __init__(self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5) -> None:
+        super().__init__(loss_cls, loss_bbox, mu)
+        raise_if_any(_rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair))
+        head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
+        self._coders = head_s.bbox_coder, head_t.bbox_coder
+        self._channels = head_s.cls_out_channels, head_t.cls_out_channels
+        self._decoded = head_s.reg_decoded_bbox, head_t.reg_decoded_bbox
+
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+        """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
+        outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
+        avg_factor = mean_over_ranks(targets.avg_factor, targets.anchors.device)
+        losses = {}
+        if self.loss_cls is not None:
+            logits = [
+                two_class_logits(flatten_levels(outputs.cls_scores, channels))
+                for outputs, channels in zip((outputs_s, outputs_t), self._channels, strict=True)
+            ]
+            losses['cls'] = self.soft_loss(*logits, targets.label_weights.flatten(), avg_factor)
+        if self.loss_bbox is not None:
+            coder_s, coder_t = self._coders
+            images = len(targets.label_weights)
+            anchors = targets.anchors.repeat(images, 1)
+            weight = targets.bbox_weights.flatten(0, 1)
+            target = targets.bbox_targets.flatten(0, 1)
+            if self._decoded[0]:
+                target = encode_targets(target, anchors, weight[:, 0] > 0, coder_s)
+            pred_s = flatten_levels(outputs_s.bbox_preds, 4)
+            pred_t = recode(flatten_levels(outputs_t.bbox_preds, 4), anchors, coder_s, coder_t)
+            losses['bbox'] = self.loss_bbox(pred_s, pred_t, target, weight, avg_factor=avg_factor)
+        return losses
+
+    def hard_loss_weight(self, name: str) -> float:
+        """mu on the RPN's own classification loss, where there is a soft one."""
+        return self.mu if self.loss_cls is not None and name == 'loss_rpn_cls' else 1.0
+
+
+def flatten_levels(maps: list[Tensor], channels: int) -> Tensor:
+    """Maps (N, A * channels, H, W), a level each, to rows (N * M, channels) in the order of the anchors."""
+    rows = [m.permute(0, 2, 3, 1).reshape(len(m), -1, channels) for m in maps]
+    return torch.cat(rows, dim=1).flatten(0, 1)
+
+
+def two_class_logits(scores: Tensor) -> Tensor:
+    """Objectness (n, 1), whose sigmoid is s, to logits (n, 2) whose softmax is [s, 1 - s]; (n, 2) stays as it is."""
+    return torch.cat([scores, torch.zeros_like(scores)], dim=1) if scores.shape[1] == 1 else scores
+
+
+def _rpn_problems(side: Side) -> list[str]:
+    head = getattr(side.detector, 'rpn_head', None)
+    if head is None:
+        return [f'RPNDistiller: the {side.name} has no rpn_head; leave this distiller out']
+    needed = ('bbox_coder', 'cls_out_channels', 'reg_decoded_bbox', 'get_targets')
+    if side.prior_generator is None or not all(hasattr(head, name) for name in needed):
+        return [
+            f"RPNDistiller: the {side.name}'s {type(head).__name__} does not score a fixed grid of anchors; use an "
+            'RPNHead, or leave this distiller out'
+        ]
+    return []
+
+
+def _anchor_problems(pair: Pair) -> list[str]:
+    generator_s, generator_t = pair.student.prior_generator, pair.teacher.prior_generator
+    strides = [[tuple(stride) for stride in generator.strides] for generator in (generator_s, generator_t)]
+    cure = "give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out"
+    if strides[0] != strides[1]:
+        return [
+            f"RPNDistiller: the student's RPN has {len(strides[0])} levels with strides {[s[0] for s in strides[0]]}, "
+            f"the teacher's {len(strides[1])} with strides {[s[0] for s in strides[1]]}: {cure}"
+        ]
+    problems = []
+    for level, (anchors_s, anchors_t) in enumerate(
+        zip(generator_s.base_anchors, generator_t.base_anchors, strict=True)
+    ):
+        if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t):
+            problems.append(
+                f'RPNDistiller: the anchors of level {level} differ (student {_sizes(anchors_s)}, teacher '
+                f'{_sizes(anchors_t)}): {cure}'
+            )
+    return problems
+
+
+def _sizes(anchors: Tensor) -> str:
+    return ', '.join(f'{w:.0f}x{h:.0f}' for w, h in (anchors[:, 2:] - anchors[:, :2]).tolist())

@@ -1,0 +1,26 @@
+"""What the two sides can be asked for, and how it is had from them."""
+
+from .probe import MapShape, map_shapes, on_meta
+from .recorder import Call, record_calls
+from .roi_head import box_heads, forward_box_head
+from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets
+from .student import KINDS, StudentKnowledge, observe_student
+from .teacher import TeacherKnowledge
+
+__all__ = [
+    'KINDS',
+    'Call',
+    'MapShape',
+    'RPNOutputs',
+    'RPNTargets',
+    'RoIOutputs',
+    'RoITargets',
+    'StudentKnowledge',
+    'TeacherKnowledge',
+    'box_heads',
+    'forward_box_head',
+    'map_shapes',
+    'observe_student',
+    'on_meta',
+    'record_calls',
+]

@@ -1,0 +1,61 @@
+"""The shapes of a detector's maps, found without its weights."""
+
+import copy
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+_PROBE_SIZE = 256  # pixels; divisible by the stride of every level in use
+_Built = TypeVar('_Built')
+
+
+class MapShape(NamedTuple):
+    """Channels of a map, and pixels of the picture that one cell spans."""
+
+    channels: int
+    stride: int
+
+
+def on_meta(build: Callable[[], _Built]) -> _Built:
+    """Call ``build`` with tensors that have shapes and no memory.
+
+    Where something in it needs real numbers or has no kernel for the meta device (deformable convolution, say), on the
+    CPU. torch's random state is the same after as before.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device('meta'):
+                return build()
+        except (NotImplementedError, RuntimeError):
+            return build()
+
+
+def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
+    """Channels and strides of each level of the backbone, and of the neck if there is one."""
+    parts = nn.ModuleDict({name: getattr(detector, name) for name in ('backbone', 'neck') if hasattr(detector, name)})
+    parts = copy.deepcopy(parts).eval()
+
+    def forward() -> dict[str, tuple[MapShape, ...]]:
+        image = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE)
+        _move(parts, image.device)
+        maps, shapes = image, {}
+        with torch.no_grad():
+            for name, part in parts.items():
+                maps = part(maps)
+                shapes[name] = tuple(MapShape(m.shape[1], _PROBE_SIZE // m.shape[-1]) for m in maps)
+        return shapes
+
+    return on_meta(forward)
+
+
+def _move(module: nn.Module, device: torch.device) -> None:
+    """Move a module whose numbers do not matter; on a real device they are zeros."""
+    if device.type == 'meta':
+        module.to(device)
+        return
+    module.to_empty(device=device)
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.zero_()

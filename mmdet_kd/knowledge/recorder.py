@@ -1,0 +1,56 @@
+"""Observing the calls that a detector's own ``loss()`` makes."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from torch import nn
+
+
+class Call(NamedTuple):
+    """One recorded call: its arguments by name, and what it returned."""
+
+    arguments: dict[str, Any]
+    result: Any
+
+
+@contextmanager
+def record_calls(points: Mapping[str, tuple[nn.Module, str]]) -> Iterator[dict[str, list[Call]]]:
+    """Record the calls of methods for the length of a ``with`` block.
+
+    Nothing is copied: what is recorded are the very tensors that the methods took and returned.
+
+    Args:
+        points: name -> (module, method name), e.g. ``{'neck': (detector.neck, 'forward')}``.
+
+    Yields:
+        name -> its calls, in order; filled while the block runs.
+    """
+    calls: dict[str, list[Call]] = {name: [] for name in points}
+    with ExitStack() as stack:
+        for name, (module, method) in points.items():
+            stack.enter_context(_shadow(module, method, calls[name]))
+        yield calls
+
+
+@contextmanager
+def _shadow(module: nn.Module, method: str, calls: list[Call]) -> Iterator[None]:
+    """Put a recording function before a bound method, on this one instance, and take it away again."""
+    original: Callable = getattr(module, method)
+    signature = inspect.signature(original)
+    shadowed = module.__dict__.get(method)
+
+    def recording(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        calls.append(Call(signature.bind(*args, **kwargs).arguments, result))
+        return result
+
+    module.__dict__[method] = recording
+    try:
+        yield
+    finally:
+        if shadowed is None:
+            del module.__dict__[method]
+        else:
+            module.__dict__[method] = shadowed

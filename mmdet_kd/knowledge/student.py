@@ -1,0 +1,87 @@
+"""The student's knowledge: recorded while its own ``loss()`` runs."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import torch
+from mmdet.structures.bbox import cat_boxes, get_box_tensor
+from torch import Tensor, nn
+
+from .recorder import Call, record_calls
+from .roi_head import box_heads
+from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets
+
+#: Kinds of knowledge that can be recorded.
+KINDS = ('backbone', 'neck', 'rpn', 'roi')
+
+
+class StudentKnowledge:
+    """What the student computed in one step. Nothing here is computed anew.
+
+    Args:
+        calls: the recorded calls by point.
+    """
+
+    def __init__(self, calls: dict[str, list[Call]]) -> None:
+        self._calls = calls
+
+    def features(self, source: str) -> tuple[Tensor, ...]:
+        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
+        return tuple(self._only(source).result)
+
+    @property
+    def rpn(self) -> RPNOutputs:
+        """The raw outputs of the RPN head."""
+        return RPNOutputs(*self._only('rpn.forward').result)
+
+    @property
+    def rpn_targets(self) -> RPNTargets:
+        """The targets of the RPN head, the levels joined."""
+        call = self._only('rpn.get_targets')
+        _, label_weights, bbox_targets, bbox_weights, avg_factor = call.result[:5]
+        return RPNTargets(
+            anchors=get_box_tensor(cat_boxes(call.arguments['anchor_list'][0])),
+            label_weights=torch.cat(label_weights, dim=1),
+            bbox_targets=torch.cat(bbox_targets, dim=1),
+            bbox_weights=torch.cat(bbox_weights, dim=1),
+            avg_factor=avg_factor,
+        )
+
+    def roi_stages(self) -> Iterator[tuple[RoIOutputs, RoITargets]]:
+        """Outputs and targets of each stage of the RoI head that ran."""
+        for name, calls in self._calls.items():
+            if name.startswith('roi.') and calls:
+                arguments, result = calls[0]
+                outputs = RoIOutputs(arguments['cls_score'], arguments['bbox_pred'])
+                yield outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
+
+    def _only(self, point: str) -> Call:
+        calls = self._calls[point]
+        if len(calls) != 1:
+            raise RuntimeError(f"the student's {point} ran {len(calls)} times in a step, where once was expected")
+        return calls[0]
+
+
+@contextmanager
+def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[StudentKnowledge]:
+    """Record ``kinds`` of knowledge while the block runs; let everything go after.
+
+    Args:
+        detector: a two-stage detector of mmdet.
+        kinds: of :data:`KINDS`.
+    """
+    points: dict[str, tuple[nn.Module, str]] = {}
+    for source in ('backbone', 'neck'):
+        if source in kinds:
+            points[source] = (getattr(detector, source), 'forward')
+    if 'rpn' in kinds:
+        points['rpn.forward'] = (detector.rpn_head, 'forward')
+        points['rpn.get_targets'] = (detector.rpn_head, 'get_targets')
+    if 'roi' in kinds:
+        for stage, head in enumerate(box_heads(detector.roi_head)):
+            points[f'roi.{stage}'] = (head, 'loss_and_target')
+    with record_calls(points) as calls:
+        try:
+            yield StudentKnowledge(calls)
+        finally:
+            calls.clear()

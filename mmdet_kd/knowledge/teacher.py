@@ -1,0 +1,59 @@
+"""The teacher's knowledge: computed piece by piece, when a distiller first asks for it."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from .roi_head import box_heads, forward_box_head
+from .structures import RoIOutputs, RPNOutputs
+
+
+class TeacherKnowledge:
+    """What a frozen two-stage detector makes of one batch.
+
+    Each piece is computed once, on first ask, and without a graph; what nobody asks for is never computed.
+
+    Args:
+        detector: the teacher, in eval mode.
+        images: its own normalised batch (N, 3, H, W).
+    """
+
+    def __init__(self, detector: nn.Module, images: Tensor) -> None:
+        self._detector = detector
+        self._images = images
+
+    def features(self, source: str) -> tuple[Tensor, ...]:
+        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
+        return self._backbone if source == 'backbone' else self._neck
+
+    @cached_property
+    def rpn(self) -> RPNOutputs:
+        """The raw outputs of the RPN head."""
+        with torch.no_grad():
+            return RPNOutputs(*self._detector.rpn_head(self._shared))
+
+    def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
+        """What the RoI head says of given RoIs (n, 5).
+
+        A cascade of the student with more stages than the teacher's has its later ones judged by the teacher's last.
+        """
+        roi_head = self._detector.roi_head
+        stage = min(stage, len(box_heads(roi_head)) - 1)
+        with torch.no_grad():
+            return forward_box_head(roi_head, stage, self._shared, rois.detach())
+
+    @cached_property
+    def _backbone(self) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return tuple(self._detector.backbone(self._images))
+
+    @cached_property
+    def _neck(self) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return tuple(self._detector.neck(self._backbone))
+
+    @property
+    def _shared(self) -> tuple[Tensor, ...]:
+        """The maps that the RPN and the RoI head read."""
+        return self._neck if self._detector.with_neck else self._backbone

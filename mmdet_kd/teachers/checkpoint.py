@@ -1,0 +1,130 @@
+"""Reading a teacher's checkpoint: as data, never as code."""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from torch import Tensor
+
+from ..errors import DistillationError
+
+#: Prefix of the keys that a distillation adds to a student's checkpoint.
+DISTILLERS_PREFIX = 'distillers.'
+
+
+class Weights(NamedTuple):
+    """A detector's weights, and the classes it was trained on if the checkpoint says so."""
+
+    state_dict: dict[str, Tensor]
+    classes: tuple[str, ...] | None
+
+
+def read_weights(source: str | Path) -> Weights:
+    """Read the weights of a detector from a file or a URL.
+
+    The checkpoint of a distilled student serves too: what belongs to its own distillers is left out.
+
+    Args:
+        source: a path, or an http(s) URL, which is downloaded once to torch's hub folder.
+
+    Raises:
+        DistillationError: the file is missing, truncated or corrupt, would run code when opened, or holds no weights.
+    """
+    checkpoint = _open(_local_file(str(source)))
+    state_dict = _find_state_dict(checkpoint, source)
+    state_dict = {re.sub(r'^module\.', '', key): value for key, value in state_dict.items()}
+    state_dict = {key: value for key, value in state_dict.items() if not key.startswith(DISTILLERS_PREFIX)}
+    return Weights(state_dict, _find_classes(checkpoint))
+
+
+def _local_file(source: str) -> Path:
+    if not source.startswith(('http://', 'https://')):
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise DistillationError(
+                [
+                    f"there is no teacher checkpoint '{source}' (looked at {path.absolute()}). Train the teacher first, "
+                    'correct the path, or write checkpoint=None for an untrained teacher'
+                ]
+            )
+        return path
+    return _download(source)
+
+
+def _download(url: str) -> Path:
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    path = folder / Path(urlparse(url).path).name
+    if is_main_process() and not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        hashed = re.search(r'-([a-f0-9]{8,})\.\w+$', path.name)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hashed.group(1) if hashed else None)
+        except (OSError, RuntimeError) as error:
+            raise DistillationError(
+                [
+                    f'the teacher checkpoint {url} cannot be downloaded ({error}). Download it elsewhere and name the '
+                    f'file, or put it at {path}'
+                ]
+            ) from error
+    barrier()
+    if not path.is_file():  # another machine, which does not share the folder of the first rank
+        torch.hub.download_url_to_file(url, str(path))
+    return path
+
+
+def _open(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(path) or 'Unsupported' in str(error) or 'GLOBAL' in str(error):
+            raise DistillationError(
+                [
+                    f'the teacher checkpoint {path} holds more than weights, and opening it could run code; it was not '
+                    'opened. If you trust it, save its weights alone where it was made: '
+                    f"torch.save({{'state_dict': model.state_dict()}}, ...). ({_first_line(error)})"
+                ]
+            ) from error
+        raise _corrupt(path, error) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _corrupt(path, error) from error
+
+
+def _corrupt(path: Path, error: Exception) -> DistillationError:
+    return DistillationError(
+        [
+            f'the teacher checkpoint {path} ({path.stat().st_size} bytes) is truncated or corrupt: copy or download it '
+            f'again. ({_first_line(error)})'
+        ]
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split('\n')[0] or type(error).__name__
+
+
+def _find_state_dict(checkpoint: Any, source: str | Path) -> dict[str, Tensor]:
+    if isinstance(checkpoint, dict):
+        candidate = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+        if isinstance(candidate, dict) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
+            return dict(candidate)
+    raise DistillationError(
+        [f"the teacher checkpoint {source} holds no weights: expected tensors by name, or these under 'state_dict'"]
+    )
+
+
+def _find_classes(checkpoint: Any) -> tuple[str, ...] | None:
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict):
+        return None
+    dataset_meta = meta.get('dataset_meta') or {}
+    # mmdet 2.x: meta['CLASSES']; early 3.x: dataset_meta['CLASSES']
+    for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
+        if holder.get(key):
+            classes = holder[key]
+            return (classes,) if isinstance(classes, str) else tuple(classes)
+    return None

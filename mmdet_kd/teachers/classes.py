@@ -1,0 +1,50 @@
+"""Which classes, in which order, a detector knows."""
+
+from collections.abc import Sequence
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.visualization import Visualizer
+
+
+def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
+    """The classes of the training set of a whole config, in the order of the labels; None if it does not say."""
+    dataset = cfg.get('train_dataloader', {}).get('dataset')
+    while dataset is not None and 'type' in dataset:
+        if dataset.get('metainfo', {}).get('classes'):
+            return tuple(dataset['metainfo']['classes'])
+        inner = dataset.get('dataset') or next(iter(dataset.get('datasets', ())), None)
+        if inner is None:
+            dataset_class = DATASETS.get(dataset['type'])
+            return tuple(getattr(dataset_class, 'METAINFO', {}).get('classes', ())) or None
+        dataset = inner
+    return None
+
+
+def classes_in_training(num_classes: int) -> tuple[str, ...] | None:
+    """The classes of the set that is being trained on; None if no training is set up.
+
+    A model is not told its classes. mmengine's train loop tells them to the visualizer, which anyone may ask; one that
+    is left over from another training is recognised by its number of classes.
+    """
+    try:
+        meta = Visualizer.get_current_instance().dataset_meta or {}
+    except RuntimeError:  # no visualizer yet, so no training either
+        return None
+    classes = tuple(meta.get('classes', ()))
+    return classes if len(classes) == num_classes else None
+
+
+def describe_difference(student: Sequence[str], teacher: Sequence[str]) -> str:
+    """Say in words how two lists of classes differ."""
+    missing = [name for name in student if name not in teacher]
+    extra = [name for name in teacher if name not in student]
+    if not missing and not extra:
+        place = next(i for i, (s, t) in enumerate(zip(student, teacher, strict=False)) if s != t)
+        return f"the same, in another order (label {place}: '{student[place]}' is the teacher's '{teacher[place]}')"
+    parts = []
+    if missing:
+        parts.append(f'the teacher does not know {", ".join(missing)}')
+    if extra:
+        parts.append(f'the student does not know {", ".join(extra)}')
+    return '; '.join(parts)

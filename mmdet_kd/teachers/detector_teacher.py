@@ -1,0 +1,127 @@
+"""A frozen detector that teaches."""
+
+import copy
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from ..errors import DistillationError
+from ..knowledge import TeacherKnowledge, on_meta
+from .checkpoint import Weights, read_weights
+from .classes import classes_of_config
+from .config import ConfigSource, load_teacher_config
+from .preprocessing import preprocess_images
+
+#: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
+_NOT_GIVEN: Any = object()
+
+
+@MODELS.register_module()
+class DetectorTeacher(nn.Module):
+    """A detector that is frozen, always in eval mode, and part of nothing that trains.
+
+    Whoever holds it must keep it out of its own registered modules; see
+    :class:`~mmdet_kd.detectors.KnowledgeDistillationMixin`. A deep copy of the holder (an EMA copy, say) shares it.
+
+    Args:
+        config: the teacher's config: a path, a ``'mmdet::...'`` name, a dict or a Config.
+        checkpoint: path or URL of its weights. None, written out, leaves it untrained.
+
+    Raises:
+        DistillationError: there is no such config, or ``checkpoint`` is not given.
+    """
+
+    def __init__(self, config: ConfigSource, checkpoint: str | Path | None = _NOT_GIVEN) -> None:
+        super().__init__()
+        if checkpoint is _NOT_GIVEN:
+            raise DistillationError(
+                ['teacher.checkpoint is not given: name a file or URL, or write checkpoint=None for an untrained teacher']
+            )
+        self.cfg = load_teacher_config(config)
+        self.checkpoint = checkpoint
+        self.classes = classes_of_config(self.cfg)
+        self.detector: nn.Module | None = None
+
+    def build_shape(self) -> nn.Module:
+        """The detector without weights, for its shapes."""
+        return on_meta(self._build)
+
+    def load(self, device: torch.device) -> None:
+        """Build the detector and load its weights, strictly.
+
+        Args:
+            device: where it is to run.
+
+        Raises:
+            DistillationError: the weights cannot be read, or do not fit; the message lists them.
+        """
+        with torch.random.fork_rng(devices=[]):  # the student draws the same numbers with a teacher as without
+            detector = self._build()
+            if self.checkpoint is None:
+                warnings.warn('The teacher is untrained (teacher.checkpoint=None): it teaches noise.', stacklevel=2)
+                detector.init_weights()
+            else:
+                weights = read_weights(self.checkpoint)
+                self.classes = weights.classes or self.classes
+                self._load_strictly(detector, weights)
+        self.detector = detector.requires_grad_(False).eval().to(device)
+
+    def look(self, images: Tensor) -> TeacherKnowledge:
+        """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation."""
+        if self.detector is None:
+            raise RuntimeError(
+                "the teacher has no weights yet: call the detector's init_weights() first, as mmengine's Runner does"
+            )
+        return TeacherKnowledge(self.detector, images)
+
+    def preprocess(self, images: list[Tensor] | Tensor) -> Tensor:
+        """Raw pictures as the teacher would see them alone: (N, 3, H, W)."""
+        return preprocess_images(self.detector.data_preprocessor, images)
+
+    def train(self, mode: bool = True) -> 'DetectorTeacher':
+        """Stay in eval mode, whoever asks."""
+        del mode
+        return super().train(False)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> 'DetectorTeacher':
+        return self
+
+    def _build(self) -> nn.Module:
+        model = copy.deepcopy(self.cfg.model)
+        _drop_pretrained(model)  # its own weights come next; nothing is downloaded for them to overwrite
+        return MODELS.build(model)
+
+    def _load_strictly(self, detector: nn.Module, weights: Weights) -> None:
+        try:
+            detector.load_state_dict(weights.state_dict, strict=True)
+        except RuntimeError as error:
+            listed = str(error).split('\n', 1)[-1]
+            raise DistillationError(
+                [
+                    f"the weights in {self.checkpoint} do not fit the teacher's config; give the config that they were "
+                    f'trained with:\n{listed}'
+                ]
+            ) from error
+        print_log(f'The teacher holds all {len(weights.state_dict)} tensors of {self.checkpoint}.', logger='current')
+
+
+def _drop_pretrained(cfg: Any) -> None:
+    """Remove, in place and at any depth, what would load weights while a model is built or initialised."""
+    if isinstance(cfg, dict):
+        init_cfg = cfg.get('init_cfg')
+        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+            cfg['init_cfg'] = None
+        cfg.pop('pretrained', None)
+    _each_value(cfg, _drop_pretrained)
+
+
+def _each_value(cfg: Any, visit: Callable[[Any], None]) -> None:
+    values = cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ()
+    for value in values:
+        visit(value)
