@@ -8,9 +8,9 @@ from .requirements import check_requirements
 
 check_requirements()
 
-from . import adapters, detectors, distillers, hooks, losses, teachers  # noqa: E402
-from .runtime import register_safe_globals  # noqa: E402
-from .version import __version__  # noqa: E402
+from . import adapters, detectors, distillers, hooks, losses, teachers
+from .runtime import register_safe_globals
+from .version import __version__
 
 register_safe_globals()
 

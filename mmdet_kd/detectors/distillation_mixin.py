@@ -170,7 +170,7 @@ class KnowledgeDistillationMixin:
         raw, self._raw_images = self._raw_images, None
         if raw is None:
             raise RuntimeError(
-                "the teacher has another data_preprocessor than the student and needs the raw pictures: pass the batch "
+                'the teacher has another data_preprocessor than the student and needs the raw pictures: pass the batch '
                 'through train_step() or data_preprocessor(), not a tensor to loss()'
             )
         return self.teacher.preprocess(raw)

@@ -45,7 +45,7 @@ class FiniteLossGuard:
         bad = [name for name, ok in zip(names, finite.tolist(), strict=True) if not ok]
         if bad:
             raise FloatingPointError(
-                f'the distillation loss {", ".join(bad)} is not finite. Lower its loss_weight or the learning rate, clip '
-                'the gradients (optim_wrapper.clip_grad), or under AMP look whether the teacher overflows; then continue '
-                'from the last checkpoint with --resume'
+                f'the distillation loss {", ".join(bad)} is not finite. Lower its loss_weight or the learning rate, '
+                'clip the gradients (optim_wrapper.clip_grad), or under AMP look whether the teacher overflows; then '
+                'continue from the last checkpoint with --resume'
             )

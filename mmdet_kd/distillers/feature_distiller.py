@@ -24,7 +24,7 @@ class FeatureDistiller(BaseDistiller):
         loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W).
         source: 'neck' or 'backbone'.
         levels: indices of the student's levels; all if not given.
-        teacher_levels: indices of the teacher's levels, one for each of ``levels``; the same as ``levels`` if not given.
+        teacher_levels: indices of the teacher's levels, one for each of ``levels``; the same if not given.
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
 
     Raises:
@@ -80,7 +80,7 @@ def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Mo
 def _source_problems(side: Side, source: str) -> list[str]:
     if source in side.maps:
         return []
-    return [f"FeatureDistiller: the {side.name} has no {source!r}; source must be one of {', '.join(side.maps)}"]
+    return [f'FeatureDistiller: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']
 
 
 def _count_problem(source: str, student: Sequence[MapShape], teacher: Sequence[MapShape]) -> str:

@@ -1,4 +1,4 @@
-"""What the distillers of predictions have in common: the mix of hard and soft classification, and bounded regression."""
+"""What the distillers of predictions share: the mix of hard and soft classification, and bounded regression."""
 
 import torch
 from mmdet.registry import MODELS
@@ -28,7 +28,9 @@ class ResponseDistiller(BaseDistiller):
         super().__init__()
         problems = []
         if loss_cls is None and loss_bbox is None:
-            problems.append(f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled')
+            problems.append(
+                f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled'
+            )
         if not 0 <= mu <= 1:
             problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu}')
         raise_if_any(problems)

@@ -33,7 +33,9 @@ class RoIDistiller(ResponseDistiller):
     kinds = ('roi',)
     compares_classes = True
 
-    def __init__(self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5) -> None:
+    def __init__(
+        self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5
+    ) -> None:
         super().__init__(loss_cls, loss_bbox, mu)
         raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair))
         heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
@@ -52,8 +54,8 @@ class RoIDistiller(ResponseDistiller):
                 losses[part] = losses[part] + loss if part in losses else loss
         if not losses:
             raise RuntimeError(
-                "the student's box head did not call loss_and_target, which RoIDistiller observes; leave the RoIDistiller "
-                'out for this RoI head'
+                "the student's box head did not call loss_and_target, which RoIDistiller observes; leave the "
+                'RoIDistiller out for this RoI head'
             )
         return losses
 
@@ -77,7 +79,7 @@ class RoIDistiller(ResponseDistiller):
         return losses
 
     def hard_loss_weight(self, name: str) -> float:
-        """mu on the RoI head's own classification loss, at every stage, where there is a soft one."""
+        """The share mu on the RoI head's own classification loss, at every stage, where there is a soft one."""
         return self.mu if self.loss_cls is not None and re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 

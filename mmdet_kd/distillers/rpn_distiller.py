@@ -30,7 +30,9 @@ class RPNDistiller(ResponseDistiller):
 
     kinds = ('rpn',)
 
-    def __init__(self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5) -> None:
+    def __init__(
+        self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5
+    ) -> None:
         super().__init__(loss_cls, loss_bbox, mu)
         raise_if_any(_rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair))
         head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
@@ -63,7 +65,7 @@ class RPNDistiller(ResponseDistiller):
         return losses
 
     def hard_loss_weight(self, name: str) -> float:
-        """mu on the RPN's own classification loss, where there is a soft one."""
+        """The share mu on the RPN's own classification loss, where there is a soft one."""
         return self.mu if self.loss_cls is not None and name == 'loss_rpn_cls' else 1.0
 
 
@@ -94,7 +96,7 @@ def _rpn_problems(side: Side) -> list[str]:
 def _anchor_problems(pair: Pair) -> list[str]:
     generator_s, generator_t = pair.student.prior_generator, pair.teacher.prior_generator
     strides = [[tuple(stride) for stride in generator.strides] for generator in (generator_s, generator_t)]
-    cure = "give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out"
+    cure = 'give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out'
     if strides[0] != strides[1]:
         return [
             f"RPNDistiller: the student's RPN has {len(strides[0])} levels with strides {[s[0] for s in strides[0]]}, "

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -41,6 +42,7 @@ def _shadow(module: nn.Module, method: str, calls: list[Call]) -> Iterator[None]
     signature = inspect.signature(original)
     shadowed = module.__dict__.get(method)
 
+    @wraps(original)
     def recording(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
         calls.append(Call(signature.bind(*args, **kwargs).arguments, result))

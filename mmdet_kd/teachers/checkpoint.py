@@ -48,8 +48,8 @@ def _local_file(source: str) -> Path:
         if not path.is_file():
             raise DistillationError(
                 [
-                    f"there is no teacher checkpoint '{source}' (looked at {path.absolute()}). Train the teacher first, "
-                    'correct the path, or write checkpoint=None for an untrained teacher'
+                    f"there is no teacher checkpoint '{source}' (looked at {path.absolute()}). Train the teacher "
+                    'first, correct the path, or write checkpoint=None for an untrained teacher'
                 ]
             )
         return path

@@ -18,8 +18,8 @@ def load_teacher_config(source: ConfigSource) -> Config:
     """Read a teacher's config.
 
     Args:
-        source: a path; a name in an installed OpenMMLab package (``'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'``);
-            or a whole config or its ``model`` alone, as a dict or a Config.
+        source: a path; a name in an installed package (``'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'``); or a
+            whole config or its ``model`` alone, as a dict or a Config.
 
     Returns:
         A config of its own, with a ``model``.

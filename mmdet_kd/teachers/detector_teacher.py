@@ -41,12 +41,16 @@ class DetectorTeacher(nn.Module):
         super().__init__()
         if checkpoint is _NOT_GIVEN:
             raise DistillationError(
-                ['teacher.checkpoint is not given: name a file or URL, or write checkpoint=None for an untrained teacher']
+                [
+                    'teacher.checkpoint is not given: name a file or URL, or write checkpoint=None for an untrained '
+                    'teacher'
+                ]
             )
         self.cfg = load_teacher_config(config)
         self.checkpoint = checkpoint
         self.classes = classes_of_config(self.cfg)
         self.detector: nn.Module | None = None
+        self.eval()
 
     def build_shape(self) -> nn.Module:
         """The detector without weights, for its shapes."""

@@ -1,0 +1,44 @@
+"""Shared by all tests: mmdet's registries, and one tiny set with a trained-once teacher."""
+
+import os
+
+# Before torch: each of the parallel test processes computes on one core.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import pytest
+import torch
+from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
+from mmdet.utils import register_all_modules
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _mmdet_scope():
+    register_all_modules()
+
+
+@pytest.fixture(scope='session')
+def tiny_set(tmp_path_factory):
+    """Root of a tiny COCO-format set."""
+    return write_tiny_coco(tmp_path_factory.mktemp('set'))
+
+
+@pytest.fixture
+def student_cfg(tiny_set, tmp_path):
+    """A plain, complete config of a tiny student."""
+    return tiny_student_cfg(tiny_set, tmp_path / 'student')
+
+
+@pytest.fixture
+def teacher_cfg(tiny_set, tmp_path):
+    """A plain, complete config of a tiny, wider teacher."""
+    return tiny_teacher_cfg(tiny_set, tmp_path / 'teacher')
+
+
+@pytest.fixture
+def teacher_checkpoint(teacher_cfg, tmp_path):
+    """The weights of a tiny teacher."""
+    from helpers.distil import save_teacher
+
+    return save_teacher(teacher_cfg, tmp_path / 'teacher.pth')

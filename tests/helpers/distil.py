@@ -1,0 +1,84 @@
+"""Real tiny teachers and students, put together as a user's config would."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+import mmdet_kd  # noqa: F401  (registers what the configs name)
+
+SOFT = {'type': 'ClassWeightedSoftCrossEntropyLoss'}
+BOUNDED = {'type': 'TeacherBoundedL2Loss'}
+HINT = {'type': 'FeatureDistiller', 'adapter': {'type': 'ConvAdapter'}, 'loss': {'type': 'HintLoss'}}
+RPN = {'type': 'RPNDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
+ROI = {'type': 'RoIDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
+#: The whole of Chen et al.
+METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
+
+
+def save_teacher(cfg: Config, path: Path, **meta: Any) -> Path:
+    """Initialise a detector from its config and save it as mmengine would, with `meta` beside the weights."""
+    torch.manual_seed(1)
+    detector = MODELS.build(copy.deepcopy(cfg.model))
+    detector.init_weights()
+    torch.save({'state_dict': detector.state_dict(), 'meta': meta}, path)
+    return path
+
+
+def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, **distillers: Any) -> Config:
+    """A student's config with a teacher; the whole method unless `distillers` are given."""
+    cfg = copy.deepcopy(student)
+    cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
+    cfg.model.type = 'KnowledgeDistillationTwoStageDetector'
+    cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
+    cfg.model.distillers = copy.deepcopy(distillers or METHOD)
+    return cfg
+
+
+def build(cfg: Config, seed: int = 0, init: bool = True) -> nn.Module:
+    """Build a detector in training mode, and initialise it as the Runner does."""
+    torch.manual_seed(seed)
+    detector = MODELS.build(copy.deepcopy(cfg.model))
+    if init:
+        detector.init_weights()
+    return detector.train()
+
+
+def raw_batch(boxes_per_image: tuple[int, ...] = (3, 2), size: int = 64, classes: int = 3, seed: int = 0) -> dict:
+    """Uint8 noise pictures with random boxes, as a data loader would hand them over."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures, samples = [], []
+    for count in boxes_per_image:
+        pictures.append(torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator))
+        corner = torch.rand(count, 2, generator=generator) * size * 0.5
+        extent = torch.rand(count, 2, generator=generator) * size * 0.3 + size * 0.15
+        labels = torch.randint(0, classes, (count,), generator=generator)
+        sample = DetDataSample(metainfo={'img_shape': (size, size), 'ori_shape': (size, size), 'scale_factor': (1, 1)})
+        sample.gt_instances = InstanceData(bboxes=torch.cat([corner, corner + extent], dim=1), labels=labels)
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
+        samples.append(sample)
+    return {'inputs': pictures, 'data_samples': samples}
+
+
+def losses_of(detector: nn.Module, batch: dict, seed: int = 0) -> dict[str, Any]:
+    """One forward pass in training, its sampling seeded."""
+    torch.manual_seed(seed)
+    return detector(**detector.data_preprocessor(copy.deepcopy(batch), training=True), mode='loss')
+
+
+def total(losses: dict[str, Any]) -> Tensor:
+    """The sum that the optimizer sees."""
+    return sum(sum(v) if isinstance(v, list) else v for k, v in losses.items() if 'loss' in k)
+
+
+def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
+    """The losses of the distillers alone."""
+    return {k: v for k, v in losses.items() if '.loss_' in k and not k.startswith('s')}

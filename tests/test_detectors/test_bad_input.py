@@ -1,0 +1,194 @@
+"""Bad input gets one clear error that names the cure, before anything trains."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from helpers.distil import BOUNDED, HINT, METHOD, SOFT, build, distilled_cfg, save_teacher
+from mmdet.registry import MODELS
+from mmengine.visualization import Visualizer
+
+from mmdet_kd.errors import DistillationError
+
+
+@pytest.fixture
+def cfg(student_cfg, teacher_cfg, teacher_checkpoint):
+    return distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint)
+
+
+def refused(cfg, match, init=False):
+    with pytest.raises(DistillationError, match=match) as caught:
+        build(cfg, init=init)
+    return caught.value.problems
+
+
+class TestTheTeacher:
+    def test_no_such_config(self, cfg):
+        cfg.model.teacher.config = 'no/such/teacher.py'
+        refused(cfg, r"no teacher config 'no/such/teacher.py' \(looked at: ")
+
+    def test_no_such_checkpoint(self, cfg):
+        cfg.model.teacher.checkpoint = '/no/such/teacher.pth'
+        build(cfg, init=False)  # a test needs no weights
+        refused(cfg, 'no teacher checkpoint .*Train the teacher first', init=True)
+
+    def test_an_untrained_teacher_must_be_written_out(self, cfg):
+        del cfg.model.teacher['checkpoint']
+        refused(cfg, 'write checkpoint=None')
+
+    def test_an_untrained_teacher_warns(self, cfg):
+        cfg.model.teacher.checkpoint = None
+        with pytest.warns(UserWarning, match='teaches noise'):
+            build(cfg)
+
+    def test_an_unknown_key(self, cfg):
+        cfg.model.teacher.ckpt = 'x.pth'
+        refused(cfg, 'teacher must be dict')
+
+    def test_weights_that_do_not_fit_are_listed(self, cfg, teacher_cfg, tmp_path):
+        path = save_teacher(teacher_cfg, tmp_path / 'other.pth')
+        checkpoint = torch.load(path, weights_only=True)
+        state = checkpoint['state_dict']
+        state['backbone.extra'] = torch.zeros(1)
+        del state['rpn_head.rpn_cls.bias']
+        state['roi_head.bbox_head.fc_cls.bias'] = torch.zeros(81)
+        torch.save(checkpoint, path)
+        cfg.model.teacher.checkpoint = str(path)
+        (problem,) = refused(cfg, 'do not fit', init=True)
+        for name in ('backbone.extra', 'rpn_head.rpn_cls.bias', 'roi_head.bbox_head.fc_cls.bias'):
+            assert name in problem
+
+
+class TestTheClasses:
+    @pytest.fixture
+    def training_on(self):
+        """The train loop tells the visualizer the classes of its set."""
+
+        def tell(*classes):
+            Visualizer.get_instance(f'test_{id(self)}_{"_".join(classes)}').dataset_meta = {'classes': classes}
+
+        yield tell
+        tell()
+
+    @pytest.mark.parametrize(
+        ('teacher', 'message'),
+        [
+            (('square', 'circle', 'triangle'), 'in another order'),
+            (('circle', 'square', 'star'), 'does not know triangle; the student does not know star'),
+        ],
+    )
+    def test_other_classes_or_another_order(self, cfg, teacher_cfg, tmp_path, training_on, teacher, message):
+        path = save_teacher(teacher_cfg, tmp_path / 'other.pth', dataset_meta={'classes': teacher})
+        cfg.model.teacher.checkpoint = str(path)
+        training_on('circle', 'square', 'triangle')
+        (problem,) = refused(cfg, message, init=True)
+        assert 'metainfo=dict(classes=' in problem
+
+    def test_the_same_classes_pass(self, cfg, training_on):
+        training_on('circle', 'square', 'triangle')
+        build(cfg)
+
+    def test_a_hint_needs_no_common_classes(self, student_cfg, teacher_cfg, tmp_path, training_on):
+        path = save_teacher(teacher_cfg, tmp_path / 'other.pth', dataset_meta={'classes': ('a', 'b', 'c')})
+        training_on('circle', 'square', 'triangle')
+        with pytest.warns(UserWarning, match='No distiller compares classes'):
+            build(distilled_cfg(student_cfg, teacher_cfg, path, hint=HINT))
+
+    def test_another_number(self, cfg, teacher_cfg):
+        teacher_cfg.model.roi_head.bbox_head.num_classes = 20
+        cfg.model.teacher.config = teacher_cfg
+        refused(cfg, 'student knows 3 classes, the teacher 20')
+
+
+class TestThePair:
+    def test_all_problems_are_listed_at_once(self, cfg, teacher_cfg):
+        teacher_cfg.model.rpn_head.anchor_generator.scales = [8]
+        teacher_cfg.model.roi_head.bbox_head.num_classes = 20
+        cfg.model.teacher.config = teacher_cfg
+        cfg.model.distillers.hint.levels = (0, 9)
+        problems = refused(cfg, '[0-9]+ problems:')
+        text = '\n'.join(problems)
+        assert 'distillers.rpn: RPNDistiller: the anchors of level 0 differ' in text
+        assert 'distillers.roi: RoIDistiller: the student knows 3 classes' in text
+        assert "distillers.hint: FeatureDistiller: the student's neck has no level 9; it has levels 0 to 4" in text
+
+    def test_strides_and_level_counts(self, cfg, teacher_cfg):
+        teacher_cfg.model.rpn_head.anchor_generator.strides = [4, 8, 16, 32]
+        teacher_cfg.model.neck.num_outs = 4
+        cfg.model.teacher.config = teacher_cfg
+        problems = refused(cfg, 'problems')
+        assert any('5 levels with strides [4, 8, 16, 32, 64]' in p and '4 with strides' in p for p in problems)
+        assert any("the student's neck has 5 levels" in p and 'teacher_levels' in p for p in problems)
+
+    def test_another_padding(self, cfg, teacher_cfg):
+        teacher_cfg.model.data_preprocessor.pad_size_divisor = 64
+        cfg.model.teacher.config = teacher_cfg
+        refused(cfg, 'pad_size_divisor=64', init=True)
+
+    def test_batch_augments_under_another_normalisation(self, cfg, teacher_cfg):
+        teacher_cfg.model.data_preprocessor.mean = [0.0, 0.0, 0.0]
+        cfg.model.teacher.config = teacher_cfg
+        cfg.model.data_preprocessor.batch_augments = [
+            dict(type='BatchSyncRandomResize', random_size_range=(64, 96), size_divisor=32)
+        ]
+        refused(cfg, 'remove batch_augments', init=True)
+
+    def test_a_source_that_is_not_there(self, cfg):
+        cfg.model.distillers.hint.source = 'neckk'
+        refused(cfg, "no 'neckk'; source must be one of backbone, neck")
+
+    def test_a_bare_hint_between_different_channels(self, cfg):
+        cfg.model.distillers.hint.adapter = None
+        refused(cfg, r"16 channels at stride 4 and the teacher's 32.*ConvAdapter")
+
+
+class TestTheDistillers:
+    @pytest.mark.parametrize('distillers', [{}, {'hint': None}])
+    def test_none_at_all(self, cfg, distillers):
+        cfg.model.distillers = distillers
+        refused(cfg, 'nothing would be distilled')
+
+    @pytest.mark.parametrize(
+        ('name', 'change', 'message'),
+        [
+            ('hint', dict(type='FeatureDistill'), 'FeatureDistill is not in the'),
+            ('hint', dict(loss=dict(type='HintLos')), 'HintLos is not in the'),
+            ('hint', dict(loss=dict(type='HintLoss', loss_weight=-1)), 'loss_weight must be at least 0, not -1'),
+            ('roi', dict(loss_cls=dict(SOFT, temperature=0)), 'temperature must be greater than 0'),
+            ('roi', dict(loss_cls=dict(SOFT, background_weight=-1.0)), 'background_weight must be at least 0'),
+            ('rpn', dict(loss_bbox=dict(BOUNDED, margin=-0.1)), 'margin must be at least 0'),
+            ('rpn', dict(mu=1.5), r'mu must lie in \[0, 1\], not 1.5'),
+            ('roi', dict(loss_cls=None, loss_bbox=None), 'neither loss_cls nor loss_bbox'),
+            ('roi', dict(weight=3), 'unexpected keyword argument'),
+        ],
+    )
+    def test_a_wrong_setting_names_its_distiller(self, cfg, name, change, message):
+        settings = {**METHOD[name], **change}
+        cfg.model.distillers = {name: settings}
+        refused(cfg, rf'distillers\.{name}: .*{message}')
+
+    def test_something_that_is_no_distiller(self, cfg):
+        cfg.model.distillers = {'hint': dict(type='HintLoss')}
+        refused(cfg, 'distillers.hint: ')
+
+
+def test_a_training_loop_that_skips_init_weights_is_told(cfg):
+    from helpers.distil import losses_of, raw_batch
+
+    with pytest.raises(RuntimeError, match=r'init_weights\(\) first'):
+        losses_of(build(cfg, init=False), raw_batch())
+
+
+def test_a_detector_without_complaints_does_not_warn(cfg):
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', module='mmdet_kd')
+        build(cfg)
+
+
+def test_configs_are_not_changed_by_building(cfg):
+    model = copy.deepcopy(cfg.model)
+    model.teacher.config = model.teacher.config.to_dict()
+    before = copy.deepcopy((model.distillers, model.teacher))
+    MODELS.build(model)
+    assert (model.distillers, model.teacher) == before

@@ -1,0 +1,73 @@
+"""Two ranks over gloo give the gradients of one rank on the joined batch."""
+
+import copy
+import pickle
+import socket
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from helpers.distil import build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+
+from mmdet_kd.knowledge import record_calls
+
+
+def soft_gradients(detector, wrapper, batch):
+    """Gradients of the distillation losses; the student's own, which mmdet normalises rank by rank, count zero."""
+    data = detector.data_preprocessor(copy.deepcopy(batch), training=True)
+    losses = wrapper(**data, mode='loss')
+    soft = sum(soft_part(losses).values())
+    (soft + 0 * total(losses)).backward()
+    return {name: p.grad.clone() for name, p in detector.named_parameters() if p.requires_grad}
+
+
+def part_of(batch, rank):
+    return {key: values[rank : rank + 1] for key, values in batch.items()}
+
+
+def run_rank(rank, port, cfg_file, folder):
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    detector = build(Config(pickle.loads(Path(cfg_file).read_bytes())))
+    wrapper = MMDistributedDataParallel(detector, device_ids=None, find_unused_parameters=False)
+    grads = soft_gradients(detector, wrapper, part_of(raw_batch((3, 1)), rank))
+    torch.save(grads, Path(folder) / f'{rank}.pt')
+    dist.destroy_process_group()
+
+
+def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, teacher_checkpoint, tmp_path):
+    cfg = distilled_cfg(student_cfg, teacher_cfg.to_dict(), teacher_checkpoint)
+    cfg.model.backbone.norm_eval = True  # statistics of a batch are another matter
+    for part in (cfg.model.train_cfg.rpn, cfg.model.train_cfg.rcnn):
+        part.sampler.num = 100_000  # take every anchor and RoI: nothing is drawn, and the images' counts differ
+    cfg_file = tmp_path / 'cfg.pkl'
+    cfg_file.write_bytes(pickle.dumps(cfg.to_dict()))
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    mp.spawn(run_rank, args=(port, str(cfg_file), str(tmp_path)), nprocs=2)
+
+    detector = build(cfg)
+    expected = soft_gradients(detector, detector, raw_batch((3, 1)))
+    by_rank = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in range(2)]
+    for name, gradient in expected.items():
+        assert torch.equal(by_rank[0][name], by_rank[1][name]), name
+        torch.testing.assert_close(by_rank[0][name], gradient, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f'{n}: {m}')
+
+
+def test_the_images_do_not_count_alike(student_cfg, teacher_cfg):
+    """What makes the test above a test: a denominator of each rank's own would give other gradients."""
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None)
+    cfg.model.train_cfg.rcnn.sampler.num = 100_000
+    detector = build(cfg)
+    with record_calls({'roi': (detector.roi_head.bbox_head, 'loss_and_target')}) as calls:
+        for rank in range(2):
+            losses_of(detector, part_of(raw_batch((3, 1)), rank))
+    first, second = (len(call.arguments['rois']) for call in calls['roi'])
+    assert first != second
