@@ -23,4 +23,4 @@ class ConvAdapter(nn.Module):
 
     def forward(self, feat_s: Tensor, feat_t: Tensor) -> Tensor:
         """Adapt ``feat_s`` (N, C_s, H_s, W_s) to the shape of ``feat_t`` (N, C_t, H_t, W_t)."""
-        return to_grid(self.conv(feat_s), feat_t)
+        return to_grid(self.conv(feat_s), feat_t.shape[-2:])

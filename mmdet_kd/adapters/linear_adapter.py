@@ -23,4 +23,4 @@ class LinearAdapter(nn.Module):
         """Adapt vectors (n, C_s) to (n, C_t), or a map (N, C_s, H_s, W_s) to (N, C_t, H_t, W_t)."""
         if feat_s.dim() == 2:
             return self.linear(feat_s)
-        return to_grid(self.linear(feat_s.movedim(1, -1)).movedim(-1, 1), feat_t)
+        return to_grid(self.linear(feat_s.movedim(1, -1)).movedim(-1, 1), feat_t.shape[-2:])

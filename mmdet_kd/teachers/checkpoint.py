@@ -12,6 +12,7 @@ from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
 from ..errors import DistillationError
+from .paths import candidates
 
 #: Prefix of the keys that a distillation adds to a student's checkpoint.
 DISTILLERS_PREFIX = 'distillers.'
@@ -43,17 +44,18 @@ def read_weights(source: str | Path) -> Weights:
 
 
 def _local_file(source: str) -> Path:
-    if not source.startswith(('http://', 'https://')):
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise DistillationError(
-                [
-                    f"there is no teacher checkpoint '{source}' (looked at {path.absolute()}). Train the teacher "
-                    'first, correct the path, or write checkpoint=None for an untrained teacher'
-                ]
-            )
-        return path
-    return _download(source)
+    if source.startswith(('http://', 'https://')):
+        return _download(source)
+    places = candidates(source)
+    for place in places:
+        if place.is_file():
+            return place
+    raise DistillationError(
+        [
+            f'there is no teacher checkpoint {source!r} (looked at: {", ".join(map(str, places))}). Train the teacher '
+            'first, correct the path, or write checkpoint=None for an untrained teacher'
+        ]
+    )
 
 
 def _download(url: str) -> Path:

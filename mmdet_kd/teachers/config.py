@@ -1,16 +1,14 @@
 """Finding a teacher's config."""
 
 import copy
-import importlib
-import re
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
 from ..errors import DistillationError
+from .paths import candidates
 
-_THIS = 'mmdet_kd'
 ConfigSource = str | Path | dict | Config
 
 
@@ -44,39 +42,18 @@ def load_teacher_config(source: ConfigSource) -> Config:
 
 
 def find_config(name: str) -> Path:
-    """Find a config file by path or by ``package::path``, whatever the working directory.
-
-    A relative path is looked for from the working directory, then from the roots of the configs that are shipped with
-    this package.
-    """
-    package, separator, inside = name.partition('::')
-    if separator:
-        candidates = [root / 'configs' / inside for root in _roots(package)]
-    else:
-        path = Path(name).expanduser()
-        candidates = [path] if path.is_absolute() else [Path.cwd() / path, *(root / path for root in _roots(_THIS))]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    looked = ', '.join(map(str, candidates)) or f'no installed package {package}'
+    """Find a config file by path or by ``package::path``; see :func:`~mmdet_kd.teachers.paths.candidates`."""
+    places = candidates(name)
+    for place in places:
+        if place.is_file():
+            return place
+    looked = ', '.join(map(str, places)) or 'no such package is installed'
     raise DistillationError(
         [
             f'there is no teacher config {name!r} (looked at: {looked}). In a config file, '
             "'{{ fileDirname }}/teacher.py' names a file beside it"
         ]
     )
-
-
-def _roots(package: str) -> list[Path]:
-    """Where a package's configs may lie: its ``.mim`` folder, and for this package also the checkout around it."""
-    if not re.fullmatch(r'\w+', package):
-        return []
-    try:
-        folder = Path(importlib.import_module(package).__file__ or '').parent
-    except ModuleNotFoundError:
-        return []
-    checkout = [folder.parent] if package == _THIS else []
-    return [*checkout, folder / '.mim']
 
 
 def _name(source: ConfigSource) -> str:

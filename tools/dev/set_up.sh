@@ -116,7 +116,9 @@ main() {
     fi
     step "mmcv" "$key" install_mmcv "$wheels"
     step "packages" "$(cat tools/dev/requirements.txt tools/dev/constraints.txt | cksum)" install_packages
-    step "mmdet_kd" "$(cat pyproject.toml mmdet_kd/version.py | cksum)" install_project
+    # An editable install holds copies of configs/ and tools/, for mim: another install when they change.
+    step "mmdet_kd" "$(find pyproject.toml mmdet_kd/version.py configs tools -type f ! -name '*.pyc' -exec cksum {} + | sort | cksum)" \
+        install_project
     check_mmcv || fail "mmcv's compiled operators do not load. Remove .venv and run the same command again."
 }
 

@@ -1,0 +1,100 @@
+"""Law 7: no host synchronisation and no Python loop over boxes in a distiller or a loss."""
+
+import pytest
+import torch
+from helpers.distil import METHOD, build, distilled_cfg, raw_batch
+from mmdet.models.detectors import TwoStageDetector
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from mmdet_kd.knowledge import Call, StudentKnowledge, TeacherKnowledge, observe_student
+
+
+class OpCounter(TorchDispatchMode):
+    """Counts the operations that reach torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Seen:
+    """What the teacher said of a step, kept, so that the distillers can be run again on other tensors."""
+
+    def __init__(self, knowledge: TeacherKnowledge, rois: list[torch.Tensor]):
+        self.maps = knowledge.features('neck')
+        self.rpn = knowledge.rpn
+        self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
+
+    def features(self, source):
+        return self.maps
+
+    def roi(self, stage, rois):
+        return self._roi[stage]
+
+
+def one_step(detector, boxes):
+    """The calls of one step, and the teacher's answers."""
+    data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
+    torch.manual_seed(0)
+    with observe_student(detector, ('neck', 'rpn', 'roi')) as student:
+        TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
+        calls = dict(student._calls)
+        rois = [targets.rois for _, targets in student.roi_stages()]
+        return calls, Seen(detector.teacher.look(data['inputs']), rois)
+
+
+@pytest.fixture
+def detector(student_cfg, teacher_cfg):
+    student_cfg.model.train_cfg.rcnn.sampler.num = 64
+    return build(distilled_cfg(student_cfg, teacher_cfg, None))
+
+
+@pytest.mark.parametrize('name', list(METHOD))
+def test_no_number_is_asked_for_on_the_host(detector, name):
+    """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
+    calls, seen = one_step(detector, boxes=3)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+
+        def fake(value):
+            return mode.from_tensor(value) if isinstance(value, torch.Tensor) else value
+
+        calls = {
+            name: [Call({k: tree_map(fake, v) for k, v in c.arguments.items()}, tree_map(fake, c.result)) for c in cs]
+            for name, cs in calls.items()
+        }
+        seen.maps, seen.rpn, seen._roi = tree_map(fake, (seen.maps, seen.rpn, seen._roi))
+        losses = detector.distillers[name](StudentKnowledge(calls), seen)
+    assert losses
+    assert all(isinstance(loss, FakeTensor) for loss in losses.values())
+
+
+@pytest.mark.parametrize('name', list(METHOD))
+def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
+    counts = []
+    for boxes in (1, 12):
+        calls, seen = one_step(detector, boxes)
+        with OpCounter() as counter:
+            detector.distillers[name](StudentKnowledge(calls), seen)
+        counts.append(counter.count)
+    assert counts[0] == counts[1] > 0
+
+
+def test_fake_tensors_would_tell():
+    """What makes the first test a test."""
+    with FakeTensorMode():
+        weights = torch.ones(4)
+        with pytest.raises(DataDependentOutputException):
+            weights.sum().item()
+        with pytest.raises(DynamicOutputShapeException):
+            weights[weights > 0]
