@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..distillers import BaseDistiller, Pair, Side
 from ..errors import DistillationError, raise_if_any
 from ..knowledge import box_heads, observe_student
-from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike
+from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike, same_classes
 from .loss_guard import FiniteLossGuard
 
 
@@ -124,7 +124,7 @@ class KnowledgeDistillationMixin:
                 stacklevel=2,
             )
             return []
-        if student == teacher:
+        if same_classes(student, teacher):
             return []
         difference = f"the teacher's classes are not the student's: {describe_difference(student, teacher)}"
         if any(distiller.compares_classes for distiller in self.distillers.values()):

@@ -32,7 +32,7 @@ class Side:
     @cached_property
     def prior_generator(self) -> object | None:
         """The RPN's anchor generator, with real numbers; None where the RPN has none."""
-        generator = self.model_cfg.get('rpn_head', {}).get('anchor_generator')
+        generator = (self.model_cfg.get('rpn_head') or {}).get('anchor_generator')
         return None if generator is None else TASK_UTILS.build(dict(generator))
 
 

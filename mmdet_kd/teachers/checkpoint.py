@@ -1,8 +1,6 @@
 """Reading a teacher's checkpoint: as data, never as code."""
 
-import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlparse
@@ -12,10 +10,9 @@ from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
 from ..errors import DistillationError
+from ..export import student_state_dict
+from ..runtime import read_checkpoint
 from .paths import candidates
-
-#: Prefix of the keys that a distillation adds to a student's checkpoint.
-DISTILLERS_PREFIX = 'distillers.'
 
 
 class Weights(NamedTuple):
@@ -36,11 +33,10 @@ def read_weights(source: str | Path) -> Weights:
     Raises:
         DistillationError: the file is missing, truncated or corrupt, would run code when opened, or holds no weights.
     """
-    checkpoint = _open(_local_file(str(source)))
+    checkpoint = read_checkpoint(_local_file(str(source)), 'teacher checkpoint')
     state_dict = _find_state_dict(checkpoint, source)
     state_dict = {re.sub(r'^module\.', '', key): value for key, value in state_dict.items()}
-    state_dict = {key: value for key, value in state_dict.items() if not key.startswith(DISTILLERS_PREFIX)}
-    return Weights(state_dict, _find_classes(checkpoint))
+    return Weights(student_state_dict(state_dict), _find_classes(checkpoint))
 
 
 def _local_file(source: str) -> Path:
@@ -79,36 +75,6 @@ def _download(url: str) -> Path:
     return path
 
 
-def _open(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path) or 'Unsupported' in str(error) or 'GLOBAL' in str(error):
-            raise DistillationError(
-                [
-                    f'the teacher checkpoint {path} holds more than weights, and opening it could run code; it was not '
-                    'opened. If you trust it, save its weights alone where it was made: '
-                    f"torch.save({{'state_dict': model.state_dict()}}, ...). ({_first_line(error)})"
-                ]
-            ) from error
-        raise _corrupt(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _corrupt(path, error) from error
-
-
-def _corrupt(path: Path, error: Exception) -> DistillationError:
-    return DistillationError(
-        [
-            f'the teacher checkpoint {path} ({path.stat().st_size} bytes) is truncated or corrupt: copy or download it '
-            f'again. ({_first_line(error)})'
-        ]
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split('\n')[0] or type(error).__name__
-
-
 def _find_state_dict(checkpoint: Any, source: str | Path) -> dict[str, Tensor]:
     if isinstance(checkpoint, dict):
         candidate = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
@@ -126,7 +92,7 @@ def _find_classes(checkpoint: Any) -> tuple[str, ...] | None:
     dataset_meta = meta.get('dataset_meta') or {}
     # mmdet 2.x: meta['CLASSES']; early 3.x: dataset_meta['CLASSES']
     for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
-        if holder.get(key):
-            classes = holder[key]
+        classes = holder.get(key)
+        if classes:
             return (classes,) if isinstance(classes, str) else tuple(classes)
     return None

@@ -11,8 +11,9 @@ def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
     """The classes of the training set of a whole config, in the order of the labels; None if it does not say."""
     dataset = cfg.get('train_dataloader', {}).get('dataset')
     while dataset is not None and 'type' in dataset:
-        if dataset.get('metainfo', {}).get('classes'):
-            return tuple(dataset['metainfo']['classes'])
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        if classes:
+            return tuple(classes)
         inner = dataset.get('dataset') or next(iter(dataset.get('datasets', ())), None)
         if inner is None:
             dataset_class = DATASETS.get(dataset['type'])
@@ -22,10 +23,11 @@ def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
 
 
 def classes_in_training(num_classes: int) -> tuple[str, ...] | None:
-    """The classes of the set that is being trained on; None if no training is set up.
+    """The classes of the training that is set up; None if there is none.
 
-    A model is not told its classes. mmengine's train loop tells them to the visualizer, which anyone may ask; one that
-    is left over from another training is recognised by its number of classes.
+    A model is not told its classes. mmengine's loops tell them to the visualizer, which anyone may ask: the training
+    loop first, then that of validation, whose set has the same. A visualizer that is left over from another training
+    is recognised by its number of classes.
     """
     try:
         meta = Visualizer.get_current_instance().dataset_meta or {}
@@ -33,6 +35,18 @@ def classes_in_training(num_classes: int) -> tuple[str, ...] | None:
         return None
     classes = tuple(meta.get('classes', ()))
     return classes if len(classes) == num_classes else None
+
+
+def same_classes(student: Sequence[str], teacher: Sequence[str]) -> bool:
+    """Whether two lists name the same classes in the same order.
+
+    Case, and whether words are joined by spaces or underscores, changed between versions of mmdet.
+    """
+    return [_canonical(name) for name in student] == [_canonical(name) for name in teacher]
+
+
+def _canonical(name: str) -> str:
+    return name.replace('_', ' ').lower()
 
 
 def describe_difference(student: Sequence[str], teacher: Sequence[str]) -> str:

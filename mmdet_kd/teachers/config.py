@@ -7,6 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
 from ..errors import DistillationError
+from ..export import plain_student_config
 from .paths import candidates
 
 ConfigSource = str | Path | dict | Config
@@ -38,7 +39,7 @@ def load_teacher_config(source: ConfigSource) -> Config:
         )
     if 'model' not in cfg or 'type' not in cfg.model:
         raise DistillationError([f'the teacher config {_name(source)} has no `model` with a `type`: name a detector'])
-    return cfg
+    return plain_student_config(cfg)  # a distilled student teaches as itself, without its own teacher
 
 
 def find_config(name: str) -> Path:

@@ -121,6 +121,8 @@ def _drop_pretrained(cfg: Any) -> None:
         init_cfg = cfg.get('init_cfg')
         if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
             cfg['init_cfg'] = None
+        elif isinstance(init_cfg, (list, tuple)):
+            cfg['init_cfg'] = [each for each in init_cfg if each.get('type') != 'Pretrained']
         cfg.pop('pretrained', None)
     _each_value(cfg, _drop_pretrained)
 

@@ -1,0 +1,99 @@
+"""A distillation config without the distillation."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import mmdet.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+#: Our detectors, and what mmdet calls the same thing without a teacher.
+PLAIN_TYPES = {
+    'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
+    'KnowledgeDistillationSingleStageDetector': 'SingleStageDetector',
+}
+_PACKAGE = __name__.partition('.')[0]
+
+
+def plain_student_config(cfg: Config) -> Config:
+    """Turn a distillation config into an ordinary mmdet config that needs neither this package nor a teacher.
+
+    Args:
+        cfg: any config; it is not changed. A plain one comes back as it was.
+
+    Returns:
+        A new config. If it still names something of this package, a backbone say, the import stays, with a warning.
+    """
+    plain = copy.deepcopy(cfg)
+    _strip_model(plain.get('model'))
+    ours = _registered_names()
+    for name, hook in list((plain.get('default_hooks') or {}).items()):
+        if _type_name(hook) in ours:
+            del plain.default_hooks[name]
+    if plain.get('custom_hooks'):
+        plain.custom_hooks = [hook for hook in plain.custom_hooks if _type_name(hook) not in ours]
+    left = sorted({name for name in _type_names(plain.to_dict()) if name in ours})
+    if left:
+        warnings.warn(
+            f'the student itself uses {", ".join(left)} of {_PACKAGE}: its config keeps importing that package, which '
+            'must be installed wherever the student is used',
+            stacklevel=2,
+        )
+    else:
+        _drop_import(plain)
+    return plain
+
+
+def _strip_model(model: Any) -> None:
+    """Make a distilled detector plain in place, also inside a wrapper of models."""
+    if not isinstance(model, dict):
+        return
+    if _type_name(model) in PLAIN_TYPES:
+        model['type'] = PLAIN_TYPES[_type_name(model)]
+        for key in ('teacher', 'distillers'):
+            model.pop(key, None)
+    for key in ('module', 'detector'):  # test-time augmentation, semi-supervision
+        _strip_model(model.get(key))
+
+
+def _drop_import(cfg: Config) -> None:
+    imports = (cfg.get('custom_imports') or {}).get('imports')
+    if imports is None:
+        return
+    kept = [name for name in ([imports] if isinstance(imports, str) else imports) if name.split('.')[0] != _PACKAGE]
+    if kept:
+        cfg.custom_imports['imports'] = kept
+    else:
+        cfg.pop('custom_imports')
+
+
+def _registered_names() -> set[str]:
+    """Every name that this package has put into mmdet's registries."""
+    registries = [registry for registry in vars(mmdet.registry).values() if isinstance(registry, Registry)]
+    return {
+        name
+        for registry in registries
+        for name, registered in registry.module_dict.items()
+        if registered.__module__.split('.')[0] == _PACKAGE
+    }
+
+
+def _type_name(cfg: Any) -> str | None:
+    """The registered name in a config's `type`, which may have a scope or be the class itself."""
+    kind = cfg.get('type') if isinstance(cfg, dict) else None
+    return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+
+
+def _type_names(cfg: Any) -> Iterator[str]:
+    """Every `type` in a config, at any depth."""
+    if isinstance(cfg, dict):
+        name = _type_name(cfg)
+        if name is not None:
+            yield name
+    if isinstance(cfg, (dict, list, tuple)):
+        for value in cfg.values() if isinstance(cfg, dict) else cfg:
+            yield from _type_names(value)

@@ -1,0 +1,74 @@
+"""Exporting a student: its config and its weights."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..errors import DistillationError
+from ..runtime.checkpoints import read_checkpoint
+from .checkpoint import save_student, student_state_dict
+from .plain_config import plain_student_config
+
+# Settings of the training run that a student in use must not inherit.
+_RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume', 'model_wrapper_cfg')
+
+
+def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> tuple[Path, Path]:
+    """Write `student.py` and `student.pth`, which MMDetection alone can train on, test and run.
+
+    Args:
+        cfg: the distillation config.
+        checkpoint: a checkpoint that was trained with it.
+        out_dir: folder for the two files, made if missing.
+
+    Returns:
+        The paths of the config and of the weights.
+
+    Raises:
+        DistillationError: the checkpoint does not open, or its weights are not those of the config's student.
+    """
+    content = read_checkpoint(checkpoint)
+    plain = plain_student_config(cfg)
+    for key in _RUN_SETTINGS:
+        plain.pop(key, None)
+    _check_fit(plain, content, checkpoint)
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    weights, config = out_dir / 'student.pth', out_dir / 'student.py'
+    save_student(content, weights, config_text=plain.pretty_text)
+    beside = out_dir / f'.student.{os.getpid()}.py'
+    plain.dump(beside)
+    beside.replace(config)
+    return config, weights
+
+
+def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
+    """The weights must be exactly those of the student that the config builds."""
+    state_dict = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if not isinstance(state_dict, dict):
+        raise DistillationError([f"the checkpoint {source} holds no 'state_dict'. Name one that training saved"])
+    init_default_scope(plain.get('default_scope', 'mmdet'))
+    with torch.device('meta'), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        student = MODELS.build(plain.model)
+    shapes_model = {key: tuple(value.shape) for key, value in student.state_dict().items()}
+    shapes_file = {key: tuple(value.shape) for key, value in student_state_dict(state_dict).items()}
+    problems = [f'missing: {key}' for key in shapes_model if key not in shapes_file]
+    problems += [f'unexpected: {key}' for key in shapes_file if key not in shapes_model]
+    problems += [
+        f'{key}: {shapes_file[key]} in the checkpoint, {shape} in the config'
+        for key, shape in shapes_model.items()
+        if key in shapes_file and shapes_file[key] != shape
+    ]
+    if problems:
+        listed = '\n  '.join(problems)
+        raise DistillationError(
+            [f'the weights in {source} are not those of the student in the config; name a pair of one run.\n  {listed}']
+        )

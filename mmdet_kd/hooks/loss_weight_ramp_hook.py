@@ -1,0 +1,110 @@
+"""Loss weights that change during training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+
+@HOOKS.register_module()
+class LossWeightRampHook(Hook):
+    """Moves one number of the model along a straight line, e.g. mu of a RoI distiller from 0 to 0.5.
+
+    The value is `start` before `begin`, `stop` from `end` on, and linear between. It depends on the position alone,
+    so a resumed run has it right without any state.
+
+    Args:
+        path: dotted name of the number, from the model, e.g. `distillers.roi.mu` or
+            `distillers.hint.loss.loss_weight`.
+        start: first value, >= 0.
+        stop: last value, >= 0.
+        begin: iteration, or epoch, in which the ramp starts, from 0.
+        end: iteration, or epoch, from which on the value is `stop`; not before `begin`.
+        by_epoch: count in epochs instead of iterations.
+
+    Raises:
+        ValueError: a negative or non-finite value, or an impossible interval; when training starts, a path that
+            names no number of the model.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, path: str, start: float, stop: float, begin: int, end: int, by_epoch: bool = False) -> None:
+        for name, value in (('start', start), ('stop', stop)):
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f'LossWeightRampHook({path!r}): {name} must be finite and >= 0, got {value}.')
+        if not 0 <= begin <= end:
+            raise ValueError(f'LossWeightRampHook({path!r}): needs 0 <= begin <= end, got begin={begin}, end={end}.')
+        self.path = path
+        self.start = float(start)
+        self.stop = float(stop)
+        self.begin = begin
+        self.end = end
+        self.by_epoch = by_epoch
+        self._owner: Any = None
+
+    def value_at(self, position: int) -> float:
+        """The value in iteration, or epoch, `position`."""
+        if position >= self.end:
+            return self.stop
+        if position <= self.begin:
+            return self.start
+        share = (position - self.begin) / (self.end - self.begin)
+        return self.start + share * (self.stop - self.start)
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the number, or say which there are."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        owner_path, _, self._name = self.path.rpartition('.')
+        self._owner = _follow(model, owner_path)
+        if self._owner is None or not _is_number(getattr(self._owner, self._name, None)):
+            known = '\n  '.join(_numbers(model)) or '(none)'
+            raise ValueError(
+                f'LossWeightRampHook: the model has no number {self.path!r}. Set path to one of these, or to another '
+                f'float attribute:\n  {known}'
+            )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Set the epoch's value."""
+        if self.by_epoch:
+            self._set(runner, runner.epoch)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
+        """Set the iteration's value."""
+        if not self.by_epoch:
+            self._set(runner, runner.iter)
+
+    def _set(self, runner: Runner, position: int) -> None:
+        value = self.value_at(position)
+        setattr(self._owner, self._name, value)
+        runner.message_hub.update_scalar(f'train/{self.path}', value)
+
+
+def _follow(model: nn.Module, path: str) -> Any:
+    """The object at a dotted path, or None."""
+    found: Any = model
+    for name in path.split('.') if path else ():
+        found = getattr(found, name, None)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _numbers(model: nn.Module) -> list[str]:
+    """Dotted names of what one may want to ramp: every loss weight, and every float of a distiller itself."""
+    found = []
+    for prefix, module in model.named_modules():
+        is_distiller = prefix.startswith('distillers.') and prefix.count('.') == 1
+        for name, value in vars(module).items():
+            if name == 'loss_weight' or (is_distiller and isinstance(value, float) and not name.startswith('_')):
+                found.append(f'{prefix}.{name}')
+    return sorted(found)

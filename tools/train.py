@@ -1,0 +1,110 @@
+#!/usr/bin/env python
+"""Train a detector, with or without a teacher."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own package, installed or not
+    sys.path.insert(0, str(ROOT))
+
+from mmengine.config import Config  # noqa: E402
+from mmengine.device import get_device  # noqa: E402
+from mmengine.runner import Runner, find_latest_checkpoint  # noqa: E402
+
+from mmdet_kd.errors import DistillationError  # noqa: E402
+from mmdet_kd.hooks import ExactResumeHook  # noqa: E402
+from mmdet_kd.runtime import check_data_files, cli, require_annotations  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Options under mmdet's names."""
+    # mim reads this help: an option for a number of GPUs must not appear in it, or mim passes one.
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate from the config's base_batch_size to the batch size at hand",
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue exactly from this checkpoint; without a path, from the latest in the work dir, if there is one',
+    )
+    cli.add_run_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Check what can be checked, build the runner, train."""
+    args = parse_args()
+    with cli.command_line():
+        cfg = cli.load_config(args)
+        if args.amp:
+            use_amp(cfg)
+        if args.auto_scale_lr:
+            scale_lr(cfg)
+        if args.resume is not None:
+            resume(cfg, args.resume)
+        check_data_files(cfg, ['train', 'val'])
+        exact = want_exact_resume(cfg)
+        runner = cli.build_runner(cfg)
+        if exact:
+            add_exact_resume(runner)
+        require_annotations(runner)
+        runner.train()
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision."""
+    if get_device() == 'cpu':
+        raise DistillationError(['--amp needs a GPU, and torch finds none. Leave it out'])
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def scale_lr(cfg: Config) -> None:
+    """Turn on mmengine's scaling of the learning rate."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise DistillationError(
+            ['--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the batch size of its lr']
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def resume(cfg: Config, source: str) -> None:
+    """Resume from a checkpoint, or from the latest in the work dir."""
+    cfg.resume = True
+    cfg.load_from = None if source == 'auto' else source
+    latest = find_latest_checkpoint(cfg.work_dir) if source == 'auto' else source
+    if latest is not None:
+        cli.check_checkpoint(latest)
+
+
+def want_exact_resume(cfg: Config) -> bool:
+    """Whether to add the hook; `default_hooks=dict(exact_resume=None)` says no, in a way that mmengine refuses."""
+    hooks = cfg.get('default_hooks') or {}
+    if 'exact_resume' in hooks and hooks['exact_resume'] is None:
+        del hooks['exact_resume']
+        return False
+    return True
+
+
+def add_exact_resume(runner: Runner) -> None:
+    """Resume exactly, whatever the config says about it.
+
+    Added to the runner and not to the config, so that a plain config, as dumped to the work dir, stays one.
+    """
+    if not any(isinstance(hook, ExactResumeHook) for hook in runner.hooks):
+        runner.register_hook(ExactResumeHook())
+
+
+if __name__ == '__main__':
+    main()
