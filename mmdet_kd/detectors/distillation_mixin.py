@@ -96,9 +96,11 @@ class KnowledgeDistillationMixin:
     # Building and checking.
 
     def _build_distillers(self, configs: Mapping[str, dict | None], student_cfg: ConfigDict) -> nn.ModuleDict:
+        if not isinstance(configs, Mapping) or all(cfg is None for cfg in configs.values()):
+            raise DistillationError(
+                [f'distillers is {configs!r}: nothing would be distilled. Write dict(name=dict(type=...), ...)']
+            )
         configs = {name: cfg for name, cfg in configs.items() if cfg is not None}
-        if not configs:
-            raise DistillationError(['distillers is empty: nothing would be distilled. Name at least one distiller'])
         pair = Pair(
             Side('student', self, student_cfg), Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model)
         )
@@ -106,7 +108,7 @@ class KnowledgeDistillationMixin:
         with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
             for name, cfg in configs.items():
                 try:
-                    distillers[name] = _build_distiller(name, cfg, pair)
+                    distillers[name] = _build_distiller(cfg, pair)
                 except DistillationError as error:
                     problems += [f'distillers.{name}: {problem}' for problem in error.problems]
         raise_if_any(problems)
@@ -178,14 +180,15 @@ class KnowledgeDistillationMixin:
 
 def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
     known = {'type', 'config', 'checkpoint'}
-    if 'config' not in cfg or not set(cfg) <= known:
-        raise DistillationError(
-            [f'teacher must be dict(config=..., checkpoint=...), not a dict of {", ".join(map(str, cfg)) or "nothing"}']
-        )
+    if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
+        given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
+        raise DistillationError([f'teacher must be dict(config=..., checkpoint=...), not {given}'])
     return MODELS.build({'type': 'DetectorTeacher', **cfg})
 
 
-def _build_distiller(name: str, cfg: dict, pair: Pair) -> BaseDistiller:
+def _build_distiller(cfg: dict, pair: Pair) -> BaseDistiller:
+    if not isinstance(cfg, Mapping):
+        raise DistillationError([f'must be dict(type=...), not {cfg!r}'])
     try:
         distiller = MODELS.build({**cfg, 'pair': pair})
     except DistillationError:

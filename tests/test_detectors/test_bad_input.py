@@ -44,7 +44,12 @@ class TestTheTeacher:
 
     def test_an_unknown_key(self, cfg):
         cfg.model.teacher.ckpt = 'x.pth'
-        refused(cfg, 'teacher must be dict')
+        refused(cfg, 'teacher must be dict.*, not dict.*ckpt')
+
+    @pytest.mark.parametrize('teacher', [None, 'mmdet::x.py', {}])
+    def test_something_that_is_no_teacher(self, cfg, teacher):
+        cfg.model.teacher = teacher
+        refused(cfg, r'teacher must be dict\(config=..., checkpoint=...\), not')
 
     def test_weights_that_do_not_fit_are_listed(self, cfg, teacher_cfg, tmp_path):
         path = save_teacher(teacher_cfg, tmp_path / 'other.pth')
@@ -144,7 +149,7 @@ class TestThePair:
 
 
 class TestTheDistillers:
-    @pytest.mark.parametrize('distillers', [{}, {'hint': None}])
+    @pytest.mark.parametrize('distillers', [{}, {'hint': None}, None])
     def test_none_at_all(self, cfg, distillers):
         cfg.model.distillers = distillers
         refused(cfg, 'nothing would be distilled')
@@ -167,6 +172,10 @@ class TestTheDistillers:
         settings = {**METHOD[name], **change}
         cfg.model.distillers = {name: settings}
         refused(cfg, rf'distillers\.{name}: .*{message}')
+
+    def test_a_distiller_that_is_no_dict(self, cfg):
+        cfg.model.distillers = {'roi': 'RoIDistiller'}
+        refused(cfg, r'distillers\.roi: must be dict\(type=...\)')
 
     def test_something_that_is_no_distiller(self, cfg):
         cfg.model.distillers = {'hint': dict(type='HintLoss')}

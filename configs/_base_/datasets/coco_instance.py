@@ -1,0 +1,3 @@
+_base_ = 'mmdet::_base_/datasets/coco_instance.py'  # boxes and masks, for a student with a mask head
+
+num_classes = 80

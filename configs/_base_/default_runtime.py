@@ -1,0 +1,10 @@
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+custom_imports = dict(imports=['mmdet_kd'], allow_failed_imports=False)
+
+default_hooks = dict(
+    # a run that is resumed continues as if it had never stopped
+    exact_resume=dict(type='ExactResumeHook'),
+    # heads with another number of classes than the data would train without a word
+    num_class_check=dict(type='NumClassCheckHook'),
+)

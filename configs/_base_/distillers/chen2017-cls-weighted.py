@@ -1,0 +1,12 @@
+# Chen et al., NIPS 2017: soft classes alone, the background weighing 1.5 (CLS-W in the paper's ablation).
+distillers = dict(
+    rpn=dict(
+        type='RPNDistiller',
+        loss_cls=dict(type='ClassWeightedSoftCrossEntropyLoss', background_weight=1.5),
+        loss_bbox=None,
+        mu=0.5),
+    roi=dict(
+        type='RoIDistiller',
+        loss_cls=dict(type='ClassWeightedSoftCrossEntropyLoss', background_weight=1.5),
+        loss_bbox=None,
+        mu=0.5))

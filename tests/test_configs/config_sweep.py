@@ -1,0 +1,149 @@
+"""Finding the configs of the repository, and taking a training step with one of them on a small CPU."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+
+REPO = Path(__file__).resolve().parents[2]
+CONFIGS = REPO / 'configs'
+FRAGMENTS = CONFIGS / '_base_'
+IMAGE_SIZE = 96
+
+
+def config_files() -> list[Path]:
+    """Every config and every fragment, its path relative to `configs/`."""
+    return sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
+
+
+def whole_configs() -> list[Path]:
+    """Every config that one can train, its path relative to `configs/`."""
+    return [path for path in config_files() if '_base_' not in path.parts]
+
+
+def quick_first(paths: list[Path], *quick: str) -> list:
+    """Parameters for a test of all paths, of which only the named ones run in the quick tests."""
+    assert {path.stem for path in paths} >= set(quick)
+    return [pytest.param(p, id=p.stem, marks=() if p.stem in quick else pytest.mark.slow) for p in paths]
+
+
+def fragments(kind: str) -> list[str]:
+    """The names of the fragments of a kind: students, teachers, ..."""
+    return sorted(path.stem for path in (FRAGMENTS / kind).glob('*.py'))
+
+
+@functools.cache
+def _load(path: Path) -> Config:
+    return Config.fromfile(CONFIGS / path)
+
+
+def load(path: str | Path) -> Config:
+    """Read a config, once, and hand out a copy."""
+    return copy.deepcopy(_load(Path(path)))
+
+
+def base_lines(path: str | Path) -> list[str]:
+    """The `_base_` lines of a config, as they are written."""
+    listed = re.search(r'^_base_ = (\[.*?\]|\'.*?\')', (CONFIGS / path).read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"'(.+?)'", listed.group(1)) if listed else []
+
+
+def shrink(cfg: Config) -> Config:
+    """Untrained weights, few proposals, few samples: what a small CPU and a test without a network ask for.
+
+    The architecture stays as it is. Changes `cfg` in place and returns it.
+    """
+    _strip(cfg.model)
+    if 'teacher' in cfg.model:
+        cfg.model.teacher.checkpoint = None
+    return cfg
+
+
+def _strip(cfg: Any) -> None:
+    if isinstance(cfg, dict):
+        if isinstance(cfg.get('init_cfg'), dict) and cfg['init_cfg'].get('type') == 'Pretrained':
+            cfg['init_cfg'] = None
+        if 'sampler' in cfg and 'num' in cfg['sampler']:
+            cfg['sampler']['num'] = 32
+        if 'nms_pre' in cfg:
+            cfg['nms_pre'] = cfg['max_per_img'] = 64
+    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
+        _strip(value)
+
+
+def build(cfg: Config) -> nn.Module:
+    """The detector of a config, as the Runner would leave it before the first step, always with the same weights."""
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model.train()
+
+
+class Step(NamedTuple):
+    """What one training step did."""
+
+    losses: dict[str, Tensor]  # as loss() returned them
+    total: Tensor
+    taught: set[str]  # trainable parameters of the student that the distillation losses alone reach
+    unreached: set[str]  # trainable parameters without a gradient: with several ranks, DDP would stop at them
+    moved: set[str]  # parameters that the optimizer changed
+
+
+def train_step(model: nn.Module, cfg: Config) -> Step:
+    """Take a step on two images, with the optimizer of the config."""
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    data = model.data_preprocessor(_batch(model), True)
+    losses = model(**data, mode='loss')
+    total, _ = model.parse_losses(losses)
+
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    taught = _reached(
+        [loss for name, loss in losses.items() if name.partition('.')[0] in getattr(model, 'distillers', ())],
+        {name: p for name, p in trainable.items() if not name.startswith('distillers.')},
+    )
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optim_wrapper.backward(total)
+    unreached = {name for name, p in trainable.items() if p.grad is None}
+    optim_wrapper.step()
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    return Step(losses, total.detach(), taught, unreached, moved)
+
+
+def _reached(losses: list[Tensor], parameters: dict[str, nn.Parameter]) -> set[str]:
+    """The names of the parameters on which the sum of the losses depends."""
+    if not losses:
+        return set()
+    gradients = torch.autograd.grad(sum(losses), parameters.values(), retain_graph=True, allow_unused=True)
+    return {name for name, grad in zip(parameters, gradients, strict=True) if grad is not None and grad.any()}
+
+
+def _batch(model: nn.Module) -> dict[str, Any]:
+    head = model.roi_head.bbox_head
+    return demo_mm_inputs(
+        batch_size=2,
+        image_shapes=[(3, IMAGE_SIZE, IMAGE_SIZE), (3, IMAGE_SIZE, IMAGE_SIZE - 32)],
+        num_items=[2, 3],
+        num_classes=(head[0] if isinstance(head, nn.ModuleList) else head).num_classes,
+        with_mask=model.roi_head.with_mask,
+    )
+
+
+def expected_parts(distiller: dict) -> set[str]:
+    """The parts of the loss that a distiller's config asks for; empty where this test does not know the type."""
+    kind = distiller['type']
+    if kind == 'FeatureDistiller':
+        return {'feat'}
+    if kind in ('RPNDistiller', 'RoIDistiller'):
+        return {part for part in ('cls', 'bbox') if distiller.get(f'loss_{part}')}
+    return set()

@@ -1,0 +1,184 @@
+"""Every config loads, is called what it holds, and names only what exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import mmdet
+import pytest
+from config_sweep import CONFIGS, REPO, base_lines, config_files, fragments, load, quick_first, whole_configs
+from mmengine.config import Config
+from mmengine.fileio import load as load_file
+
+from mmdet_kd.teachers.classes import classes_of_config
+from mmdet_kd.teachers.config import find_config
+
+MMDET = Path(mmdet.__file__).parent / '.mim'
+# Folders whose configs are not called after a method: mmdet's own grammar, and the demo.
+NOT_METHODS = ('baselines', 'demo')
+FIELD = r'[a-z0-9]+(?:-[a-z0-9]+)*'
+SCHEDULE_AND_DATASET = rf'(?P<schedule>\d+[xek])_(?P<dataset>{FIELD})'
+DISTILLED = re.compile(rf'(?P<method>{FIELD})_(?P<student>{FIELD})-from-(?P<teacher>{FIELD})_{SCHEDULE_AND_DATASET}')
+PLAIN = re.compile(rf'(?P<detector>{FIELD}(_{FIELD})*)_{SCHEDULE_AND_DATASET}')
+
+
+def in_folder(*folders: str) -> list[Path]:
+    return [path for path in whole_configs() if path.parts[0] in folders]
+
+
+def method_folders() -> list[str]:
+    return sorted({path.parts[0] for path in whole_configs()} - set(NOT_METHODS))
+
+
+@pytest.mark.parametrize('path', config_files(), ids=str)
+def test_config_loads(path: Path) -> None:
+    cfg = load(path)
+    assert len(cfg) > 0
+
+
+@pytest.mark.parametrize('path', whole_configs(), ids=lambda path: path.stem)
+def test_whole_config_is_whole(path: Path) -> None:
+    cfg = load(path)
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
+        assert key in cfg, key
+    assert cfg.default_scope == 'mmdet'
+    if 'teacher' in cfg.model:
+        assert cfg.custom_imports.imports == ['mmdet_kd']
+        # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
+        if path.parts[0] not in NOT_METHODS:
+            assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
+        # in the model and nowhere else, or a change of the wrong one would go unnoticed
+        assert not {'teacher', 'distillers'} & cfg.keys()
+
+
+@pytest.mark.parametrize('path', quick_first(whole_configs(), 'chen2017-l2_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'))
+def test_config_survives_being_saved(path: Path, tmp_path: Path) -> None:
+    """The Runner saves it in the work_dir and in every checkpoint."""
+    cfg = load(path)
+    cfg.dump(tmp_path / 'saved.py')
+    assert Config.fromfile(tmp_path / 'saved.py').to_dict() == cfg.to_dict()
+
+
+def test_names_are_unique() -> None:
+    """``mim train mmdet_kd NAME`` looks for the name everywhere under configs/, fragments included."""
+    names = Counter(path.name for path in config_files())
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize('path', in_folder(*method_folders()), ids=lambda path: path.stem)
+def test_distillation_config_follows_the_grammar(path: Path) -> None:
+    name = DISTILLED.fullmatch(path.stem)
+    assert name
+    assert name['method'].split('-')[0] == path.parts[0]
+    cfg = load(path)
+    assert {'teacher', 'distillers'} <= cfg.model.keys()
+
+
+@pytest.mark.parametrize('path', in_folder('baselines'), ids=lambda path: path.stem)
+def test_plain_config_follows_the_grammar(path: Path) -> None:
+    assert PLAIN.fullmatch(path.stem)
+    assert 'teacher' not in load(path).model
+
+
+@pytest.mark.parametrize('path', in_folder('chen2017'), ids=lambda path: path.stem)
+def test_name_says_which_fragments(path: Path) -> None:
+    name = DISTILLED.fullmatch(path.stem)
+    student, teacher, method, data, schedule, runtime = [Path(line).stem for line in base_lines(path)]
+    assert student.replace('_', '-') == name['student']
+    # a teacher of the student's own architecture is not said twice
+    teacher, _, trained_on = teacher.replace('_', '-').rpartition('-')
+    architecture = re.match(r'[a-z]+-rcnn-', student.replace('_', '-')).group()
+    assert name['teacher'] in (teacher, teacher.removeprefix(architecture))
+    assert trained_on == name['dataset']
+    assert method in (name['method'], f'{name["method"]}-c4')
+    assert data.split('_')[0] == name['dataset']
+    assert schedule == f'schedule_{name["schedule"]}'
+    assert runtime == 'default_runtime'
+
+
+@pytest.mark.parametrize('path', whole_configs(), ids=lambda path: path.stem)
+def test_heads_have_the_classes_of_the_data(path: Path) -> None:
+    cfg = load(path)
+    count = len(classes_of_config(cfg))
+    assert cfg.get('num_classes', count) == count
+    heads = cfg.model.roi_head.bbox_head
+    heads = [*(heads if isinstance(heads, list) else [heads]), cfg.model.roi_head.get('mask_head', {})]
+    assert [head.get('num_classes', count) for head in heads] == [count] * len(heads)
+
+
+def strings(path: Path) -> list[str]:
+    tree = ast.parse((CONFIGS / path).read_text())
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize('path', config_files(), ids=str)
+def test_named_configs_exist_wherever_one_stands(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in strings(path):
+        if text.startswith('mmdet::'):
+            assert (MMDET / 'configs' / text.removeprefix('mmdet::')).is_file(), text
+        elif text.endswith('.py') and '{{' not in text and text not in base_lines(path):
+            assert find_config(text).is_file()
+    for base in base_lines(path):
+        assert base.startswith(('mmdet::', './', '../')), base
+
+
+@pytest.mark.parametrize('name', fragments('teachers'))
+def test_teacher_and_its_weights_belong_together(name: str) -> None:
+    teacher = load(f'_base_/teachers/{name}.py').teacher
+    if teacher.config.startswith('mmdet::'):
+        config = f'configs/{teacher.config.removeprefix("mmdet::")}'
+        metafile = load_file(str(MMDET / Path(config).parent / 'metafile.yml'))
+        assert teacher.checkpoint in [model.get('Weights') for model in metafile['Models'] if model['Config'] == config]
+    else:  # trained by hand: as many epochs as its own config says, into the folder that tools/train.py takes
+        cfg = Config.fromfile(find_config(teacher.config))
+        folder, checkpoint = Path(teacher.checkpoint).parts[-2:]
+        assert folder == Path(teacher.config).stem
+        assert checkpoint == f'epoch_{cfg.train_cfg.max_epochs}.pth'
+
+
+# What stands around the configs
+
+
+def test_model_index_is_read_by_model_index() -> None:
+    modelindex = pytest.importorskip('modelindex')
+    index = modelindex.load(str(REPO / 'model-index.yml'))
+    assert index.models
+    assert index.collections
+
+
+@pytest.mark.parametrize('folder', method_folders())
+def test_metafile_lists_the_configs_of_its_folder(folder: str) -> None:
+    index = load_file(str(REPO / 'model-index.yml'))
+    assert f'configs/{folder}/metafile.yml' in index['Import']
+    metafile = load_file(str(CONFIGS / folder / 'metafile.yml'))
+    collections = [collection['Name'] for collection in metafile['Collections']]
+    listed = []
+    for model in metafile['Models']:
+        assert model['In Collection'] in collections
+        assert model['Name'] == Path(model['Config']).stem
+        listed.append(model['Config'])
+    assert sorted(listed) == [f'configs/{path.as_posix()}' for path in in_folder(folder)]
+    for collection in metafile['Collections']:
+        assert (REPO / collection['README']).is_file()
+
+
+@pytest.mark.parametrize('readme', sorted(CONFIGS.rglob('README.md')), ids=lambda path: path.parent.name)
+def test_readme_names_only_what_exists(readme: Path) -> None:
+    text = readme.read_text()
+    for link in re.findall(r'\]\(([^)#]+)[^)]*\)', text):
+        if not link.startswith(('http://', 'https://')):
+            assert (readme.parent / link).exists(), link
+    for path in re.findall(r'(?:configs|tools|docs)/[\w./-]+\.(?:py|md|yml|sh)', text):
+        if not path.startswith('configs/mine/'):  # the reader's own, in the examples
+            assert (REPO / path).exists(), path
+    for name in re.findall(r'mmdet::([\w./-]+)', text):
+        assert (MMDET / 'configs' / name).exists(), name
+
+
+@pytest.mark.parametrize('folder', ['configs', *(f'configs/{name}' for name in method_folders())])
+def test_folder_has_a_readme(folder: str) -> None:
+    assert (REPO / folder / 'README.md').is_file()
