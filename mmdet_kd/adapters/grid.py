@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,4 +14,5 @@ def to_grid(feat: Tensor, size: Sequence[int]) -> Tensor:
     """
     if tuple(feat.shape[-2:]) == tuple(size):
         return feat
+    feat = feat if feat.dtype == torch.float64 else feat.float()  # there is no half-precision kernel for the CPU
     return F.interpolate(feat, size=tuple(size), mode='bilinear', align_corners=False, antialias=True)

@@ -1,6 +1,7 @@
 """Distillation around any detector whose ``loss()`` is left as it is."""
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,7 +109,7 @@ class KnowledgeDistillationMixin:
         with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
             for name, cfg in configs.items():
                 try:
-                    distillers[name] = _build_distiller(cfg, pair)
+                    distillers[_checked_name(name)] = _build_distiller(cfg, pair)
                 except DistillationError as error:
                     problems += [f'distillers.{name}: {problem}' for problem in error.problems]
         raise_if_any(problems)
@@ -184,6 +185,13 @@ def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
         raise DistillationError([f'teacher must be dict(config=..., checkpoint=...), not {given}'])
     return MODELS.build({'type': 'DetectorTeacher', **cfg})
+
+
+def _checked_name(name: str) -> str:
+    # A stage of a cascade logs its losses as s0.loss_cls; the rest are names that a ModuleDict has taken.
+    if '.' in name or hasattr(nn.ModuleDict, name) or re.fullmatch(r's\d+', name):
+        raise DistillationError(['this name is taken; choose another, without a dot'])
+    return name
 
 
 def _build_distiller(cfg: dict, pair: Pair) -> BaseDistiller:

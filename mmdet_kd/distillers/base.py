@@ -1,9 +1,11 @@
 """What every distiller is."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
 
 
@@ -35,3 +37,15 @@ class BaseDistiller(nn.Module):
         """
         del name
         return 1.0
+
+
+def try_out(what: str, call: Callable[[], object]) -> None:
+    """Call a loss or an adapter once, on zeros, when a distiller is built: later would be in the first step.
+
+    Raises:
+        DistillationError: it cannot be called so; the message names it.
+    """
+    try:
+        call()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise_if_any([f'{what} cannot be used here: {error}'])

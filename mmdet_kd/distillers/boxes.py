@@ -25,11 +25,13 @@ def recode(deltas: Tensor, boxes: Tensor, coder_s: object, coder_t: object) -> T
         coder_t: the teacher's.
 
     Returns:
-        (n, 4); ``deltas`` itself where both encode alike.
+        (n, 4), in single precision; ``deltas`` itself where both encode alike.
     """
     if same_coder(coder_s, coder_t):
         return deltas
-    return coder_s.encode(boxes, get_box_tensor(coder_t.decode(boxes, deltas)))
+    flat = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1, keepdim=True)  # a cascade clips some boxes to nothing
+    boxes = torch.where(flat, _unit(boxes), boxes)
+    return coder_s.encode(boxes, get_box_tensor(coder_t.decode(boxes, deltas.float())))
 
 
 def encode_targets(targets: Tensor, boxes: Tensor, positive: Tensor, coder: object) -> Tensor:
@@ -44,7 +46,9 @@ def encode_targets(targets: Tensor, boxes: Tensor, positive: Tensor, coder: obje
     Returns:
         (n, 4); finite, also where not positive.
     """
-    return coder.encode(boxes, torch.where(positive[:, None], targets, boxes))
+    positive = positive[:, None]
+    # Where not positive, a box may be flat, and has no encoding then.
+    return coder.encode(torch.where(positive, boxes, _unit(boxes)), torch.where(positive, targets, _unit(boxes)))
 
 
 def select_class(bbox_pred: Tensor, labels: Tensor) -> Tensor:
@@ -56,6 +60,13 @@ def select_class(bbox_pred: Tensor, labels: Tensor) -> Tensor:
     """
     if bbox_pred.shape[1] == 4:
         return bbox_pred
-    per_class = bbox_pred.reshape(len(bbox_pred), -1, 4)
+    per_class = bbox_pred.reshape(len(bbox_pred), bbox_pred.shape[1] // 4, 4)
     index = labels.clamp(0, per_class.shape[1] - 1)[:, None, None].expand(-1, 1, 4)
     return per_class.gather(1, index).squeeze(1)
+
+
+def _unit(boxes: Tensor) -> Tensor:
+    """A box (1, 4) that every coder can encode."""
+    unit = torch.zeros_like(boxes[:1])
+    unit[:, 2:] = 1
+    return unit if len(unit) else boxes

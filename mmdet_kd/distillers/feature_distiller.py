@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller
+from .base import BaseDistiller, try_out
 from .pair import Pair, Side
 
 
@@ -59,17 +59,23 @@ class FeatureDistiller(BaseDistiller):
         self.kinds = (source,)
         self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
         self.loss = MODELS.build(loss)
+        for place, (s, t) in enumerate(shapes):
+            feat_s, feat_t = torch.zeros(1, s.channels, 2, 2), torch.zeros(1, t.channels, 2, 2)
+            try_out('adapter and loss', lambda i=place, s=feat_s, t=feat_t: self._compare(i, s, t))
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
-        losses = []
-        for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
-            feat_s, feat_t = maps_s[i], maps_t[j]
-            if self.adapters is not None:
-                feat_s = self.adapters[place](feat_s, feat_t)
-            losses.append(self.loss(feat_s, feat_t))
+        losses = [
+            self._compare(place, maps_s[i], maps_t[j])
+            for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True))
+        ]
         return {'feat': torch.stack(losses).mean()}
+
+    def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor) -> Tensor:
+        if self.adapters is not None:
+            feat_s = self.adapters[place](feat_s, feat_t)
+        return self.loss(feat_s, feat_t)
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:

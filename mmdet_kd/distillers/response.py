@@ -6,7 +6,7 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..errors import raise_if_any
-from .base import BaseDistiller
+from .base import BaseDistiller, try_out
 
 
 class ResponseDistiller(BaseDistiller):
@@ -31,16 +31,24 @@ class ResponseDistiller(BaseDistiller):
             problems.append(
                 f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled'
             )
-        if not 0 <= mu <= 1:
-            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu}')
+        if not isinstance(mu, (int, float)) or not 0 <= mu <= 1:
+            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu!r}')
         raise_if_any(problems)
         self.mu = mu
         self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
         self.loss_bbox = None if loss_bbox is None else MODELS.build(loss_bbox)
+        self._try_out()
 
     def soft_loss(self, logits_s: Tensor, logits_t: Tensor, weight: Tensor, avg_factor: Tensor) -> Tensor:
         """(1 - mu) L_soft, for logits (n, C + 1)."""
         return (1 - self.mu) * self.loss_cls(logits_s, logits_t, weight, avg_factor=avg_factor)
+
+    def _try_out(self) -> None:
+        weight, logits, deltas = torch.ones(1), torch.zeros(1, 3), torch.zeros(1, 4)
+        if self.loss_cls is not None:
+            try_out('loss_cls', lambda: self.loss_cls(logits, logits, weight, avg_factor=1.0))
+        if self.loss_bbox is not None:
+            try_out('loss_bbox', lambda: self.loss_bbox(deltas, deltas, deltas, weight[:, None], avg_factor=1.0))
 
 
 def mean_over_ranks(count: float | Tensor, device: torch.device) -> Tensor:

@@ -88,10 +88,10 @@ def _head_problems(side: Side) -> list[str]:
     if roi_head is None or not roi_head.with_bbox:
         return [f'RoIDistiller: the {side.name} has no RoI head with a box branch; leave this distiller out']
     problems = []
-    if getattr(roi_head, 'with_semantic', False):
+    if getattr(roi_head, 'with_semantic', False) or getattr(roi_head, 'with_glbctx', False):
         problems.append(
-            f"RoIDistiller: the {side.name}'s RoI head also reads a semantic branch, which is not observed; set "
-            'semantic_head=None, or leave this distiller out'
+            f"RoIDistiller: the box heads of the {side.name}'s {type(roi_head).__name__} also read a semantic or "
+            'context branch, which is not observed; build it without, or leave this distiller out'
         )
     for stage, head in enumerate(box_heads(roi_head)):
         where = f"the {side.name}'s {type(head).__name__} (stage {stage})"

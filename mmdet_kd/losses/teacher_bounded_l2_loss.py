@@ -21,7 +21,7 @@ class TeacherBoundedL2Loss(nn.Module):
 
     def __init__(self, margin: float = 0.0, loss_weight: float = 0.5) -> None:
         super().__init__()
-        self.margin = check_range('margin', margin, at_least=0)
+        self.margin = check_range('margin', margin, at_least=0, finite=False)
         self.loss_weight = check_range('loss_weight', loss_weight, at_least=0)
 
     @in_full_precision

@@ -1,6 +1,8 @@
 """Reading a teacher's checkpoint: as data, never as code."""
 
+import hashlib
 import re
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlparse
@@ -33,10 +35,18 @@ def read_weights(source: str | Path) -> Weights:
     Raises:
         DistillationError: the file is missing, truncated or corrupt, would run code when opened, or holds no weights.
     """
-    checkpoint = read_checkpoint(_local_file(str(source)), 'teacher checkpoint')
+    path = _local_file(str(source))
+    try:
+        checkpoint = read_checkpoint(path, 'teacher checkpoint')
+    except DistillationError:
+        if str(source).startswith(('http://', 'https://')):
+            path.unlink(missing_ok=True)  # the next attempt downloads it again
+        raise
     state_dict = _find_state_dict(checkpoint, source)
-    state_dict = {re.sub(r'^module\.', '', key): value for key, value in state_dict.items()}
-    return Weights(student_state_dict(state_dict), _find_classes(checkpoint))
+    plain = OrderedDict((re.sub(r'^module\.', '', key), value) for key, value in state_dict.items())
+    if hasattr(state_dict, '_metadata'):  # the versions by which modules convert old weights
+        plain._metadata = {re.sub(r'^module(\.|$)', '', k): v for k, v in state_dict._metadata.items()}
+    return Weights(student_state_dict(plain), _find_classes(checkpoint))
 
 
 def _local_file(source: str) -> Path:
@@ -56,30 +66,45 @@ def _local_file(source: str) -> Path:
 
 def _download(url: str) -> Path:
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    if not _is_hashed(url):  # a digest of the address keeps apart what has one name
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
     path = folder / Path(urlparse(url).path).name
     if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        hashed = re.search(r'-([a-f0-9]{8,})\.\w+$', path.name)
-        try:
-            torch.hub.download_url_to_file(url, str(path), hashed.group(1) if hashed else None)
-        except (OSError, RuntimeError) as error:
-            raise DistillationError(
-                [
-                    f'the teacher checkpoint {url} cannot be downloaded ({error}). Download it elsewhere and name the '
-                    f'file, or put it at {path}'
-                ]
-            ) from error
+        _fetch(url, path)
     barrier()
     if not path.is_file():  # another machine, which does not share the folder of the first rank
-        torch.hub.download_url_to_file(url, str(path))
+        _fetch(url, path)
     return path
+
+
+def _fetch(url: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hashed = re.search(r'-([a-f0-9]{8,})\.\w+$', path.name) if _is_hashed(url) else None
+    try:
+        torch.hub.download_url_to_file(url, str(path), hashed.group(1) if hashed else None)
+    except (OSError, RuntimeError) as error:
+        raise DistillationError(
+            [
+                f'the teacher checkpoint {url} cannot be downloaded ({error}). Download it elsewhere and name the '
+                f'file, or put it at {path}'
+            ]
+        ) from error
+
+
+def _is_hashed(url: str) -> bool:
+    """Whether it is a custom of the host to put a file's hash into its name."""
+    return urlparse(url).hostname in ('download.openmmlab.com', 'download.pytorch.org')
 
 
 def _find_state_dict(checkpoint: Any, source: str | Path) -> dict[str, Tensor]:
     if isinstance(checkpoint, dict):
         candidate = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
-        if isinstance(candidate, dict) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
-            return dict(candidate)
+        if (
+            isinstance(candidate, dict)
+            and candidate
+            and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in candidate.items())
+        ):
+            return candidate
     raise DistillationError(
         [f"the teacher checkpoint {source} holds no weights: expected tensors by name, or these under 'state_dict'"]
     )
@@ -89,7 +114,8 @@ def _find_classes(checkpoint: Any) -> tuple[str, ...] | None:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         return None
-    dataset_meta = meta.get('dataset_meta') or {}
+    dataset_meta = meta.get('dataset_meta')
+    dataset_meta = dataset_meta if isinstance(dataset_meta, dict) else {}
     # mmdet 2.x: meta['CLASSES']; early 3.x: dataset_meta['CLASSES']
     for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
         classes = holder.get(key)

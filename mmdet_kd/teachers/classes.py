@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 from mmengine.visualization import Visualizer
 
 
@@ -13,10 +14,11 @@ def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
     while dataset is not None and 'type' in dataset:
         classes = (dataset.get('metainfo') or {}).get('classes')
         if classes:
-            return tuple(classes)
+            return tuple(list_from_file(classes) if isinstance(classes, str) else classes)
         inner = dataset.get('dataset') or next(iter(dataset.get('datasets', ())), None)
         if inner is None:
-            dataset_class = DATASETS.get(dataset['type'])
+            kind = dataset['type']
+            dataset_class = DATASETS.get(kind) if isinstance(kind, str) else kind
             return tuple(getattr(dataset_class, 'METAINFO', {}).get('classes', ())) or None
         dataset = inner
     return None
@@ -51,10 +53,13 @@ def _canonical(name: str) -> str:
 
 def describe_difference(student: Sequence[str], teacher: Sequence[str]) -> str:
     """Say in words how two lists of classes differ."""
-    missing = [name for name in student if name not in teacher]
-    extra = [name for name in teacher if name not in student]
+    known_s, known_t = ([_canonical(name) for name in names] for names in (student, teacher))
+    missing = [name for name in student if _canonical(name) not in known_t]
+    extra = [name for name in teacher if _canonical(name) not in known_s]
+    if len(student) != len(teacher) and not missing and not extra:
+        return 'one of them names a class twice'
     if not missing and not extra:
-        place = next(i for i, (s, t) in enumerate(zip(student, teacher, strict=False)) if s != t)
+        place = next(i for i, (s, t) in enumerate(zip(known_s, known_t, strict=True)) if s != t)
         return f"the same, in another order (label {place}: '{student[place]}' is the teacher's '{teacher[place]}')"
     parts = []
     if missing:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
+from mmengine.model import PretrainedInit
 from torch import Tensor, nn
 
 from ..errors import DistillationError
@@ -18,6 +19,8 @@ from .classes import classes_of_config
 from .config import ConfigSource, load_teacher_config
 from .preprocessing import preprocess_images
 
+#: What an ``init_cfg`` that loads weights may call itself.
+_PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 _NOT_GIVEN: Any = object()
 
@@ -119,10 +122,10 @@ def _drop_pretrained(cfg: Any) -> None:
     """Remove, in place and at any depth, what would load weights while a model is built or initialised."""
     if isinstance(cfg, dict):
         init_cfg = cfg.get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+        if isinstance(init_cfg, dict) and init_cfg.get('type') in _PRETRAINED:
             cfg['init_cfg'] = None
         elif isinstance(init_cfg, (list, tuple)):
-            cfg['init_cfg'] = [each for each in init_cfg if each.get('type') != 'Pretrained']
+            cfg['init_cfg'] = [each for each in init_cfg if each.get('type') not in _PRETRAINED]
         cfg.pop('pretrained', None)
     _each_value(cfg, _drop_pretrained)
 

@@ -52,7 +52,17 @@ def train(
     for hook in (recorder, *hooks, *([ExactResumeHook()] if exact else [])):
         runner.register_hook(hook)
     runner.train()
+    _stop_workers(runner)
     return recorder.steps
+
+
+def _stop_workers(runner: Runner) -> None:
+    """Persistent workers would live as long as the test process."""
+    iterators = [loop.dataloader._iterator for loop in (runner.train_loop, runner.val_loop)]
+    iterators.append(getattr(getattr(runner.train_loop, 'dataloader_iterator', None), '_iterator', None))
+    for iterator in iterators:
+        if hasattr(iterator, '_shutdown_workers'):
+            iterator._shutdown_workers()
 
 
 def distilled_run(folder: Path, data_root: Path, workers: int = 0, **overrides: Any) -> Config:
@@ -69,7 +79,7 @@ def distilled_run(folder: Path, data_root: Path, workers: int = 0, **overrides: 
     student = tiny_student_cfg(data_root, folder / 'run', train_dataloader=loader, **overrides)
     cfg = distilled_cfg(student, str(folder / 'teacher.py'), folder / 'teacher.pth')
     cfg.dump(folder / 'distilled.py')
-    return Config.fromfile(folder / 'distilled.py')
+    return Config(cfg.to_dict(), filename=str(folder / 'distilled.py'), format_python_code=False)
 
 
 def assert_same_weights(first: str | Path, second: str | Path) -> None:

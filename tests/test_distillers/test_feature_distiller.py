@@ -1,0 +1,160 @@
+"""The feature distiller: levels are paired and averaged, adapters find their channels, misfits are listed."""
+
+import copy
+
+import pytest
+import torch
+from helpers.architectures import c4
+from helpers.distil import HINT
+from helpers.pairs import observed, pair_of
+from mmdet.registry import MODELS
+
+from mmdet_kd.adapters import ConvAdapter, LinearAdapter, to_grid
+from mmdet_kd.distillers import FeatureDistiller
+from mmdet_kd.errors import DistillationError
+from mmdet_kd.losses.functional import hint_loss
+
+LOSS = dict(type='HintLoss', loss_weight=0.4)
+CONV = dict(type='ConvAdapter')
+
+
+def four_levels(cfg):
+    cfg = copy.deepcopy(cfg)
+    cfg.model.neck.num_outs = 4
+    cfg.model.rpn_head.anchor_generator.strides = [4, 8, 16, 32]
+    return cfg
+
+
+@pytest.mark.parametrize('source', ['neck', 'backbone'])
+@pytest.mark.parametrize(
+    ('levels', 'teacher_levels', 'pairs'),
+    [
+        (None, None, [(i, i) for i in range(5)]),
+        ((0, 2), None, [(0, 0), (2, 2)]),
+        ((3,), (1,), [(3, 1)]),
+        ([1, 1], [0, 2], [(1, 0), (1, 2)]),
+    ],
+)
+def test_the_loss_is_the_mean_over_the_levels(source, levels, teacher_levels, pairs, student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    distiller = FeatureDistiller(pair, LOSS, source, levels, teacher_levels, CONV)
+    pairs = [p for p in pairs if source == 'neck' or max(p) < 4]
+    with observed(pair) as step:
+        losses = distiller(step.student, step.teacher)
+        total = 0.0
+        for place, (i, j) in enumerate(pairs):
+            feat_s, feat_t = step.student.features(source)[i], step.teacher.features(source)[j]
+            conv = distiller.adapters[place].conv
+            adapted = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], feat_s) + conv.bias[:, None, None]
+            adapted = to_grid(adapted, feat_t.shape[-2:])
+            total += 0.4 * ((adapted - feat_t) ** 2).mean().item()
+    assert set(losses) == {'feat'}
+    assert losses['feat'].item() == pytest.approx(total / len(pairs), rel=1e-5)
+
+
+@pytest.mark.parametrize('adapter', ['ConvAdapter', 'LinearAdapter'])
+def test_adapters_find_their_channels(adapter, student_cfg, teacher_cfg):
+    distiller = FeatureDistiller(pair_of(student_cfg, teacher_cfg), LOSS, 'backbone', adapter=dict(type=adapter))
+    kind = {'ConvAdapter': ConvAdapter, 'LinearAdapter': LinearAdapter}[adapter]
+    assert all(type(a) is kind for a in distiller.adapters)
+    shapes = [tuple(next(a.parameters()).shape[:2]) for a in distiller.adapters]
+    assert shapes == [(16, 8), (32, 16), (64, 32), (128, 64)]
+    assert len({id(a) for a in distiller.adapters}) == 4
+
+
+@pytest.mark.parametrize('channels', [dict(out_channels=7), dict(in_channels=7)])
+def test_channels_that_are_told_and_do_not_fit_are_refused_at_build(student_cfg, teacher_cfg, channels):
+    with pytest.raises(DistillationError, match='adapter and loss cannot be used here'):
+        FeatureDistiller(pair_of(student_cfg, teacher_cfg), LOSS, levels=(0,), adapter=dict(CONV, **channels))
+
+
+def test_a_loss_of_another_kind_is_refused_at_build(student_cfg, teacher_cfg):
+    with pytest.raises(DistillationError, match='adapter and loss cannot be used here'):
+        FeatureDistiller(pair_of(student_cfg, teacher_cfg), dict(type='TeacherBoundedL2Loss'), adapter=CONV)
+
+
+def test_a_config_is_used_and_left_alone(student_cfg, teacher_cfg):
+    cfg = copy.deepcopy(HINT)
+    distiller = MODELS.build({**cfg, 'pair': pair_of(student_cfg, teacher_cfg)})
+    assert isinstance(distiller, FeatureDistiller)
+    assert cfg == HINT
+
+
+def test_a_bare_hint_has_nothing_to_train(student_cfg):
+    """Equal shapes need no adapter; equal features cost nothing."""
+    pair = pair_of(student_cfg, student_cfg)
+    distiller = FeatureDistiller(pair, LOSS)
+    assert list(distiller.parameters()) == []
+    with observed(pair) as step:
+        loss = distiller(step.student, step.teacher)['feat']
+        maps = zip(step.student.features('neck'), step.teacher.features('neck'), strict=True)
+        expected = [hint_loss(s, t).item() for s, t in maps]
+    assert loss.item() == pytest.approx(0.4 * sum(expected) / 5, rel=1e-5)
+
+
+def test_gradient_reaches_student_and_adapters_and_no_teacher(student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    pair.teacher.detector.requires_grad_(True)
+    distiller = FeatureDistiller(pair, LOSS, adapter=CONV)
+    with observed(pair) as step:
+        distiller(step.student, step.teacher)['feat'].backward()
+    assert all(p.grad.abs().sum() > 0 for p in distiller.parameters())
+    assert pair.student.detector.neck.fpn_convs[0].conv.weight.grad.abs().sum() > 0
+    assert pair.student.detector.rpn_head.rpn_conv.weight.grad is None
+    assert all(p.grad is None for p in pair.teacher.detector.parameters())
+
+
+def test_maps_of_other_size_meet_on_the_teachers_grid(student_cfg, teacher_cfg):
+    pair = pair_of(c4(student_cfg), teacher_cfg)
+    distiller = FeatureDistiller(pair, LOSS, 'backbone', levels=(0,), teacher_levels=(3,), adapter=CONV)
+    with observed(pair) as step:
+        assert distiller(step.student, step.teacher)['feat'].isfinite()
+
+
+def test_only_its_source_is_recorded(student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    assert FeatureDistiller(pair, LOSS, 'backbone', adapter=CONV).kinds == ('backbone',)
+    assert FeatureDistiller(pair, LOSS, adapter=CONV).kinds == ('neck',)
+
+
+# What does not fit.
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'problems'),
+    [
+        (dict(source='roi'), ["student has no 'roi'; source must be one of backbone, neck", "teacher has no 'roi'"]),
+        (dict(levels=(0, 7, -1)), ['neck has no level 7; it has levels 0 to 4', 'level -1', "teacher's", 'level -1']),
+        (dict(levels=(0,), teacher_levels=(5,)), [r"the teacher's neck has no level 5"]),
+        (dict(levels=(0, 1), teacher_levels=(1,)), ['must name one level of each side']),
+        (dict(levels=()), ['at least one']),
+        (dict(teacher_levels=(0,)), ['must name one level of each side']),
+        (
+            dict(adapter=None, levels=(0, 4)),
+            ["the student's neck has 16 channels at stride 4 and the teacher's 32 at stride 4", 'stride 64'],
+        ),
+    ],
+)
+def test_misfits_are_all_listed(arguments, problems, student_cfg, teacher_cfg):
+    with pytest.raises(DistillationError) as caught:
+        FeatureDistiller(pair_of(student_cfg, teacher_cfg), LOSS, **{'adapter': CONV, **arguments})
+    assert len(caught.value.problems) == len(problems)
+    for found, expected in zip(caught.value.problems, problems, strict=True):
+        assert expected in found
+
+
+def test_pyramids_of_other_height(student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, four_levels(teacher_cfg))
+    with pytest.raises(DistillationError, match=r'5 levels \(strides 4, 8, 16, 32, 64\), .* 4 .*levels=\(\.\.\.\)'):
+        FeatureDistiller(pair, LOSS, adapter=CONV)
+    assert len(FeatureDistiller(pair, LOSS, levels=range(4), adapter=CONV).adapters) == 4
+
+
+def test_bare_maps_of_other_stride(student_cfg):
+    with pytest.raises(DistillationError, match=r'16 channels at stride 8 and .* 16 at stride 16'):
+        FeatureDistiller(pair_of(student_cfg, student_cfg), LOSS, levels=(1,), teacher_levels=(2,))
+
+
+def test_a_side_without_a_neck(student_cfg, teacher_cfg):
+    with pytest.raises(DistillationError, match="the teacher has no 'neck'; source must be one of backbone"):
+        FeatureDistiller(pair_of(student_cfg, c4(teacher_cfg)), LOSS, adapter=CONV)
