@@ -4,7 +4,7 @@
 #   tools/dist_train.sh CONFIG RANKS [options of train.py]
 #
 # Environment, for several machines: NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1), PORT (29500; on one machine
-# any free one). PYTHON names the interpreter (python).
+# any free one). PYTHON names the interpreter (of the active environment, else of .venv).
 set -euo pipefail
 
 if [[ $# -lt 2 || ! $2 =~ ^[1-9][0-9]*$ ]]; then
@@ -15,4 +15,4 @@ CONFIG=$1 RANKS=$2
 shift 2
 # shellcheck source=tools/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
-launch "$RANKS" train.py "$CONFIG" --launcher pytorch "$@"
+under_torchrun "$RANKS" train.py "$CONFIG" --launcher pytorch "$@"

@@ -13,11 +13,11 @@ if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own pac
 
 from mmengine.config import Config  # noqa: E402
 from mmengine.device import get_device  # noqa: E402
-from mmengine.runner import Runner, find_latest_checkpoint  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.hooks import ExactResumeHook  # noqa: E402
-from mmdet_kd.runtime import check_data_files, cli, require_annotations  # noqa: E402
+from mmdet_kd.runtime import check_data_files, cli, latest_checkpoint, require_annotations  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,12 +80,14 @@ def scale_lr(cfg: Config) -> None:
 
 
 def resume(cfg: Config, source: str) -> None:
-    """Resume from a checkpoint, or from the latest in the work dir."""
-    cfg.resume = True
-    cfg.load_from = None if source == 'auto' else source
-    latest = find_latest_checkpoint(cfg.work_dir) if source == 'auto' else source
-    if latest is not None:
-        cli.check_checkpoint(latest)
+    """Resume from a checkpoint, or from the latest in the work dir; with none there, start from the beginning."""
+    if source == 'auto':
+        latest = latest_checkpoint(cfg.work_dir)
+        cfg.resume = latest is not None
+        cfg.load_from = cfg.get('load_from') if latest is None else str(latest)
+    else:
+        cli.check_checkpoint(source)
+        cfg.resume, cfg.load_from = True, source
 
 
 def want_exact_resume(cfg: Config) -> bool:

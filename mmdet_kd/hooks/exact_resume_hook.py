@@ -27,11 +27,13 @@ class SeededFetch:
     Args:
         dataset: the outermost data set of a loader, so that the parts of a mixture have different indices.
         seed: of the run.
+        endless: every batch counts as an epoch of its own, where a loader has none; in the main process only.
     """
 
-    def __init__(self, dataset: Any, seed: int) -> None:
+    def __init__(self, dataset: Any, seed: int, endless: bool = False) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.endless = endless
         # In shared memory: workers that live through all epochs see it change.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
@@ -47,6 +49,8 @@ class SeededFetch:
         for index in indices:
             _seed_host(_words(self.seed, _SAMPLE, epoch, index))
             samples.append(self.dataset[index] if batch_fetch is None else batch_fetch(self.dataset, [index])[0])
+        if self.endless:
+            self.set_epoch(epoch + 1)
         return samples
 
 
@@ -59,8 +63,11 @@ class ExactResumeHook(Hook):
     needs to be saved, so a run that was killed continues as exactly as one that was stopped.
 
     Exact from the checkpoint of an epoch in an `EpochBasedTrainLoop`. An `IterBasedTrainLoop` fetches again, on
-    resume, all that it had fetched: exact if `randomness.seed` is set and the data workers are separate processes.
-    Transforms that remember samples (`CachedMosaic`, `CachedMixUp`) or have generators of their own are not covered.
+    resume, all that it had fetched: exact too, but with data workers only if the config sets `randomness.seed`.
+
+    Not covered, because they remember what nobody saves: transforms with a cache (`CachedMosaic`, `CachedMixUp`) or a
+    generator of their own, `BatchSyncRandomResize` between two of its draws, and gradients that are accumulated across
+    the end of an epoch.
     """
 
     # Before any hook that may draw a random number.
@@ -76,14 +83,15 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed - (runner.rank if randomness.get('diff_rank_seed') else 0)
         loop = runner.train_loop
         self._warn_if_inexact(runner)
-        if isinstance(loop, EpochBasedTrainLoop):
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        if by_epoch or loop.dataloader.num_workers == 0:  # otherwise workers are at work already
             self._seed_sampler(runner, loop.dataloader)
-            self._fetch = SeededFetch(loop.dataloader.dataset, self._seed)
+            self._fetch = SeededFetch(loop.dataloader.dataset, self._seed, endless=not by_epoch)
             loop.dataloader.dataset.__getitems__ = self._fetch
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the workers the epoch, before any of its samples is asked for."""
-        if self._fetch is not None:
+        if self._fetch is not None and not self._fetch.endless:
             self._fetch.set_epoch(runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
@@ -106,10 +114,10 @@ class ExactResumeHook(Hook):
         if loop.iter == 0:
             return
         if not isinstance(loop, EpochBasedTrainLoop):
-            if (runner.cfg.get('randomness') or {}).get('seed') is None:
+            if loop.dataloader.num_workers > 0 and (runner.cfg.get('randomness') or {}).get('seed') is None:
                 runner.logger.warning(
-                    'This run is resumed in an iteration-based loop without `randomness.seed`: its data come in '
-                    'another order than before. Set randomness=dict(seed=...) to make that exact.'
+                    'This run is resumed in an iteration-based loop with data workers and without `randomness.seed`: '
+                    'its data come in another order than before. Set randomness=dict(seed=...) to make that exact.'
                 )
         elif loop.iter != loop.epoch * len(loop.dataloader):
             runner.logger.warning(

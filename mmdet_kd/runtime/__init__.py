@@ -1,12 +1,13 @@
 """What a run needs around the model: readable checkpoints, CPU ranks, checks of the data."""
 
 from .annotations import check_data_files, require_annotations
-from .checkpoints import read_checkpoint
+from .checkpoints import latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
 from .safe_globals import register_safe_globals
 
 __all__ = [
     'check_data_files',
+    'latest_checkpoint',
     'prepare_cpu_ranks',
     'read_checkpoint',
     'register_safe_globals',

@@ -9,7 +9,6 @@ from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from ..errors import DistillationError, raise_if_any
@@ -44,15 +43,14 @@ def require_annotations(runner: Runner) -> None:
     Raises:
         DistillationError: no image is left after the config's filters, or none has an object.
     """
-    with DefaultScope.overwrite_default_scope(runner.default_scope.scope_name if runner.default_scope else None):
-        try:
-            dataset = runner.train_loop.dataloader.dataset
-        except ValueError as error:
-            if 'at least one array' not in str(error):  # how BaseDataset fails when its filters leave no image
-                raise
-            raise DistillationError(_describe_empty(runner.cfg)) from error
-        if not _has_object(dataset):
-            raise DistillationError(_describe_empty(runner.cfg))
+    try:
+        dataset = runner.train_loop.dataloader.dataset
+    except ValueError as error:
+        if 'at least one array' not in str(error):  # how BaseDataset fails when its filters leave no image
+            raise
+        raise DistillationError(_describe_empty(runner.cfg)) from error
+    if not _has_object(dataset):
+        raise DistillationError(_describe_empty(runner.cfg))
 
 
 def _leaves(dataset: dict) -> Iterator[dict]:

@@ -70,7 +70,7 @@ def check_checkpoint(name: str) -> None:
     Raises:
         DistillationError: it is missing, truncated or corrupt, or would run code.
     """
-    if ':/' not in name:
+    if '://' not in name:
         read_checkpoint(name, map_location='meta')
 
 

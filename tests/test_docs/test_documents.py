@@ -80,16 +80,13 @@ def demo_in_small(tiny_set, tmp_path):
 
 @pytest.mark.slow
 def test_every_command_of_the_readme_runs(demo_in_small):
-    commands = [
-        line
-        for block in blocks(REPO / 'README.md', 'bash')
-        for line in block.splitlines()
-        if not line.startswith('make')
-    ]
+    lines = [line for block in blocks(REPO / 'README.md', 'bash') for line in block.splitlines()]
+    commands = [line for line in lines if not line.startswith('make')]
     assert len(commands) >= 9
     env = {
         **os.environ,
         'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+        'PYTHON': sys.executable,
         'CUDA_VISIBLE_DEVICES': '',
     }
     for command in commands:

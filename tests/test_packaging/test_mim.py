@@ -17,7 +17,13 @@ REPO = Path(__file__).resolve().parents[2]
 def run(*command, env=None, cwd):
     """Run a command away from the checkout, and return what it printed."""
     done = subprocess.run(
-        [str(c) for c in command], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
+        [str(c) for c in command],
+        cwd=cwd,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
@@ -54,7 +60,9 @@ def config(tiny_set, tmp_path):
     """A whole distillation config on disk, with its teacher beside it."""
     teacher = tiny_teacher_cfg(tiny_set, tmp_path / 'teacher')
     teacher.dump(tmp_path / 'teacher.py')
-    checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth', dataset_meta={'classes': ('circle', 'square', 'triangle')})
+    checkpoint = save_teacher(
+        teacher, tmp_path / 'teacher.pth', dataset_meta={'classes': ('circle', 'square', 'triangle')}
+    )
     student = tiny_student_cfg(tiny_set, tmp_path / 'run', **{'train_cfg.max_epochs': 1})
     cfg = distilled_cfg(student, str(tmp_path / 'teacher.py'), checkpoint)
     cfg.dump(tmp_path / 'tiny_distilled.py')
@@ -71,7 +79,15 @@ def train_test_export(python, config, folder):
     run_tool(['tools/export_student.py', config, checkpoint, '--out', folder / 'student'])
     student = folder / 'student'
     plain = run(
-        *mim, 'test', '-y', 'mmdet', student / 'student.py', '--checkpoint', student / 'student.pth', env=env, cwd=folder
+        *mim,
+        'test',
+        '-y',
+        'mmdet',
+        student / 'student.py',
+        '--checkpoint',
+        student / 'student.pth',
+        env=env,
+        cwd=folder,
     )
     assert average_precision(ours) == average_precision(plain)
 
@@ -91,6 +107,10 @@ def test_the_wheel_carries_what_mim_looks_for(wheel_python, tmp_path):
     mim = shipped / '.mim'
     assert (mim / 'model-index.yml').is_file()
     for folder in ('configs', 'tools'):
-        here = {p.relative_to(REPO / folder) for p in (REPO / folder).rglob('*') if p.suffix in ('.py', '.sh', '.yml', '.md')}
+        here = {
+            p.relative_to(REPO / folder)
+            for p in (REPO / folder).rglob('*')
+            if p.suffix in ('.py', '.sh', '.yml', '.md')
+        }
         there = {p.relative_to(mim / folder) for p in (mim / folder).rglob('*') if p.is_file() and p.suffix != '.pyc'}
         assert {p for p in here if '__pycache__' not in p.parts} <= there

@@ -1,0 +1,77 @@
+import warnings
+
+import pytest
+import torch
+from helpers.distil import distilled_cfg
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from torch import nn
+
+from mmdet_kd.export import plain_student_config
+
+
+@pytest.fixture
+def cfg(student_cfg):
+    return distilled_cfg(student_cfg, 'teacher.py', 'teacher.pth')
+
+
+def test_it_is_the_students_config_again(cfg, student_cfg):
+    plain = plain_student_config(cfg)
+    student_cfg.model.type = 'TwoStageDetector'
+    assert plain.to_dict() == student_cfg.to_dict()
+
+
+def test_the_config_given_is_not_changed(cfg):
+    before = cfg.to_dict()
+    plain_student_config(cfg)
+    assert cfg.to_dict() == before
+
+
+def test_a_plain_config_comes_back_unchanged(student_cfg):
+    student_cfg.custom_imports = {'imports': ['json'], 'allow_failed_imports': False}
+    student_cfg.custom_hooks = [{'type': 'NumClassCheckHook'}]
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert plain_student_config(student_cfg).to_dict() == student_cfg.to_dict()
+
+
+def test_our_hooks_go_and_others_stay(cfg):
+    ramp = {'type': 'LossWeightRampHook', 'path': 'distillers.roi.mu', 'start': 0, 'stop': 1, 'begin': 0, 'end': 1}
+    cfg.custom_hooks = [ramp, {'type': 'mmdet.NumClassCheckHook'}]
+    cfg.default_hooks.exact_resume = {'type': 'ExactResumeHook'}
+    plain = plain_student_config(cfg)
+    assert plain.custom_hooks == [{'type': 'mmdet.NumClassCheckHook'}]
+    assert 'exact_resume' not in plain.default_hooks
+    assert 'checkpoint' in plain.default_hooks
+
+
+@pytest.mark.parametrize('imports', ['mmdet_kd', ['mmdet_kd'], ['mmdet_kd.hooks', 'mmdet_kd']])
+def test_only_our_import_goes(cfg, imports):
+    cfg.custom_imports.imports = imports
+    assert 'custom_imports' not in plain_student_config(cfg)
+    cfg.custom_imports.imports = ['json', *([imports] if isinstance(imports, str) else imports), 'mmdet_kdx']
+    assert plain_student_config(cfg).custom_imports.imports == ['json', 'mmdet_kdx']
+
+
+def test_a_student_made_of_ours_keeps_the_import_and_says_so(cfg):
+    backbone = type('OurBackbone', (nn.Module,), {'__module__': 'mmdet_kd.backbones'})
+    MODELS.register_module(module=backbone)
+    try:
+        cfg.model.backbone = {'type': 'OurBackbone'}
+        with pytest.warns(UserWarning, match='uses OurBackbone of mmdet_kd'):
+            plain = plain_student_config(cfg)
+    finally:
+        del MODELS.module_dict['OurBackbone']
+    assert plain.custom_imports.imports == ['mmdet_kd']
+    assert 'teacher' not in plain.model
+
+
+def test_what_is_dumped_builds_the_same_student(cfg, student_cfg, tmp_path):
+    plain_student_config(cfg).dump(tmp_path / 'plain.py')
+    loaded = MODELS.build(Config.fromfile(tmp_path / 'plain.py').model)
+    original = MODELS.build(student_cfg.model)
+    assert {k: v.shape for k, v in loaded.state_dict().items()} == {
+        k: v.shape for k, v in original.state_dict().items()
+    }
+    loaded.load_state_dict(original.state_dict())
+    assert torch.equal(next(loaded.parameters()), next(original.parameters()))

@@ -1,0 +1,221 @@
+"""Law 8: resume continues exactly. The same through the command line, killed and over ranks, is in tests/test_tools."""
+
+import copy
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from helpers.training import assert_same_weights, distilled_run, train
+from mmdet.registry import DATASETS
+from mmengine.hooks import Hook
+from torch.utils.data import DataLoader, Dataset
+
+from mmdet_kd.hooks.exact_resume_hook import ExactResumeHook, SeededFetch
+
+WITHOUT_SEED = {'randomness': {'seed': None}}
+RANK_SEEDS = {'randomness': {'seed': 3, 'diff_rank_seed': True}}
+
+
+def after_epoch(steps: dict, epoch: int, length: int = 4) -> dict:
+    return {iteration: losses for iteration, losses in steps.items() if iteration >= epoch * length}
+
+
+@pytest.mark.parametrize(
+    ('workers', 'overrides'),
+    [(0, {}), (2, {}), (0, WITHOUT_SEED), (0, RANK_SEEDS)],
+    ids=['main process', 'two persistent workers', 'no seed in the config', 'seeds by rank'],
+)
+def test_resumed_training_repeats_the_uninterrupted_one(tmp_path, tiny_set, workers, overrides):
+    cfg = distilled_run(tmp_path, tiny_set, workers, **overrides)
+    whole = train(cfg)
+    assert sorted(whole) == list(range(8))
+    (tmp_path / 'run' / 'epoch_2.pth').rename(tmp_path / 'whole.pth')
+    resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth')
+    assert resumed == after_epoch(whole, 1)
+    assert_same_weights(tmp_path / 'run' / 'epoch_2.pth', tmp_path / 'whole.pth')
+
+
+def test_without_the_hook_it_does_not(tmp_path, tiny_set):
+    """Or the tests above would say nothing."""
+    cfg = distilled_run(tmp_path, tiny_set)
+    whole = train(cfg, exact=False)
+    resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth', exact=False)
+    assert resumed != after_epoch(whole, 1)
+
+
+def test_two_runs_of_one_seed_are_the_same_and_of_two_seeds_are_not(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1})
+    first = train(cfg)
+    assert train(cfg) == first
+    cfg.randomness.seed = 1
+    assert train(cfg) != first
+
+
+def test_the_config_enables_it(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set, default_hooks={'exact_resume': {'type': 'ExactResumeHook'}})
+    whole = train(cfg, exact=False)
+    assert train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth', exact=False) == after_epoch(whole, 1)
+
+
+@pytest.mark.parametrize(('workers', 'seed'), [(1, 0), (0, None)])
+def test_iteration_based_training_resumes_exactly(tmp_path, tiny_set, workers, seed):
+    overrides = {
+        'train_cfg': {'_delete_': True, 'type': 'IterBasedTrainLoop', 'max_iters': 6, 'val_interval': 6},
+        'default_hooks.checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 3},
+        'log_processor.by_epoch': False,
+    }
+    cfg = distilled_run(tmp_path, tiny_set, workers)
+    cfg.merge_from_dict(overrides)
+    cfg.train_cfg.pop('_delete_', None)
+    cfg.train_cfg.pop('max_epochs', None)
+    cfg.train_dataloader.sampler.type = 'InfiniteSampler'
+    cfg.randomness.seed = seed
+    whole = train(cfg)
+    assert train(cfg, resume=tmp_path / 'run' / 'iter_3.pth') == after_epoch(whole, 1, length=3)
+
+
+class Pictures(Hook):
+    """Collects the pictures of each epoch, by their files."""
+
+    def __init__(self):
+        self.epochs = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        pictures = self.epochs.setdefault(runner.epoch, {})
+        for picture, sample in zip(data_batch['inputs'], data_batch['data_samples'], strict=True):
+            pictures[sample.img_path] = picture.clone()
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_each_epoch_augments_anew(tmp_path, tiny_set, workers):
+    pictures = Pictures()
+    train(distilled_run(tmp_path, tiny_set, workers), hooks=[pictures])
+    first, second = pictures.epochs[0], pictures.epochs[1]
+    assert len(first) == 8
+    assert first.keys() == second.keys()
+    assert not any(torch.equal(first[path], second[path]) for path in first)
+
+
+class Warnings(Hook):
+    """Collects what the runner warns about."""
+
+    def __init__(self):
+        self.messages = []
+
+    def before_run(self, runner):
+        runner.logger.warning = self.messages.append
+
+
+def test_a_checkpoint_from_mid_epoch_is_announced(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=3)
+    train(cfg)
+    warnings = Warnings()
+    train(cfg, resume=tmp_path / 'run' / 'iter_3.pth', hooks=[warnings])
+    assert any('epoch 1 starts again from its first batch' in message for message in warnings.messages)
+
+
+class Draws(Dataset):
+    """Each sample: its index, and a number from each generator that augmentation draws from."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return index, np.random.rand(), random.random(), torch.rand(()).item()
+
+
+def numbers(dataset, fetch, epochs, **loader):
+    loader = DataLoader(dataset, batch_size=2, collate_fn=list, **loader)
+    dataset.__getitems__ = fetch
+    drawn = {}
+    for epoch in epochs:
+        fetch.set_epoch(epoch)
+        drawn[epoch] = sorted(sample for batch in loader for sample in batch)
+    return drawn
+
+
+@pytest.mark.parametrize(
+    'loader', [{}, {'num_workers': 2}, {'num_workers': 2, 'persistent_workers': True}], ids=['main', 'fork', 'persist']
+)
+def test_samples_depend_on_seed_epoch_and_index_alone(loader):
+    dataset = Draws()
+    drawn = numbers(dataset, SeededFetch(dataset, seed=0), range(3), **loader)
+    fresh = Draws()
+    assert numbers(fresh, SeededFetch(fresh, seed=0), [2])[2] == drawn[2]
+    everything = [number for epoch in drawn.values() for sample in epoch for number in sample[1:]]
+    assert len(set(everything)) == len(everything) == 3 * 6 * 3
+    other = Draws()
+    assert numbers(other, SeededFetch(other, seed=1), [2])[2] != drawn[2]
+
+
+def test_spawned_workers_see_the_epoch_too():
+    dataset = Draws()
+    options = {'num_workers': 1, 'persistent_workers': True, 'multiprocessing_context': 'spawn'}
+    drawn = numbers(dataset, SeededFetch(dataset, seed=0), [0, 1], **options)
+    again = Draws()
+    assert drawn == numbers(again, SeededFetch(again, seed=0), [0, 1])
+
+
+def test_mixtures_and_wrappers_are_seeded_from_outside(tiny_set):
+    """A repeated image is augmented anew, a mosaic finds the same partners, whatever was fetched before."""
+    load = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True}]
+    mosaic = [{'type': 'Mosaic', 'img_scale': (64, 64)}, {'type': 'RandomFlip', 'prob': 0.5}, {'type': 'PackDetInputs'}]
+    leaf = {
+        'type': 'CocoDataset',
+        'data_root': str(tiny_set),
+        'ann_file': 'train.json',
+        'data_prefix': {'img': 'train/'},
+        'metainfo': {'classes': ('circle', 'square', 'triangle')},
+        'pipeline': load,
+    }
+    mixed = {'type': 'MultiImageMixDataset', 'dataset': leaf, 'pipeline': mosaic}
+    repeated = [{'type': 'RepeatDataset', 'dataset': mixed, 'times': times} for times in (2, 1)]
+
+    def build():
+        dataset = DATASETS.build({'type': 'ConcatDataset', 'datasets': copy.deepcopy(repeated)})
+        dataset.full_init()
+        return dataset
+
+    one, other = build(), build()
+    fetches = [SeededFetch(dataset, seed=0) for dataset in (one, other)]
+    pictures = {index: sample['inputs'] for index, sample in zip(range(24), fetches[0](range(24)), strict=True)}
+    for index in (23, 9, 1):
+        assert torch.equal(fetches[1]([index])[0]['inputs'], pictures[index])
+    assert not torch.equal(pictures[1], pictures[9])  # the same image, repeated
+    fetches[0].set_epoch(1)
+    assert not torch.equal(fetches[0]([1])[0]['inputs'], pictures[1])
+
+
+def test_where_there_are_no_epochs_each_batch_draws_anew_and_repeats_from_the_start():
+    dataset = Draws()
+    fetch = SeededFetch(dataset, seed=0, endless=True)
+    drawn = [fetch([3])[0] for _ in range(3)]
+    assert len(set(drawn)) == 3
+    again = SeededFetch(dataset, seed=0, endless=True)
+    assert [again([3])[0] for _ in range(3)] == drawn
+
+
+def test_ranks_and_steps_draw_different_numbers_again_and_again():
+    hook = ExactResumeHook()
+
+    def draw(rank, iteration):
+        hook.before_train_iter(SimpleNamespace(rank=rank, iter=iteration), 0)
+        return torch.rand(()).item(), np.random.rand(), random.random()
+
+    drawn = {(rank, iteration): draw(rank, iteration) for rank in range(3) for iteration in range(3)}
+    assert len({number for numbers in drawn.values() for number in numbers}) == 27
+    assert all(draw(*place) == numbers for place, numbers in drawn.items())
+
+
+def test_a_batched_fetch_of_the_data_set_is_honoured():
+    class Batched(Draws):
+        def __getitems__(self, indices):
+            return [('batched', *self[index]) for index in indices]
+
+    dataset = Batched()
+    fetch = SeededFetch(dataset, seed=0)
+    dataset.__getitems__ = fetch
+    assert [sample[:2] for sample in fetch([4, 2])] == [('batched', 4), ('batched', 2)]

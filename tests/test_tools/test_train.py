@@ -1,0 +1,104 @@
+"""tools/train.py from outside: its options, and one clear error for bad input."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import run_tool, tiny_student_cfg
+from helpers.tiny import call_tool, load_tool
+from mmengine.config import Config
+from mmengine.device import get_device
+
+
+@pytest.fixture
+def config(tiny_set, tmp_path):
+    """A plain config, and the path where it is."""
+    path = tmp_path / 'plain.py'
+    tiny_student_cfg(tiny_set, tmp_path / 'run', **{'train_cfg.max_epochs': 1}).dump(path)
+    return path
+
+
+@pytest.fixture
+def call():
+    return partial(call_tool, 'tools/train.py')
+
+
+def test_its_help_does_not_make_mim_pass_a_number_of_gpus(call, capsys):
+    with pytest.raises(SystemExit, match=r'^0$'):
+        call('-h')
+    text = capsys.readouterr().out
+    assert '--gpus' not in text
+    for option in ('--work-dir', '--resume', '--amp', '--auto-scale-lr', '--cfg-options', '--launcher'):
+        assert option in text
+
+
+def test_a_plain_config_trains_from_any_folder_and_stays_plain(config, tmp_path):
+    arguments = [config, '--cfg-options', 'optim_wrapper.optimizer.lr=0.02', '--auto-scale-lr', '--local-rank', 0]
+    run_tool(['tools/train.py', *arguments, '--work-dir', tmp_path / 'elsewhere'], cwd=tmp_path)
+    assert (tmp_path / 'elsewhere' / 'epoch_1.pth').exists()
+    assert not (tmp_path / 'run').exists()
+    dumped = Config.fromfile(tmp_path / 'elsewhere' / 'plain.py')
+    assert dumped.optim_wrapper.optimizer.lr == 0.02
+    assert dumped.auto_scale_lr.enable
+    assert 'mmdet_kd' not in (tmp_path / 'elsewhere' / 'plain.py').read_text()
+    assert 'ExactResumeHook' not in (tmp_path / 'elsewhere' / 'plain.py').read_text()
+
+
+def test_the_exact_resume_hook_is_there_unless_refused(config):
+    train_py = load_tool('tools/train.py')
+    cfg = Config.fromfile(config)
+    assert train_py.want_exact_resume(cfg)
+    cfg.default_hooks.exact_resume = None
+    assert not train_py.want_exact_resume(cfg)
+    assert 'exact_resume' not in cfg.default_hooks
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['no.py'], r"there is no config 'no\.py' \(looked at .*/no\.py\)"),
+        (['CONFIG', '--resume', 'no.pth'], r"there is no checkpoint 'no\.pth'"),
+        (['CONFIG', '--resume', 'half.pth'], r'half\.pth .* is truncated or corrupt'),
+        (
+            ['CONFIG', '--cfg-options', 'train_dataloader.dataset.ann_file=no.json'],
+            r'there is no annotation file .*no\.json',
+        ),
+        (['CONFIG', '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'needs auto_scale_lr=dict'),
+        pytest.param(
+            ['CONFIG', '--amp'],
+            '--amp needs a GPU',
+            marks=pytest.mark.skipif(get_device() != 'cpu', reason='there is one'),
+        ),
+    ],
+)
+def test_bad_input_is_one_error_before_anything_is_written(call, config, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    torch.save({'state_dict': {'w': torch.zeros(1000)}}, 'whole.pth')
+    (tmp_path / 'half.pth').write_bytes((tmp_path / 'whole.pth').read_bytes()[:1000])
+    with pytest.raises(SystemExit, match=message) as caught:
+        call(*(config if argument == 'CONFIG' else argument for argument in arguments))
+    assert str(caught.value).startswith('\nerror: ')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_set_without_annotations_is_refused_before_training(call, config, tmp_path):
+    cfg = Config.fromfile(config)
+    content = json.loads(Path(cfg.train_dataloader.dataset.data_root, 'train.json').read_text())
+    (tmp_path / 'empty.json').write_text(json.dumps({**content, 'annotations': []}))
+    with pytest.raises(SystemExit, match=r'empty\.json holds 8 images and 0 annotations'):
+        call(config, '--cfg-options', f'train_dataloader.dataset.ann_file={tmp_path}/empty.json')
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_an_error_reaches_the_shell_without_a_traceback():
+    done = run_tool(['tools/train.py', 'no.py'], check=False)
+    assert done.returncode == 1
+    assert "\nerror: there is no config 'no.py'" in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning(call, config, tmp_path):
+    call(config, '--resume')
+    assert (tmp_path / 'run' / 'epoch_1.pth').exists()
