@@ -14,7 +14,6 @@ from mmengine.registry import Registry
 #: Our detectors, and what mmdet calls the same thing without a teacher.
 PLAIN_TYPES = {
     'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
-    'KnowledgeDistillationSingleStageDetector': 'SingleStageDetector',
 }
 _PACKAGE = __name__.partition('.')[0]
 

@@ -1,7 +1,4 @@
 # Chen et al., NIPS 2017: bare hints alone (Hints in the paper's ablation). Both necks must have the same channels.
-distillers = dict(
-    hint=dict(
-        type='FeatureDistiller',
-        source='neck',
-        adapter=None,
-        loss=dict(type='HintLoss', norm='l2', loss_weight=0.5)))
+_base_ = './chen2017-hint-adapted.py'
+
+distillers = dict(hint=dict(adapter=None))
