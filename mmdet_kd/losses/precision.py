@@ -1,6 +1,7 @@
 """Distillation losses compute in single precision, also under autocast."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from typing import TypeVar
 
@@ -23,7 +24,8 @@ def in_full_precision(forward: Forward) -> Forward:
     @wraps(forward)
     def wrapped(self: torch.nn.Module, *args: object, **kwargs: object) -> Tensor:
         device_type = next(a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)).device.type
-        with torch.autocast(device_type, enabled=False):
+        # The meta device, where only shapes are computed, knows no autocast.
+        with nullcontext() if device_type == 'meta' else torch.autocast(device_type, enabled=False):
             return forward(self, *map(_widen, args), **{k: _widen(v) for k, v in kwargs.items()})
 
     return wrapped  # type: ignore[return-value]

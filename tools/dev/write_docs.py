@@ -78,7 +78,7 @@ def _registered() -> Iterator[tuple[str, str, str]]:
 def _summary(module: type) -> str:
     """The first sentence of a docstring, without Sphinx's roles."""
     paragraph = (module.__doc__ or '').strip().split('\n\n')[0]
-    sentence = re.split(r'(?<=[.:]) ', ' '.join(paragraph.split()))[0]
+    sentence = re.split(r'(?<=\.) (?=[A-Z])', ' '.join(paragraph.split()))[0]
     return re.sub(r':\w+:`~?([\w.]+)`', lambda m: f'`{m[1].rpartition(".")[2]}`', sentence)
 
 
