@@ -1,11 +1,15 @@
 """What must be installed before anything here works."""
 
+import torch
+from mmengine.utils import digit_version
+
 
 def check_requirements() -> None:
     """Import what this package stands on.
 
     Raises:
-        ImportError: mmdet or mmcv's compiled operators are missing or do not fit together; says how to install them.
+        ImportError: mmdet or mmcv's compiled operators are missing or do not fit together, or torch is too old; the
+            message names the cure.
     """
     try:
         import mmcv.ops  # noqa: F401
@@ -17,3 +21,8 @@ def check_requirements() -> None:
             'setuptools<81, wheel and ninja already are:\n'
             '  MMCV_WITH_OPS=1 pip install --no-cache-dir --no-build-isolation --no-binary mmcv "mmcv==2.1.0"'
         ) from error
+    if digit_version(torch.__version__) < digit_version('2.6.0'):
+        raise ImportError(
+            'mmdet_kd needs torch 2.6 or later, which opens checkpoints of mmengine as data, not as code; this is '
+            f'{torch.__version__}'
+        )

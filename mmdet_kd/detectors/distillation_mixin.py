@@ -75,6 +75,11 @@ class KnowledgeDistillationMixin:
         self._guard.watch(soft)
         return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The student's weights and the adapters'; refuses to be saved after a loss that was not finite."""
+        self._guard.drain()
+        return super().state_dict(*args, **kwargs)
+
     def _weigh(self, name: str, loss: Any) -> Any:
         """One of the student's own losses (a tensor, or a list with one a level) in its mix with the soft ones."""
         weight = 1.0
@@ -116,10 +121,15 @@ class KnowledgeDistillationMixin:
         return distillers
 
     def _class_problems(self) -> list[str]:
-        student = classes_in_training(box_heads(self.roi_head)[0].num_classes)
-        teacher = self.teacher.classes
+        student, teacher = classes_in_training(), self.teacher.classes
         if student is None:
             return []
+        num_classes = box_heads(self.roi_head)[0].num_classes
+        if len(student) != num_classes:
+            return [
+                f"the data has {len(student)} classes ({', '.join(student)}), the student's box head {num_classes}: "
+                'set num_classes of its heads, or metainfo=dict(classes=...) of the data'
+            ]
         if teacher is None:
             warnings.warn(
                 'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
@@ -155,17 +165,18 @@ class KnowledgeDistillationMixin:
                 'change only what the student sees: remove batch_augments, or train the teacher with the same '
                 'data_preprocessor'
             )
-        if student.pad_size_divisor != teacher.pad_size_divisor:
+        divisors = [getattr(side, 'pad_size_divisor', 1) for side in (student, teacher)]
+        if divisors[0] != divisors[1]:
             problems.append(
-                f"the student's data_preprocessor pads to multiples of {student.pad_size_divisor}, the teacher's to "
-                f'{teacher.pad_size_divisor}, so that their maps differ in size: set '
-                f'data_preprocessor.pad_size_divisor={teacher.pad_size_divisor} for the student'
+                f"the student's data_preprocessor pads to multiples of {divisors[0]}, the teacher's to {divisors[1]}, "
+                f'and their maps differ in size: set data_preprocessor.pad_size_divisor={divisors[1]} for the student'
             )
         return problems
 
     def _keep_raw_images(self, preprocessor: nn.Module, arguments: tuple[dict, ...]) -> None:
         del preprocessor
-        self._raw_images = arguments[0]['inputs']
+        if self.training:
+            self._raw_images = arguments[0]['inputs']
 
     def _teacher_images(self, batch_inputs: Tensor) -> Tensor:
         if not self._keeps_raw_images:
@@ -201,8 +212,12 @@ def _build_distiller(cfg: dict, pair: Pair) -> BaseDistiller:
         distiller = MODELS.build({**cfg, 'pair': pair})
     except DistillationError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise DistillationError([f'{error.args[0] if error.args else error}']) from error
+    except KeyError as error:
+        package = __name__.partition('.')[0] + '.'
+        ours = [name for name, module in MODELS.module_dict.items() if module.__module__.startswith(package)]
+        raise DistillationError([f'{error.args[0]} This package has {", ".join(sorted(ours))}.']) from error
+    except (TypeError, ValueError) as error:
+        raise DistillationError([str(error)]) from error
     if not isinstance(distiller, BaseDistiller):
         raise DistillationError([f'{type(distiller).__name__} is not a distiller'])
     return distiller

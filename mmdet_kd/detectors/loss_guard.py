@@ -1,5 +1,6 @@
 """Stopping at a distillation loss that is no longer finite."""
 
+from collections import deque
 from collections.abc import Mapping
 
 import torch
@@ -7,38 +8,47 @@ from torch import Tensor
 
 
 class FiniteLossGuard:
-    """Raises when a loss is not finite, without ever making the host wait for the device.
+    """Raises when a loss is not finite, without making a step wait for the device.
 
-    On the CPU it raises at once. On a GPU the verdict travels back behind the computation, and is read in the first
-    later step that finds it there.
+    On the CPU it raises at once. On a GPU the verdicts travel back behind the computation, and are read in later steps
+    as they arrive; before anything is saved, all of them are.
     """
 
     def __init__(self) -> None:
-        self._pending: tuple[list[str], Tensor, torch.cuda.Event] | None = None
+        self._pending: deque[tuple[list[str], Tensor, torch.cuda.Event]] = deque()
 
     def watch(self, losses: Mapping[str, Tensor]) -> None:
-        """Check this step's losses.
+        """Check this step's losses, and those of earlier steps whose verdict has arrived.
 
         Args:
             losses: name -> scalar.
 
         Raises:
-            FloatingPointError: one of them, or of an earlier step's, is not finite; the message names it.
+            FloatingPointError: one of them is not finite; the message names it.
         """
+        while self._pending and self._pending[0][2].query():
+            self._judge(*self._pending.popleft()[:2])
         if not losses:
             return
         finite = torch.stack([loss.detach().isfinite() for loss in losses.values()])
         if not finite.is_cuda:
             self._judge(list(losses), finite)
             return
-        if self._pending is not None and self._pending[2].query():
-            self._judge(*self._pending[:2])
-            self._pending = None
-        if self._pending is None:
-            verdict = torch.empty(finite.shape, dtype=finite.dtype, pin_memory=True).copy_(finite, non_blocking=True)
-            event = torch.cuda.Event()
-            event.record()
-            self._pending = (list(losses), verdict, event)
+        verdict = torch.empty(finite.shape, dtype=finite.dtype, pin_memory=True).copy_(finite, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self._pending.append((list(losses), verdict, event))
+
+    def drain(self) -> None:
+        """Wait for every verdict.
+
+        Raises:
+            FloatingPointError: a loss was not finite.
+        """
+        while self._pending:
+            names, verdict, event = self._pending.popleft()
+            event.synchronize()
+            self._judge(names, verdict)
 
     @staticmethod
     def _judge(names: list[str], finite: Tensor) -> None:

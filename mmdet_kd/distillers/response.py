@@ -56,5 +56,6 @@ def mean_over_ranks(count: float | Tensor, device: torch.device) -> Tensor:
 
     The gradients of the ranks are averaged too; so together they are the gradient of the joined batch.
     """
-    count = torch.as_tensor(count, dtype=torch.float32, device=device)
-    return reduce_mean(count).clamp(min=1)
+    if not isinstance(count, Tensor):
+        count = torch.full((), count, device=device)  # filled on the device: copying a number there would wait for it
+    return reduce_mean(count.float()).clamp(min=1)

@@ -47,7 +47,7 @@ class RoIDistiller(ResponseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the RoI heads of this step; returns 'cls' and 'bbox', as configured, of a cascade summed."""
         losses: dict[str, Tensor] = {}
-        for stage, (outputs_s, targets) in enumerate(student.roi_stages()):
+        for stage, outputs_s, targets in student.roi_stages():
             outputs_t = teacher.roi(stage, targets.rois)
             for part, loss in self._stage_losses(stage, outputs_s, outputs_t, targets).items():
                 loss = loss * self._stage_weights[stage]

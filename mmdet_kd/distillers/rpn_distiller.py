@@ -66,7 +66,7 @@ class RPNDistiller(ResponseDistiller):
 
     def hard_loss_weight(self, name: str) -> float:
         """The share mu on the RPN's own classification loss, where there is a soft one."""
-        return self.mu if self.loss_cls is not None and name == 'loss_rpn_cls' else 1.0
+        return self.mu if self.loss_cls is not None and name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
 
 
 def flatten_levels(maps: list[Tensor], channels: int) -> Tensor:

@@ -1,7 +1,5 @@
 """The student's weights, in a file that stock mmdet opens."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections import OrderedDict

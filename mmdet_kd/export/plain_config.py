@@ -1,7 +1,5 @@
 """A distillation config without the distillation."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Exporting a student: its config and its weights."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Resume continues exactly: the same data order, the same augmentation, the same next loss."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from typing import Any

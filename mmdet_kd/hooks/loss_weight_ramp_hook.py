@@ -1,7 +1,5 @@
 """Loss weights that change during training."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -9,8 +7,10 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
+
+from ..errors import DistillationError
 
 
 @HOOKS.register_module()
@@ -30,7 +30,7 @@ class LossWeightRampHook(Hook):
         by_epoch: count in epochs instead of iterations.
 
     Raises:
-        ValueError: a negative or non-finite value, or an impossible interval; when training starts, a path that
+        DistillationError: a negative or non-finite value, or an impossible interval; when training starts, a path that
             names no number of the model.
     """
 
@@ -39,9 +39,9 @@ class LossWeightRampHook(Hook):
     def __init__(self, path: str, start: float, stop: float, begin: int, end: int, by_epoch: bool = False) -> None:
         for name, value in (('start', start), ('stop', stop)):
             if not math.isfinite(value) or value < 0:
-                raise ValueError(f'LossWeightRampHook({path!r}): {name} must be finite and >= 0, got {value}.')
+                raise DistillationError([f'LossWeightRampHook({path!r}): {name} must be finite and >= 0, got {value}'])
         if not 0 <= begin <= end:
-            raise ValueError(f'LossWeightRampHook({path!r}): needs 0 <= begin <= end, got begin={begin}, end={end}.')
+            raise DistillationError([f'LossWeightRampHook({path!r}): needs 0 <= begin <= end, got begin={begin}, end={end}'])
         self.path = path
         self.start = float(start)
         self.stop = float(stop)
@@ -66,9 +66,19 @@ class LossWeightRampHook(Hook):
         self._owner = _follow(model, owner_path)
         if self._owner is None or not _is_number(getattr(self._owner, self._name, None)):
             known = '\n  '.join(_numbers(model)) or '(none)'
-            raise ValueError(
-                f'LossWeightRampHook: the model has no number {self.path!r}. Set path to one of these, or to another '
-                f'float attribute:\n  {known}'
+            raise DistillationError(
+                [
+                    f'LossWeightRampHook: the model has no number {self.path!r}. Set path to one of these, or to '
+                    f'another float attribute:\n  {known}'
+                ]
+            )
+        if self._name == 'mu' and max(self.start, self.stop) > 1:
+            raise DistillationError([f'LossWeightRampHook({self.path!r}): mu must lie in [0, 1]'])
+        if self._name == 'temperature' and min(self.start, self.stop) == 0:
+            raise DistillationError([f'LossWeightRampHook({self.path!r}): a temperature must be greater than 0'])
+        if self.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise DistillationError(
+                [f'LossWeightRampHook({self.path!r}): this training counts no epochs; give begin and end in iterations']
             )
 
     def before_train_epoch(self, runner: Runner) -> None:

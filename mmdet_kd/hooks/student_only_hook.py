@@ -1,15 +1,11 @@
 """A distillation checkpoint in a plain student."""
 
-from __future__ import annotations
-
-from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..export.checkpoint import student_state_dict
 
 
-@HOOKS.register_module()
 class StudentOnlyHook(Hook):
     """Drops the distillers' weights from a loaded checkpoint, for a model that has no distillers.
 

@@ -47,13 +47,13 @@ class StudentKnowledge:
             avg_factor=avg_factor,
         )
 
-    def roi_stages(self) -> Iterator[tuple[RoIOutputs, RoITargets]]:
-        """Outputs and targets of each stage of the RoI head that ran."""
+    def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
+        """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
         for name, calls in self._calls.items():
             if name.startswith('roi.') and calls:
-                arguments, result = calls[0]
+                arguments, result = self._only(name)
                 outputs = RoIOutputs(arguments['cls_score'], arguments['bbox_pred'])
-                yield outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
+                yield int(name.removeprefix('roi.')), outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
 
     def _only(self, point: str) -> Call:
         calls = self._calls[point]

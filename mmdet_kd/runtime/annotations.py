@@ -1,7 +1,5 @@
 """A data set without annotations is found before training starts, with a cure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,6 +44,7 @@ def require_annotations(runner: Runner) -> None:
     try:
         dataset = runner.train_loop.dataloader.dataset
     except ValueError as error:
+        raise_if_any(_unreadable(runner.cfg))
         if 'at least one array' not in str(error):  # how BaseDataset fails when its filters leave no image
             raise
         raise DistillationError(_describe_empty(runner.cfg)) from error
@@ -95,6 +94,20 @@ def _missing_truth(evaluators: Any, where: str) -> list[str]:
         path = _local(value, None) if isinstance(value, str) and not evaluator.get('backend_args') else None
         if path is not None and not path.exists():
             problems.append(f'there is no annotation file {path.absolute()} ({where}.ann_file). Correct it')
+    return problems
+
+
+def _unreadable(cfg: Config) -> list[str]:
+    """Which of the training set's annotation files are no JSON."""
+    problems = []
+    for leaf in _leaves(cfg.train_dataloader.dataset):
+        path = _local(leaf.get('ann_file') or '', leaf.get('data_root'))
+        if path is None or path.suffix != '.json':
+            continue
+        try:
+            json.loads(path.read_text())
+        except ValueError as error:
+            problems.append(f'the annotation file {path.absolute()} is truncated or no JSON ({error}): copy it again')
     return problems
 
 

@@ -1,7 +1,5 @@
 """Opening a checkpoint as data, never as code, with one clear error if it cannot be."""
 
-from __future__ import annotations
-
 import pickle
 import re
 import warnings

@@ -1,10 +1,9 @@
 """What the command-line tools share: options, configs, runners, and errors without a traceback."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,8 +86,10 @@ def command_line() -> Iterator[None]:
     try:
         yield
     except DistillationError as error:
-        # All ranks of a machine see the same; one of them says it.
-        sys.exit(f'\nerror: {error}' if os.environ.get('LOCAL_RANK', '0') == '0' else 1)
+        rank = int(os.environ.get('LOCAL_RANK', 0))
+        if rank != 0:  # most errors meet all ranks alike: the first one says it, and the launcher ends the others
+            time.sleep(5)
+        sys.exit(f'\nerror: {error}' + (f' (rank {rank})' if rank else ''))
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()

@@ -5,8 +5,6 @@ DDP; both fail on a CPU. It leaves a process group alone that exists already, an
 names: that is all it takes.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 from datetime import timedelta

@@ -6,15 +6,12 @@ scalars among its messages. Since torch 2.6 `torch.load` refuses these by defaul
 nothing else: a pickle that would run code is refused as before.
 """
 
-from __future__ import annotations
-
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.utils import digit_version
 
 # What a log history or a metric holds. Arrays of objects or strings are left out on purpose.
 _NUMBERS = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
@@ -24,9 +21,7 @@ _STATISTICS = ('min', 'max', 'mean', 'current')
 
 
 def register_safe_globals() -> None:
-    """Register mmengine's types with torch's weights-only loader; does nothing on a torch before 2.6."""
-    if digit_version(torch.__version__) < digit_version('2.6.0'):
-        return  # weights-only is not the default there
+    """Register mmengine's types with torch's weights-only loader."""
     # The functions that numpy's pickles call, for an array and for a scalar, without naming a private module.
     functions = {'_reconstruct': np.empty(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]}
     dtypes = {type(np.dtype(number)) for number in _NUMBERS}

@@ -24,19 +24,17 @@ def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
     return None
 
 
-def classes_in_training(num_classes: int) -> tuple[str, ...] | None:
+def classes_in_training() -> tuple[str, ...] | None:
     """The classes of the training that is set up; None if there is none.
 
     A model is not told its classes. mmengine's loops tell them to the visualizer, which anyone may ask: the training
-    loop first, then that of validation, whose set has the same. A visualizer that is left over from another training
-    is recognised by its number of classes.
+    loop first, then that of validation, whose set has the same.
     """
     try:
         meta = Visualizer.get_current_instance().dataset_meta or {}
     except RuntimeError:  # no visualizer yet, so no training either
         return None
-    classes = tuple(meta.get('classes', ()))
-    return classes if len(classes) == num_classes else None
+    return tuple(meta.get('classes', ())) or None
 
 
 def same_classes(student: Sequence[str], teacher: Sequence[str]) -> bool:

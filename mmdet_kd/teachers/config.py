@@ -27,7 +27,7 @@ def load_teacher_config(source: ConfigSource) -> Config:
         DistillationError: there is no such file, or it has no model; the message says where was looked.
     """
     if isinstance(source, (str, Path)):
-        cfg = Config.fromfile(find_config(str(source)))
+        cfg = _read(find_config(str(source)))
     elif isinstance(source, (dict, Config)):
         content = source.to_dict() if isinstance(source, (Config, ConfigDict)) else copy.deepcopy(source)
         cfg = Config(content if 'model' in content else dict(model=content))
@@ -55,6 +55,15 @@ def find_config(name: str) -> Path:
             "'{{ fileDirname }}/teacher.py' names a file beside it"
         ]
     )
+
+
+def _read(path: Path) -> Config:
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is a program, which may fail in any way
+        raise DistillationError(
+            [f'the teacher config {path} cannot be read ({type(error).__name__}: {error}). Mend it, or name another']
+        ) from error
 
 
 def _name(source: ConfigSource) -> str:

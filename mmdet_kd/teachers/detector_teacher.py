@@ -96,6 +96,12 @@ class DetectorTeacher(nn.Module):
         del mode
         return super().train(False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> 'DetectorTeacher':
+        super()._apply(fn, recurse)
+        if self.detector is not None:  # its data_preprocessor remembers a device beside its tensors
+            self.detector.to(next(self.detector.parameters()).device)
+        return self
+
     def __deepcopy__(self, memo: dict[int, object]) -> 'DetectorTeacher':
         return self
 

@@ -50,7 +50,7 @@ def one_step(detector, boxes):
     with observe_student(detector, ('neck', 'rpn', 'roi')) as student:
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         calls = dict(student._calls)
-        rois = [targets.rois for _, targets in student.roi_stages()]
+        rois = [targets.rois for _, _, targets in student.roi_stages()]
         return calls, Seen(detector.teacher.look(data['inputs']), rois)
 
 

@@ -71,7 +71,7 @@ def demo_in_small(tiny_set, tmp_path):
     teacher = tiny_teacher_cfg(tiny_set, tmp_path / 'teacher')
     teacher.dump(demo / 'shapes_teacher.py')
     checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth')
-    student = tiny_student_cfg(tiny_set, tmp_path / 'unused', **{'train_cfg.max_epochs': 1})
+    student = tiny_student_cfg(tiny_set, tmp_path / 'unused', **{'train_cfg.max_epochs': 4})
     student.pop('work_dir')
     distilled_cfg(student, str(demo / 'shapes_teacher.py'), checkpoint).dump(demo / 'shapes_distilled.py')
     shutil.copy(demo / 'shapes_distilled.py', tmp_path)

@@ -90,7 +90,8 @@ def test_roi_stages(architecture, stages, student_cfg):
         found = list(student.roi_stages())
     assert len(found) == stages
     heads = [detector.roi_head.bbox_head] if stages == 1 else detector.roi_head.bbox_head
-    for head, (outputs, targets) in zip(heads, found, strict=True):
+    assert [stage for stage, _, _ in found] == list(range(stages))
+    for head, (_, outputs, targets) in zip(heads, found, strict=True):
         n = len(targets.rois)
         assert targets.rois.shape == (n, 5)
         assert outputs.cls_score.shape == (n, 4)
@@ -118,7 +119,7 @@ def test_images_without_ground_truth(boxes, student_cfg):
     with observing as student:
         detector.loss(*data)
         assert (student.rpn_targets.bbox_weights[0] == 0).all()
-        ((_, targets),) = student.roi_stages()
+        ((_, _, targets),) = student.roi_stages()
     assert ((targets.labels == 3) | (targets.rois[:, 0] == 1)).all()
 
 
@@ -142,7 +143,7 @@ def test_everything_is_let_go_after_the_step(student_cfg):
     with observing as student:
         losses = detector.loss(*data)
         maps = [weakref.ref(m) for m in (*student.features('backbone'), *student.features('neck'))]
-        rois = [weakref.ref(outputs.cls_score) for outputs, _ in student.roi_stages()]
+        rois = [weakref.ref(outputs.cls_score) for _, outputs, _ in student.roi_stages()]
         rpn = weakref.ref(student.rpn.cls_scores[0])
     del losses, data
     gc.collect()

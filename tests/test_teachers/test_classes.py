@@ -120,9 +120,8 @@ def test_a_class_named_twice_is_still_described(student, teacher):
 
 def test_classes_in_training(monkeypatch):
     monkeypatch.setattr(Visualizer, '_instance_dict', type(Visualizer._instance_dict)())
-    assert classes_in_training(2) is None
+    assert classes_in_training() is None
     Visualizer.get_instance('test').dataset_meta = {'classes': ['a', 'b']}
-    assert classes_in_training(2) == ('a', 'b')
-    assert classes_in_training(3) is None, 'left over from another training'
+    assert classes_in_training() == ('a', 'b')
     Visualizer.get_current_instance().dataset_meta = None
-    assert classes_in_training(2) is None
+    assert classes_in_training() is None
