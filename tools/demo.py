@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,7 +43,6 @@ from mmdet.apis import init_detector  # noqa: E402
 from mmdet.registry import DATASETS, VISUALIZERS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -108,8 +110,10 @@ def main() -> None:
     parser.add_argument('--fresh', action='store_true', help='forget what an earlier demo left, and do all of it again')
     args = parser.parse_args()
     os.chdir(ROOT)
-    # Layers as small as these get slower, not faster, from many threads.
+    # Layers as small as these get slower, not faster, from many threads; and threads that spin while they wait make
+    # a training several times slower as soon as anything else runs on the machine.
     os.environ.setdefault('OMP_NUM_THREADS', str(min(8, torch.get_num_threads())))
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     OUT.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with alone_at_work() as lock:
@@ -157,7 +161,7 @@ def forget(folder: Path) -> None:
 def run(command: list[str], lock: IO[str], log: Path) -> Iterator[str]:
     """Run a command, yield its lines as they come and keep them in a log; stop the demo if it fails."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('a') as file:
+    with log.open('a', buffering=1) as file:
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -272,14 +276,14 @@ def validation_curve(training: Training) -> dict[int, dict[str, float]]:
 
 def load_models(exported: tuple[Path, Path]) -> dict[str, torch.nn.Module]:
     """Title -> detector, on the GPU if there is one."""
-    MMLogger.get_instance('mmengine', log_level='WARNING')
     files = {training.title: (training.config, training.checkpoint) for training in (TEACHER, ALONE)}
     files[DISTILLED.title] = exported
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return {
-        title: init_detector(str(config), str(weights), palette='random', device=device)
-        for title, (config, weights) in files.items()
-    }
+    with redirect_stdout(io.StringIO()):
+        return {
+            title: init_detector(str(config), str(weights), palette='random', device=device)
+            for title, (config, weights) in files.items()
+        }
 
 
 def measure(models: dict[str, torch.nn.Module], images: int = 60) -> dict[str, dict[str, Any]]:
@@ -347,9 +351,11 @@ def draw_curves(path: Path) -> None:
     plt.close(figure)
 
 
-def draw_detections(models: dict[str, torch.nn.Module], path: Path, images: int = 4, zoom: int = 3) -> None:
+def draw_detections(models: dict[str, torch.nn.Module], path: Path, images: int = 4, zoom: int = 2) -> None:
     """Truth and detections side by side, on the first validation images with five shapes or more."""
     dataset = validation_set()
+    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='demo', line_width=2))
+    visualizer.dataset_meta = dataset.metainfo
     chosen = [index for index in range(len(dataset)) if len(dataset.get_data_info(index)['instances']) >= 5][:images]
     titles = ['truth', ALONE.title, DISTILLED.title, TEACHER.title]
     figure, grid = plt.subplots(
@@ -362,7 +368,7 @@ def draw_detections(models: dict[str, torch.nn.Module], path: Path, images: int 
         for axes, title in zip(row, titles, strict=True):
             with torch.inference_mode():
                 sample = models[title].test_step(pseudo_collate([item]))[0] if title in models else item['data_samples']
-            axes.imshow(with_boxes(picture, sample.clone().cpu(), dataset.metainfo, zoom, truth=title not in models))
+            axes.imshow(with_boxes(visualizer, picture, sample.clone().cpu(), zoom, truth=title not in models))
             axes.set_axis_off()
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title)
@@ -370,19 +376,20 @@ def draw_detections(models: dict[str, torch.nn.Module], path: Path, images: int 
     plt.close(figure)
 
 
-def with_boxes(picture: np.ndarray, sample: Any, metainfo: dict, zoom: int, truth: bool) -> np.ndarray:
+def with_boxes(visualizer: Any, picture: np.ndarray, sample: Any, zoom: int, truth: bool) -> np.ndarray:
     """Draw a sample's boxes on a picture (H, W, 3), RGB, that is ``zoom`` times as large as its image."""
-    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='demo', line_width=2))
-    visualizer.dataset_meta = metainfo
     instances = sample.gt_instances if truth else sample.pred_instances
     instances.bboxes = getattr(instances.bboxes, 'tensor', instances.bboxes) * zoom
-    visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.4)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.*out of bounds')  # a box along the border of the image
+        visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.4)
     return visualizer.get_image()
 
 
 def validation_set() -> Any:
     """The validation split as the configs read it."""
-    return DATASETS.build(Config.fromfile(ALONE.config).val_dataloader.dataset)
+    with redirect_stdout(io.StringIO()):  # pycocotools reports to it
+        return DATASETS.build(Config.fromfile(ALONE.config).val_dataloader.dataset)
 
 
 # Small things.
@@ -412,6 +419,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo ends its training
     try:
         main()
     except KeyboardInterrupt:

@@ -10,13 +10,13 @@ model = dict(
             type='FeatureDistiller',
             source='neck',
             adapter=dict(type='ConvAdapter'),
-            loss=dict(type='HintLoss', norm='l2', loss_weight=2.0),
+            loss=dict(type='HintLoss', norm='l2', loss_weight=5.0),
         ),
         roi=dict(
             type='RoIDistiller',
             loss_cls=dict(type='ClassWeightedSoftCrossEntropyLoss', background_weight=1.5),
             loss_bbox=dict(type='TeacherBoundedL2Loss', margin=0.0, loss_weight=0.5),
-            mu=0.5,
+            mu=0.8,
         ),
     ),
 )

@@ -1,7 +1,7 @@
 # The student: a narrow ResNet-18, trained briefly.
 _base_ = ['./_base_/faster-rcnn_shapes.py', './_base_/shapes_detection.py']
 
-max_epochs = 3
+max_epochs = 4
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
