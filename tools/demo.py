@@ -21,7 +21,6 @@ import statistics
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -32,15 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own package, installed or not
     sys.path.insert(0, str(ROOT))
 
-import matplotlib  # noqa: E402
-
-matplotlib.use('Agg')
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from matplotlib import pyplot as plt  # noqa: E402
 from mmdet.apis import init_detector  # noqa: E402
-from mmdet.registry import DATASETS, VISUALIZERS  # noqa: E402
+from mmdet.registry import DATASETS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.dataset import pseudo_collate  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -48,6 +41,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # 
 from rich.table import Table  # noqa: E402
 
 from mmdet_kd.datasets import ShapesSpec, draw_shapes  # noqa: E402
+from mmdet_kd.visualization import draw_curves, draw_detections  # noqa: E402
 
 CONFIGS = Path('configs/demo')
 OUT = Path('work_dirs/demo')
@@ -92,7 +86,8 @@ class Training:
     def fingerprint(self) -> str:
         """Changes with whatever the result depends on."""
         cfg = Config.fromfile(self.config)
-        parts = [cfg.pretty_text, (Path(cfg.data_root) / 'shapes.json').read_text()]
+        code = [file.read_text() for file in sorted(Path('mmdet_kd').rglob('*.py'))]
+        parts = [cfg.pretty_text, (Path(cfg.data_root) / 'shapes.json').read_text(), *code]
         if self.teacher:
             parts.append(self.teacher.fingerprint)
         return hashlib.sha256('\n'.join(parts).encode()).hexdigest()
@@ -128,8 +123,7 @@ def main() -> None:
         models = load_models(exported)
         rows = [{'model': title, **scores[title], **measures} for title, measures in measure(models).items()]
         report(rows)
-        draw_curves(OUT / 'curves.png')
-        draw_detections(models, OUT / 'detections.png')
+        draw_pictures(models)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     CONSOLE.print(f'\nThis run of the demo took {minutes} min {seconds:02d} s. It left in {OUT}:')
     CONSOLE.print('  table.md, curves.png, detections.png, and the exported student in student/')
@@ -337,53 +331,17 @@ def report(rows: list[dict[str, Any]]) -> None:
     write_json(OUT / 'table.json', rows)
 
 
-def draw_curves(path: Path) -> None:
-    """Validation AP over the epochs."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
-    for training in TRAININGS:
-        curve = validation_curve(training)
-        axes.plot(list(curve), [scores['AP'] for scores in curve.values()], 'o-', ms=4, color=training.colour,
-                  label=training.title)  # fmt: skip
-    axes.set(xlabel='epoch', ylabel='AP on the validation split', ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def draw_detections(models: dict[str, torch.nn.Module], path: Path, images: int = 4, zoom: int = 2) -> None:
-    """Truth and detections side by side, on the first validation images with five shapes or more."""
+def draw_pictures(models: dict[str, torch.nn.Module]) -> None:
+    """Draw the validation curves, and the detections on the first images with five shapes or more."""
+    curves = {
+        training.title: {epoch: scores['AP'] for epoch, scores in validation_curve(training).items()}
+        for training in TRAININGS
+    }
+    draw_curves(curves, OUT / 'curves.png', {training.title: training.colour for training in TRAININGS})
     dataset = validation_set()
-    visualizer = VISUALIZERS.build(dict(type='DetLocalVisualizer', name='demo', line_width=2))
-    visualizer.dataset_meta = dataset.metainfo
-    chosen = [index for index in range(len(dataset)) if len(dataset.get_data_info(index)['instances']) >= 5][:images]
-    titles = ['truth', ALONE.title, DISTILLED.title, TEACHER.title]
-    figure, grid = plt.subplots(
-        len(chosen), len(titles), squeeze=False, figsize=(3 * len(titles), 3 * len(chosen)), constrained_layout=True
-    )
-    for row, index in zip(grid, chosen, strict=True):
-        item = dataset[index]
-        picture = cv2.cvtColor(cv2.imread(item['data_samples'].img_path), cv2.COLOR_BGR2RGB)
-        picture = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-        for axes, title in zip(row, titles, strict=True):
-            with torch.inference_mode():
-                sample = models[title].test_step(pseudo_collate([item]))[0] if title in models else item['data_samples']
-            axes.imshow(with_boxes(visualizer, picture, sample.clone().cpu(), zoom, truth=title not in models))
-            axes.set_axis_off()
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def with_boxes(visualizer: Any, picture: np.ndarray, sample: Any, zoom: int, truth: bool) -> np.ndarray:
-    """Draw a sample's boxes on a picture (H, W, 3), RGB, that is ``zoom`` times as large as its image."""
-    instances = sample.gt_instances if truth else sample.pred_instances
-    instances.bboxes = getattr(instances.bboxes, 'tensor', instances.bboxes) * zoom
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='.*out of bounds')  # a box along the border of the image
-        visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.4)
-    return visualizer.get_image()
+    crowded = [index for index in range(len(dataset)) if len(dataset.get_data_info(index)['instances']) >= 5]
+    side_by_side = {title: models[title] for title in (ALONE.title, DISTILLED.title, TEACHER.title)}
+    draw_detections(side_by_side, dataset, crowded[:4], OUT / 'detections.png')
 
 
 def validation_set() -> Any:

@@ -41,7 +41,9 @@ class LossWeightRampHook(Hook):
             if not math.isfinite(value) or value < 0:
                 raise DistillationError([f'LossWeightRampHook({path!r}): {name} must be finite and >= 0, got {value}'])
         if not 0 <= begin <= end:
-            raise DistillationError([f'LossWeightRampHook({path!r}): needs 0 <= begin <= end, got begin={begin}, end={end}'])
+            raise DistillationError(
+                [f'LossWeightRampHook({path!r}): needs 0 <= begin <= end, got begin={begin}, end={end}']
+            )
         self.path = path
         self.start = float(start)
         self.stop = float(stop)

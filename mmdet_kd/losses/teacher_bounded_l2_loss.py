@@ -15,8 +15,8 @@ class TeacherBoundedL2Loss(nn.Module):
     See :func:`~mmdet_kd.losses.functional.teacher_bounded_l2`.
 
     Args:
-        margin: m of the paper, in squared deltas; >= 0. A huge one, 1e9 say, gives the plain L2 of the ablation; so does
-            ``float('inf')``, which a config cannot be saved with.
+        margin: m of the paper, in squared deltas; >= 0. A huge one, 1e9 say, gives the plain L2 of the ablation; so
+            does ``float('inf')``, with which a config cannot be saved.
         loss_weight: nu of the paper; >= 0.
     """
 
