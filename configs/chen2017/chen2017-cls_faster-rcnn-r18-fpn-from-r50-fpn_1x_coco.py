@@ -10,5 +10,6 @@ model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher=_base_.teacher,
     distillers=_base_.distillers,
+    num_classes=_base_.num_classes,
 )
 del _base_.teacher, _base_.distillers

@@ -10,6 +10,6 @@ model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher=_base_.teacher,
     distillers=_base_.distillers,
-    roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)),
+    num_classes=_base_.num_classes,
 )
 del _base_.teacher, _base_.distillers

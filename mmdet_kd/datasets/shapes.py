@@ -268,8 +268,8 @@ def _hides_too_much(mask: np.ndarray, visible: list[np.ndarray]) -> bool:
 def _ground(rng: np.random.Generator, size: int) -> np.ndarray:
     """A ground of soft patches, (size, size, 3) float32 in [0, 255]."""
     cells = int(rng.integers(2, 9))
-    patches = rng.uniform(-1, 1, (cells, cells, 3)).astype(np.float32)
-    patches = cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)
+    coarse = rng.uniform(-1, 1, (cells, cells, 3)).astype(np.float32)
+    patches = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     return (rng.uniform(40, 215, 3) + rng.uniform(5, 25) * patches).astype(np.float32)
 
 
@@ -303,7 +303,7 @@ def _draw_clutter(canvas: np.ndarray, rng: np.random.Generator) -> None:
         points = centre + rng.uniform(-0.6 * reach, 0.6 * reach, (int(rng.integers(3, 6)), 2))
     else:
         turn = np.arange(24) * np.pi / 12
-        waves = sum(rng.uniform(0, 0.3) * np.sin(k * turn + rng.uniform(0, 6.3)) for k in (2, 3, 5))
+        waves = np.sum([rng.uniform(0, 0.3) * np.sin(k * turn + rng.uniform(0, 6.3)) for k in (2, 3, 5)], axis=0)
         points = centre + 0.3 * reach * (1 + waves)[:, None] * _turning_points(24)
     corners = [np.rint(points * 16).astype(np.int32)]
     if kind == 3:

@@ -5,6 +5,7 @@ from typing import Any
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 
+from ..export import with_num_classes
 from .distillation_mixin import KnowledgeDistillationMixin
 
 
@@ -19,11 +20,15 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
     Args:
         teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
         distillers: name -> config of a distiller, any number of them.
+        num_classes: of every box and mask head, which have theirs if it is not given. One line says it for a cascade
+            too, whose heads are a list.
         **student: the keys of :class:`mmdet.models.TwoStageDetector`.
 
     Raises:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
 
-    def __init__(self, *, teacher: dict, distillers: dict, **student: Any) -> None:
+    def __init__(self, *, teacher: dict, distillers: dict, num_classes: int | None = None, **student: Any) -> None:
+        if num_classes is not None:
+            student['roi_head'] = with_num_classes(student['roi_head'], num_classes)
         super().__init__(teacher=teacher, distillers=distillers, **student)

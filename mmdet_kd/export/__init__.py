@@ -1,7 +1,14 @@
 """From a distillation to an ordinary MMDetection model."""
 
 from .checkpoint import save_student, student_state_dict
-from .plain_config import PLAIN_TYPES, plain_student_config
+from .plain_config import PLAIN_TYPES, plain_student_config, with_num_classes
 from .student import export_student
 
-__all__ = ['PLAIN_TYPES', 'export_student', 'plain_student_config', 'save_student', 'student_state_dict']
+__all__ = [
+    'PLAIN_TYPES',
+    'export_student',
+    'plain_student_config',
+    'save_student',
+    'student_state_dict',
+    'with_num_classes',
+]

@@ -45,6 +45,17 @@ def plain_student_config(cfg: Config) -> Config:
     return plain
 
 
+def with_num_classes(roi_head: dict, num_classes: int) -> dict:
+    """The config of a RoI head whose box and mask heads, at every stage, have ``num_classes`` classes."""
+    roi_head = copy.deepcopy(roi_head)
+    for part in ('bbox_head', 'mask_head'):
+        heads = roi_head.get(part)
+        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
+            if head is not None:
+                head['num_classes'] = num_classes
+    return roi_head
+
+
 def _strip_model(model: Any) -> None:
     """Make a distilled detector plain in place, also inside a wrapper of models."""
     if not isinstance(model, dict):
@@ -53,6 +64,9 @@ def _strip_model(model: Any) -> None:
         model['type'] = PLAIN_TYPES[_type_name(model)]
         for key in ('teacher', 'distillers'):
             model.pop(key, None)
+        num_classes = model.pop('num_classes', None)
+        if num_classes is not None:
+            model['roi_head'] = with_num_classes(model['roi_head'], num_classes)
     for key in ('module', 'detector'):  # test-time augmentation, semi-supervision
         _strip_model(model.get(key))
 

@@ -13,6 +13,7 @@ from config_sweep import CONFIGS, REPO, base_lines, config_files, fragments, loa
 from mmengine.config import Config
 from mmengine.fileio import load as load_file
 
+from mmdet_kd.export import plain_student_config
 from mmdet_kd.teachers.classes import classes_of_config
 from mmdet_kd.teachers.config import find_config
 
@@ -101,7 +102,7 @@ def test_name_says_which_fragments(path: Path) -> None:
 
 @pytest.mark.parametrize('path', whole_configs(), ids=lambda path: path.stem)
 def test_heads_have_the_classes_of_the_data(path: Path) -> None:
-    cfg = load(path)
+    cfg = plain_student_config(load(path))
     count = len(classes_of_config(cfg))
     assert cfg.get('num_classes', count) == count
     heads = cfg.model.roi_head.bbox_head

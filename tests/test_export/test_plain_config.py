@@ -75,3 +75,25 @@ def test_what_is_dumped_builds_the_same_student(cfg, student_cfg, tmp_path):
     }
     loaded.load_state_dict(original.state_dict())
     assert torch.equal(next(loaded.parameters()), next(original.parameters()))
+
+
+def test_the_number_of_classes_reaches_every_head(student_cfg, teacher_cfg):
+    """`num_classes` on the detector serves each stage of a cascade and its masks, in the training and after it."""
+    from helpers.architectures import cascade, mask
+    from helpers.distil import build, distilled_cfg
+    from mmdet.registry import MODELS
+
+    from mmdet_kd.knowledge import box_heads
+
+    teacher_cfg.model.roi_head.bbox_head.num_classes = 5
+    for architecture, stages in ((cascade, 3), (mask, 1)):
+        cfg = distilled_cfg(architecture(student_cfg), teacher_cfg, None)
+        cfg.model.num_classes = 5
+        detector = build(cfg, init=False)
+        assert [head.num_classes for head in box_heads(detector.roi_head)] == [5] * stages
+        if architecture is mask:
+            assert detector.roi_head.mask_head.num_classes == 5
+        plain = plain_student_config(cfg)
+        assert 'num_classes' not in plain.model
+        exported = MODELS.build(plain.model)
+        exported.load_state_dict({k: v for k, v in detector.state_dict().items() if not k.startswith('distillers.')})
