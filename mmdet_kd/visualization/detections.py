@@ -55,5 +55,5 @@ def _with_boxes(visualizer: Any, picture: np.ndarray, sample: Any, zoom: int, tr
     instances.bboxes = getattr(instances.bboxes, 'tensor', instances.bboxes) * zoom
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*out of bounds')  # a box along the border of the image
-        visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.4)
+        visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.5)
     return visualizer.get_image()
