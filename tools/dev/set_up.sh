@@ -102,8 +102,10 @@ install_project() { "${PIP[@]}" install -c tools/dev/constraints.txt -e .; }
 main() {
     local python wheels
     if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-        python=$(find_python) && rm -rf "$VENV" && "$python" -m venv "$VENV" ||
-            fail "${python:-Python} cannot make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv."
+        python=$(find_python) || exit 1 # it has said why
+        rm -rf "$VENV"
+        "$python" -m venv "$VENV" ||
+            fail "$python cannot make a virtual environment. On Debian and Ubuntu: apt install python3.11-venv."
     fi
     check_compilers
 
