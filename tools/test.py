@@ -13,6 +13,7 @@ if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own pac
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook  # noqa: E402
 from mmdet.evaluation import DumpDetResults  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.export import plain_student_config  # noqa: E402
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--show-dir', help='draw the predictions into this folder, inside the work dir')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each image (default: 2)')
+    parser.add_argument('--tta', action='store_true', help="augment each image by the config's tta_pipeline, and merge")
     cli.add_run_options(parser)
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
@@ -51,11 +53,27 @@ def main() -> None:
                     ["to show predictions, set default_hooks=dict(visualization=dict(type='DetVisualizationHook'))"]
                 )
             cfg = trigger_visualization_hook(cfg, args)
+        if args.tta:
+            augment(cfg)
         runner = cli.build_runner(cfg)
         runner.register_hook(StudentOnlyHook())
         if args.out:
             runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
         runner.test()
+
+
+def augment(cfg: Config) -> None:
+    """Test each image in the ways of ``tta_pipeline``, and merge what is detected."""
+    if 'tta_pipeline' not in cfg:
+        raise DistillationError(
+            ['--tta needs a tta_pipeline in the config: the test pipeline, ending in a TestTimeAug (see mmdet)']
+        )
+    merge = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+    cfg.model = {**cfg.get('tta_model', merge), 'module': cfg.model}
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
 
 
 if __name__ == '__main__':
