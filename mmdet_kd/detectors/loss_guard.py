@@ -50,6 +50,9 @@ class FiniteLossGuard:
             event.synchronize()
             self._judge(names, verdict)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> 'FiniteLossGuard':
+        return FiniteLossGuard()  # a copy of the model has computed nothing yet; CUDA events cannot be copied
+
     @staticmethod
     def _judge(names: list[str], finite: Tensor) -> None:
         bad = [name for name, ok in zip(names, finite.tolist(), strict=True) if not ok]
