@@ -64,7 +64,7 @@ class KnowledgeDistillationMixin:
         """
         images = self._teacher_images(batch_inputs)
         kinds = {kind for distiller in self.distillers.values() for kind in distiller.kinds}
-        with observe_student(self, kinds) as student:
+        with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
             teacher = self.teacher.look(images)
             soft = {
@@ -164,12 +164,6 @@ class KnowledgeDistillationMixin:
                 'the teacher has another data_preprocessor, so it is shown the raw pictures, and batch_augments would '
                 'change only what the student sees: remove batch_augments, or train the teacher with the same '
                 'data_preprocessor'
-            )
-        divisors = [getattr(side, 'pad_size_divisor', 1) for side in (student, teacher)]
-        if divisors[0] != divisors[1]:
-            problems.append(
-                f"the student's data_preprocessor pads to multiples of {divisors[0]}, the teacher's to {divisors[1]}, "
-                f'and their maps differ in size: set data_preprocessor.pad_size_divisor={divisors[1]} for the student'
             )
         return problems
 

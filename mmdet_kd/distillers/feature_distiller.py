@@ -1,5 +1,6 @@
 """Distilling the maps of the backbone or the neck."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -55,6 +56,7 @@ class FeatureDistiller(BaseDistiller):
         shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
         if adapter is None:
             raise_if_any([problem for s, t in shapes for problem in _bare_problems(source, s, t)])
+        self._strides = [(s.stride, t.stride) for s, t in shapes]
         self.source = source
         self.kinds = (source,)
         self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
@@ -66,6 +68,15 @@ class FeatureDistiller(BaseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
+        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+            common = tuple(map(min, student.canvas, teacher.canvas))
+            maps_s = {
+                i: crop(maps_s[i], common, stride) for i, (stride, _) in zip(self.levels, self._strides, strict=True)
+            }
+            maps_t = {
+                j: crop(maps_t[j], common, stride)
+                for j, (_, stride) in zip(self.teacher_levels, self._strides, strict=True)
+            }
         losses = [
             self._compare(place, maps_s[i], maps_t[j])
             for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True))
@@ -76,6 +87,12 @@ class FeatureDistiller(BaseDistiller):
         if self.adapters is not None:
             feat_s = self.adapters[place](feat_s, feat_t)
         return self.loss(feat_s, feat_t)
+
+
+def crop(feat: Tensor, canvas: tuple[int, int], stride: int) -> Tensor:
+    """The part of a map (N, C, H, W) that shows the upper left ``canvas`` = (height, width) pixels."""
+    height, width = (math.ceil(extent / stride) for extent in canvas)
+    return feat[..., :height, :width]
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:

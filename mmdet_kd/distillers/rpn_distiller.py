@@ -1,11 +1,12 @@
 """Distilling the region proposal network."""
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..knowledge import StudentKnowledge, TeacherKnowledge
+from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode
 from .pair import Pair, Side
 from .response import ResponseDistiller, mean_over_ranks
@@ -43,6 +44,11 @@ class RPNDistiller(ResponseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
         outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
+        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+            outputs_t, judged = on_the_grids_of(outputs_s, outputs_t, self._channels[1])
+            targets = targets._replace(
+                label_weights=targets.label_weights * judged, bbox_weights=targets.bbox_weights * judged[..., None]
+            )
         avg_factor = mean_over_ranks(targets.avg_factor, targets.anchors.device)
         losses = {}
         if self.loss_cls is not None:
@@ -67,6 +73,33 @@ class RPNDistiller(ResponseDistiller):
     def hard_loss_weight(self, name: str) -> float:
         """The share mu on the RPN's own classification loss, where there is a soft one."""
         return self.mu if self.loss_cls is not None and name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
+
+
+def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> tuple[RPNOutputs, Tensor]:
+    """The teacher's outputs for the student's anchors, where the two see canvases of different size.
+
+    Both count their cells from the upper left corner. What only the teacher has is cropped; where only the student has
+    cells, in its padding, the teacher says nothing.
+
+    Args:
+        student: outputs whose grids are wanted.
+        teacher: outputs on grids of the same strides.
+        channels: score channels of an anchor of the teacher's.
+
+    Returns:
+        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
+    """
+    sizes = [scores.shape[-2:] for scores in student.cls_scores]
+
+    def fit(maps: list[Tensor]) -> list[Tensor]:
+        return [
+            F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))  # a negative width crops
+            for m, (height, width) in zip(maps, sizes, strict=True)
+        ]
+
+    judged = flatten_levels(fit([torch.ones_like(m) for m in teacher.cls_scores]), channels)[:, 0]
+    fitted = RPNOutputs(fit(teacher.cls_scores), fit(teacher.bbox_preds))
+    return fitted, judged.view(len(student.cls_scores[0]), -1)
 
 
 def flatten_levels(maps: list[Tensor], channels: int) -> Tensor:

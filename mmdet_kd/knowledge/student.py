@@ -20,10 +20,12 @@ class StudentKnowledge:
 
     Args:
         calls: the recorded calls by point.
+        canvas: height and width of the padded batch that the student sees, pixels.
     """
 
-    def __init__(self, calls: dict[str, list[Call]]) -> None:
+    def __init__(self, calls: dict[str, list[Call]], canvas: tuple[int, int]) -> None:
         self._calls = calls
+        self.canvas = canvas
 
     def features(self, source: str) -> tuple[Tensor, ...]:
         """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
@@ -63,12 +65,13 @@ class StudentKnowledge:
 
 
 @contextmanager
-def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[StudentKnowledge]:
+def observe_student(detector: nn.Module, kinds: Collection[str], canvas: tuple[int, int]) -> Iterator[StudentKnowledge]:
     """Record ``kinds`` of knowledge while the block runs; let everything go after.
 
     Args:
         detector: a two-stage detector of mmdet.
         kinds: of :data:`KINDS`.
+        canvas: height and width of the padded batch, pixels.
     """
     points: dict[str, tuple[nn.Module, str]] = {}
     for source in ('backbone', 'neck'):
@@ -82,6 +85,6 @@ def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[Stu
             points[f'roi.{stage}'] = (head, 'loss_and_target')
     with record_calls(points) as calls:
         try:
-            yield StudentKnowledge(calls)
+            yield StudentKnowledge(calls, canvas)
         finally:
             calls.clear()

@@ -22,6 +22,7 @@ class TeacherKnowledge:
     def __init__(self, detector: nn.Module, images: Tensor) -> None:
         self._detector = detector
         self._images = images
+        self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
     def features(self, source: str) -> tuple[Tensor, ...]:
         """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""

@@ -49,7 +49,8 @@ def observed(pair: Pair, boxes: tuple[int, ...] = (3, 2)) -> Iterator[Step]:
     points = {'rpn': (detector.rpn_head, 'forward'), 'rpn_targets': (detector.rpn_head, 'get_targets')}
     for stage, head in enumerate(box_heads(detector.roi_head)):
         points[f'roi{stage}'] = (head, 'loss_and_target')
-    with observe_student(detector, [k for k in KINDS if hasattr(detector, k) or k in ('rpn', 'roi')]) as student:
+    kinds = [k for k in KINDS if hasattr(detector, k) or k in ('rpn', 'roi')]
+    with observe_student(detector, kinds, tuple(batch['inputs'].shape[-2:])) as student:
         with record_calls(points) as raw:
             detector.loss(batch['inputs'], batch['data_samples'])
         yield Step(student, TeacherKnowledge(pair.teacher.detector, batch['inputs']), raw, batch['inputs'])

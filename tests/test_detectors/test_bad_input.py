@@ -126,11 +126,6 @@ class TestThePair:
         assert any('5 levels with strides [4, 8, 16, 32, 64]' in p and '4 with strides' in p for p in problems)
         assert any("the student's neck has 5 levels" in p and 'teacher_levels' in p for p in problems)
 
-    def test_another_padding(self, cfg, teacher_cfg):
-        teacher_cfg.model.data_preprocessor.pad_size_divisor = 64
-        cfg.model.teacher.config = teacher_cfg
-        refused(cfg, 'pad_size_divisor=64', init=True)
-
     def test_batch_augments_under_another_normalisation(self, cfg, teacher_cfg):
         teacher_cfg.model.data_preprocessor.mean = [0.0, 0.0, 0.0]
         cfg.model.teacher.config = teacher_cfg

@@ -12,7 +12,7 @@ from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
 from mmdet_kd.export import plain_student_config
-from mmdet_kd.knowledge import TeacherKnowledge
+from mmdet_kd.knowledge import TeacherKnowledge, observe_student
 
 
 @pytest.fixture
@@ -143,6 +143,36 @@ class TestLaw4And5AreTheTeachersOwn:
         with torch.no_grad():
             expected = alone.extract_feat(alone.data_preprocessor(copy.deepcopy(batch))['inputs'])
         assert all(torch.equal(a, b) for a, b in zip(seen[0], expected, strict=True))
+
+    @pytest.mark.parametrize('divisor', [1, 64])
+    def test_the_teacher_pads_as_it_does_alone(self, student_cfg, teacher_cfg, teacher_checkpoint, divisor):
+        """72 pixels: 96 for the student, 72 or 128 for the teacher; compared where both see the picture."""
+        teacher_cfg.model.data_preprocessor.pad_size_divisor = divisor
+        detector = build(distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint))
+        batch = raw_batch(size=72)
+        seen = detector.teacher.preprocess(batch['inputs'])
+        alone = MODELS.build(copy.deepcopy(teacher_cfg.model))
+        assert torch.equal(seen, alone.data_preprocessor(copy.deepcopy(batch))['inputs'])
+        assert seen.shape[-1] == {1: 72, 64: 128}[divisor]
+        losses = losses_of(detector, batch)
+        assert len(soft_part(losses)) == 5
+        assert all(loss.isfinite() and loss > 0 for name, loss in soft_part(losses).items() if 'bbox' not in name)
+        total(losses).backward()
+
+    def test_padding_makes_no_difference_to_what_is_compared(self, student_cfg, teacher_cfg, teacher_checkpoint):
+        """Pictures that fill the canvas: a larger one of the teacher's adds cells, which are cropped."""
+        hints = []
+        for divisor in (32, 160):
+            teacher_cfg.model.data_preprocessor.pad_size_divisor = divisor
+            cfg = distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint, hint={**METHOD['hint'], 'levels': (0,)})
+            detector = build(cfg)
+            with observe_student(detector, ('neck',), (96, 96)) as student:
+                data = detector.data_preprocessor(raw_batch(size=96), training=True)
+                detector.extract_feat(data['inputs'])
+                teacher = detector.teacher.look(detector.teacher.preprocess(raw_batch(size=96)['inputs']))
+                hints.append(detector.distillers['hint'](student, teacher)['feat'])
+        # Not the same to the bit: a convolution along the picture's border sees zeros or padding.
+        torch.testing.assert_close(*hints, rtol=0.2, atol=0)
 
     def test_a_bare_tensor_is_refused_then(self, student_cfg, teacher_cfg, teacher_checkpoint):
         teacher_cfg.model.data_preprocessor = self.other_preprocessing(teacher_cfg)

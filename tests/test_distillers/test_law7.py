@@ -32,6 +32,7 @@ class Seen:
     """What the teacher said of a step, kept, so that the distillers can be run again on other tensors."""
 
     def __init__(self, knowledge: TeacherKnowledge, rois: list[torch.Tensor]):
+        self.canvas = knowledge.canvas
         self.maps = knowledge.features('neck')
         self.rpn = knowledge.rpn
         self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
@@ -47,7 +48,7 @@ def one_step(detector, boxes):
     """The calls of one step, and the teacher's answers."""
     data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
     torch.manual_seed(0)
-    with observe_student(detector, ('neck', 'rpn', 'roi')) as student:
+    with observe_student(detector, ('neck', 'rpn', 'roi'), tuple(data['inputs'].shape[-2:])) as student:
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
@@ -74,7 +75,7 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
             for name, cs in calls.items()
         }
         seen.maps, seen.rpn, seen._roi = tree_map(fake, (seen.maps, seen.rpn, seen._roi))
-        losses = detector.distillers[name](StudentKnowledge(calls), seen)
+        losses = detector.distillers[name](StudentKnowledge(calls, seen.canvas), seen)
     assert losses
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
@@ -85,7 +86,7 @@ def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     for boxes in (1, 12):
         calls, seen = one_step(detector, boxes)
         with OpCounter() as counter:
-            detector.distillers[name](StudentKnowledge(calls), seen)
+            detector.distillers[name](StudentKnowledge(calls, seen.canvas), seen)
         counts.append(counter.count)
     assert counts[0] == counts[1] > 0
 
