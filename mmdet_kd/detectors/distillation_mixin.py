@@ -62,16 +62,15 @@ class KnowledgeDistillationMixin:
             batch_inputs: the student's normalised batch (N, 3, H, W).
             batch_data_samples: annotations and meta information of each image.
         """
-        images = self._teacher_images(batch_inputs)
-        kinds = {kind for distiller in self.distillers.values() for kind in distiller.kinds}
+        at_work = [distiller for distiller in self.distillers.values() if distiller.at_work]
+        kinds = {kind for distiller in at_work for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            teacher = self.teacher.look(images)
-            soft = {
-                f'{name}.loss_{part}': loss
-                for name, distiller in self.distillers.items()
-                for part, loss in distiller(student, teacher).items()
-            }
+            teacher = self.teacher.look(self._teacher_images(batch_inputs)) if at_work else None
+            soft = {}
+            for name, distiller in self.distillers.items():
+                parts = distiller(student, teacher) if distiller.at_work else distiller.idle(batch_inputs.device)
+                soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
         self._guard.watch(soft)
         return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
 

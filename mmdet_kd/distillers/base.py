@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
@@ -14,12 +15,29 @@ class BaseDistiller(nn.Module):
 
     A distiller is built with the :class:`~mmdet_kd.distillers.Pair` that it will compare. It raises a
     :class:`~mmdet_kd.errors.DistillationError` with everything about the pair that does not fit.
+
+    Args:
+        weight: share of the distillation that is at work, in [0, 1]. At 1 it is whole; at 0 the student trains as it would
+            alone, and the teacher is not asked. A hook may move it during training.
     """
 
     #: Kinds of the student's knowledge (:data:`mmdet_kd.knowledge.KINDS`) that must be recorded for it.
     kinds: tuple[str, ...] = ()
     #: Whether the classes of both sides must be the same, in the same order.
     compares_classes: bool = False
+    #: The parts of the loss that ``forward`` returns.
+    parts: tuple[str, ...] = ()
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
+            raise_if_any([f'{type(self).__name__}: weight must lie in [0, 1], not {weight!r}'])
+        self.weight = float(weight)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether any part of the loss counts at present; if not, neither side need be looked at."""
+        return self.weight > 0
 
     @abstractmethod
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
@@ -29,6 +47,13 @@ class BaseDistiller(nn.Module):
             Part -> scalar loss; the training log shows it as ``<distiller>.loss_<part>``.
         """
 
+    def idle(self, device: torch.device) -> dict[str, Tensor]:
+        """The losses while it is not at work: zeros that keep the adapters in the graph, as DDP expects."""
+        zero = torch.zeros((), device=device)
+        for parameter in self.parameters():
+            zero = zero + 0 * parameter.sum()
+        return dict.fromkeys(self.parts, zero)
+
     def hard_loss_weight(self, name: str) -> float:
         """The factor on one of the student's own losses while this distiller is at work.
 
@@ -37,6 +62,11 @@ class BaseDistiller(nn.Module):
         """
         del name
         return 1.0
+
+
+def counts(loss: nn.Module | None) -> bool:
+    """Whether a configured loss has a weight other than 0 at present."""
+    return loss is not None and getattr(loss, 'loss_weight', 1.0) != 0
 
 
 def try_out(what: str, call: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller, try_out
+from .base import BaseDistiller, counts, try_out
 from .pair import Pair, Side
 
 
@@ -27,10 +27,13 @@ class FeatureDistiller(BaseDistiller):
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``; the same if not given.
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
+        weight: see :class:`BaseDistiller`.
 
     Raises:
         DistillationError: there is no such map or level, or bare maps differ in channels or stride.
     """
+
+    parts = ('feat',)
 
     def __init__(
         self,
@@ -40,8 +43,9 @@ class FeatureDistiller(BaseDistiller):
         levels: Sequence[int] | None = None,
         teacher_levels: Sequence[int] | None = None,
         adapter: dict | None = None,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(weight)
         raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
         maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
         if levels is None and teacher_levels is None and len(maps_s) != len(maps_t):
@@ -64,6 +68,11 @@ class FeatureDistiller(BaseDistiller):
         for place, (s, t) in enumerate(shapes):
             feat_s, feat_t = torch.zeros(1, s.channels, 2, 2), torch.zeros(1, t.channels, 2, 2)
             try_out('adapter and loss', lambda i=place, s=feat_s, t=feat_t: self._compare(i, s, t))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the loss counts at present."""
+        return super().at_work and counts(self.loss)
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""

@@ -6,7 +6,7 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..errors import raise_if_any
-from .base import BaseDistiller, try_out
+from .base import BaseDistiller, counts, try_out
 
 
 class ResponseDistiller(BaseDistiller):
@@ -22,10 +22,11 @@ class ResponseDistiller(BaseDistiller):
         loss_bbox: config of the regression loss, called with (pred, teacher_pred, target, weight, avg_factor); None
             leaves the regression alone.
         mu: share of the student's own classification loss, in [0, 1]. Without ``loss_cls`` it plays no part.
+        weight: see :class:`BaseDistiller`; the student's own classification loss counts 1 - weight (1 - mu) then.
     """
 
-    def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float) -> None:
-        super().__init__()
+    def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float, weight: float) -> None:
+        super().__init__(weight)
         problems = []
         if loss_cls is None and loss_bbox is None:
             problems.append(
@@ -37,7 +38,19 @@ class ResponseDistiller(BaseDistiller):
         self.mu = mu
         self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
         self.loss_bbox = None if loss_bbox is None else MODELS.build(loss_bbox)
+        self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)
         self._try_out()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether soft classification or bounded regression counts at present."""
+        soft = counts(self.loss_cls) and self.mu < 1
+        return super().at_work and (soft or counts(self.loss_bbox))
+
+    @property
+    def hard_share(self) -> float:
+        """The factor on the student's own classification loss; (1 - factor) is the weight of the soft one."""
+        return 1.0 if self.loss_cls is None else self.weight * self.mu + (1 - self.weight)
 
     def soft_loss(self, logits_s: Tensor, logits_t: Tensor, weight: Tensor, avg_factor: Tensor) -> Tensor:
         """(1 - mu) L_soft, for logits (n, C + 1)."""

@@ -25,6 +25,7 @@ class RoIDistiller(ResponseDistiller):
         loss_cls: see :class:`ResponseDistiller`.
         loss_bbox: see :class:`ResponseDistiller`; positive RoIs only, for their ground-truth class.
         mu: see :class:`ResponseDistiller`.
+        weight: see :class:`BaseDistiller`.
 
     Raises:
         DistillationError: the heads differ in classes, or one has no softmax classification or delta regression.
@@ -34,9 +35,14 @@ class RoIDistiller(ResponseDistiller):
     compares_classes = True
 
     def __init__(
-        self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5
+        self,
+        pair: Pair,
+        loss_cls: dict | None = None,
+        loss_bbox: dict | None = None,
+        mu: float = 0.5,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__(loss_cls, loss_bbox, mu)
+        super().__init__(loss_cls, loss_bbox, mu, weight)
         raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair))
         heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
         judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
@@ -80,7 +86,7 @@ class RoIDistiller(ResponseDistiller):
 
     def hard_loss_weight(self, name: str) -> float:
         """The share mu on the RoI head's own classification loss, at every stage, where there is a soft one."""
-        return self.mu if self.loss_cls is not None and re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
+        return self.hard_share if re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 
 def _head_problems(side: Side) -> list[str]:

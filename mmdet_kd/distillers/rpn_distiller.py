@@ -24,6 +24,7 @@ class RPNDistiller(ResponseDistiller):
         loss_cls: see :class:`ResponseDistiller`.
         loss_bbox: see :class:`ResponseDistiller`; positive anchors only.
         mu: see :class:`ResponseDistiller`.
+        weight: see :class:`BaseDistiller`.
 
     Raises:
         DistillationError: the RPNs differ in levels, strides or anchors, or one of them has none.
@@ -32,9 +33,14 @@ class RPNDistiller(ResponseDistiller):
     kinds = ('rpn',)
 
     def __init__(
-        self, pair: Pair, loss_cls: dict | None = None, loss_bbox: dict | None = None, mu: float = 0.5
+        self,
+        pair: Pair,
+        loss_cls: dict | None = None,
+        loss_bbox: dict | None = None,
+        mu: float = 0.5,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__(loss_cls, loss_bbox, mu)
+        super().__init__(loss_cls, loss_bbox, mu, weight)
         raise_if_any(_rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair))
         head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
         self._coders = head_s.bbox_coder, head_t.bbox_coder
@@ -72,7 +78,7 @@ class RPNDistiller(ResponseDistiller):
 
     def hard_loss_weight(self, name: str) -> float:
         """The share mu on the RPN's own classification loss, where there is a soft one."""
-        return self.mu if self.loss_cls is not None and name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
+        return self.hard_share if name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
 
 
 def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> tuple[RPNOutputs, Tensor]:

@@ -1,5 +1,6 @@
 """Loss weights that change during training."""
 
+import fnmatch
 import math
 from typing import Any
 
@@ -15,14 +16,17 @@ from ..errors import DistillationError
 
 @HOOKS.register_module()
 class LossWeightRampHook(Hook):
-    """Moves one number of the model along a straight line, e.g. mu of a RoI distiller from 0 to 0.5.
+    """Moves a number of the model along a straight line, e.g. mu of a RoI distiller from 0 to 0.5.
+
+    With `begin` and `end` the same it is a step: from 1 to 0 in the weights of all distillers it ends the distillation,
+    and the teacher no longer runs.
 
     The value is `start` before `begin`, `stop` from `end` on, and linear between. It depends on the position alone,
     so a resumed run has it right without any state.
 
     Args:
         path: dotted name of the number, from the model, e.g. `distillers.roi.mu` or
-            `distillers.hint.loss.loss_weight`.
+            `distillers.hint.loss.loss_weight`; `*` stands for any part of a name: `distillers.*.weight`.
         start: first value, >= 0.
         stop: last value, >= 0.
         begin: iteration, or epoch, in which the ramp starts, from 0.
@@ -50,7 +54,7 @@ class LossWeightRampHook(Hook):
         self.begin = begin
         self.end = end
         self.by_epoch = by_epoch
-        self._owner: Any = None
+        self._owners: dict[str, Any] = {}
 
     def value_at(self, position: int) -> float:
         """The value in iteration, or epoch, `position`."""
@@ -64,19 +68,21 @@ class LossWeightRampHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find the number, or say which there are."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        owner_path, _, self._name = self.path.rpartition('.')
-        self._owner = _follow(model, owner_path)
-        if self._owner is None or not _is_number(getattr(self._owner, self._name, None)):
-            known = '\n  '.join(_numbers(model)) or '(none)'
+        known = _numbers(model)
+        paths = fnmatch.filter(known, self.path) if '*' in self.path else [self.path]
+        self._owners = {path: _follow(model, path.rpartition('.')[0]) for path in paths}
+        if not paths or not all(_is_number(getattr(owner, _name(path), None)) for path, owner in self._owners.items()):
+            listed = '\n  '.join(known) or '(none)'
             raise DistillationError(
                 [
                     f'LossWeightRampHook: the model has no number {self.path!r}. Set path to one of these, or to '
-                    f'another float attribute:\n  {known}'
+                    f'another float attribute:\n  {listed}'
                 ]
             )
-        if self._name == 'mu' and max(self.start, self.stop) > 1:
-            raise DistillationError([f'LossWeightRampHook({self.path!r}): mu must lie in [0, 1]'])
-        if self._name == 'temperature' and min(self.start, self.stop) == 0:
+        name = _name(self.path)
+        if name in ('mu', 'weight') and max(self.start, self.stop) > 1:
+            raise DistillationError([f'LossWeightRampHook({self.path!r}): {name} must lie in [0, 1]'])
+        if name == 'temperature' and min(self.start, self.stop) == 0:
             raise DistillationError([f'LossWeightRampHook({self.path!r}): a temperature must be greater than 0'])
         if self.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise DistillationError(
@@ -95,8 +101,14 @@ class LossWeightRampHook(Hook):
 
     def _set(self, runner: Runner, position: int) -> None:
         value = self.value_at(position)
-        setattr(self._owner, self._name, value)
-        runner.message_hub.update_scalar(f'train/{self.path}', value)
+        for path, owner in self._owners.items():
+            setattr(owner, _name(path), value)
+            runner.message_hub.update_scalar(f'train/{path}', value)
+
+
+def _name(path: str) -> str:
+    """The number's own name at the end of a dotted path."""
+    return path.rpartition('.')[2]
 
 
 def _follow(model: nn.Module, path: str) -> Any:

@@ -160,7 +160,7 @@ class TestTheDistillers:
             ('rpn', dict(loss_bbox=dict(BOUNDED, margin=-0.1)), 'margin must be at least 0'),
             ('rpn', dict(mu=1.5), r'mu must lie in \[0, 1\], not 1.5'),
             ('roi', dict(loss_cls=None, loss_bbox=None), 'neither loss_cls nor loss_bbox'),
-            ('roi', dict(weight=3), 'unexpected keyword argument'),
+            ('roi', dict(wait=3), 'unexpected keyword argument'),
         ],
     )
     def test_a_wrong_setting_names_its_distiller(self, cfg, name, change, message):

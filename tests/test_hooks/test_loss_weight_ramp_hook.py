@@ -3,6 +3,7 @@ from helpers.training import distilled_run, train
 from mmengine.hooks import Hook
 
 from mmdet_kd.hooks import LossWeightRampHook
+from mmdet_kd.teachers import DetectorTeacher
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,44 @@ def test_an_unknown_path_is_refused_before_training_with_a_list_of_those_that_ex
     for known in ('distillers.roi.mu', 'distillers.roi.loss_bbox.loss_weight', 'distillers.hint.loss.loss_weight'):
         assert known in listed
     assert not (tmp_path / 'run' / 'epoch_1.pth').exists()
+
+
+STOP = {
+    'type': 'LossWeightRampHook',
+    'path': 'distillers.*.weight',
+    'start': 1,
+    'stop': 0,
+    'begin': 1,
+    'end': 1,
+    'by_epoch': True,
+}
+
+
+def test_a_distillation_that_is_stopped_after_an_epoch_no_longer_runs_the_teacher(tmp_path, tiny_set, monkeypatch):
+    looks = []
+    look = DetectorTeacher.look
+    monkeypatch.setattr(DetectorTeacher, 'look', lambda self, images: looks.append(1) or look(self, images))
+    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[STOP])
+    losses = train(cfg)
+    assert len(looks) == 4  # the steps of the first epoch
+    soft = [name for name in losses[0] if name.startswith(('hint.', 'rpn.', 'roi.'))]
+    assert len(soft) == 5
+    assert all(losses[step][name] > 0 for step in range(4) for name in soft if name.endswith(('feat', 'cls')))
+    assert all(losses[step][name] == 0 for step in range(4, 8) for name in soft)
+
+    resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth')
+    assert len(looks) == 4
+    assert resumed == {step: values for step, values in losses.items() if step >= 4}
+
+
+def test_a_pattern_that_fits_nothing_is_refused(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[{**STOP, 'path': 'distillers.*.wait'}])
+    with pytest.raises(ValueError, match=r"has no number 'distillers\.\*\.wait'"):
+        train(cfg)
+
+
+@pytest.mark.parametrize('path', ['distillers.roi.mu', 'distillers.*.weight'])
+def test_a_share_larger_than_one_is_refused(tmp_path, tiny_set, path):
+    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[{**STOP, 'path': path, 'start': 1.5}])
+    with pytest.raises(ValueError, match=rf'{path.rpartition(".")[2]} must lie in \[0, 1\]'):
+        train(cfg)
