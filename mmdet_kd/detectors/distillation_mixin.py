@@ -4,7 +4,7 @@ import copy
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from ..distillers import BaseDistiller, Pair, Side
 from ..errors import DistillationError, raise_if_any
-from ..knowledge import box_heads, observe_student
+from ..knowledge import TeacherKnowledge, box_heads, observe_student
 from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike, same_classes
 from .loss_guard import FiniteLossGuard
+from .student_view import shrink
 
 
 class KnowledgeDistillationMixin:
@@ -28,19 +29,30 @@ class KnowledgeDistillationMixin:
     Args:
         teacher: config of the teacher; its ``type`` is :class:`~mmdet_kd.teachers.DetectorTeacher` if not given.
         distillers: name -> config of a distiller. None as a config leaves an inherited one out.
+        student_scale: size of the student's pictures relative to the loaded ones, in (0, 1). The pipeline loads them at
+            the teacher's size; the student sees the same crop and flip, smaller. None: both see what is loaded.
         **student: the keys of the plain detector.
 
     Raises:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
 
-    def __init__(self, *, teacher: dict, distillers: Mapping[str, dict | None], **student: Any) -> None:
+    def __init__(
+        self,
+        *,
+        teacher: dict,
+        distillers: Mapping[str, dict | None],
+        student_scale: float | None = None,
+        **student: Any,
+    ) -> None:
+        _check_scale(student_scale)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
         self._hold_teacher(_build_teacher(teacher))
+        self.student_scale = student_scale
         self.distillers = self._build_distillers(distillers, student_cfg)
-        self._keeps_raw_images = False
-        self._raw_images: list[Tensor] | Tensor | None = None
+        self._has_two_views = False
+        self._loaded: LoadedPictures | None = None
         self._guard = FiniteLossGuard()
 
     def init_weights(self) -> None:
@@ -62,11 +74,12 @@ class KnowledgeDistillationMixin:
             batch_inputs: the student's normalised batch (N, 3, H, W).
             batch_data_samples: annotations and meta information of each image.
         """
+        loaded, self._loaded = self._loaded, None
         at_work = [distiller for distiller in self.distillers.values() if distiller.at_work]
         kinds = {kind for distiller in at_work for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            teacher = self.teacher.look(self._teacher_images(batch_inputs)) if at_work else None
+            teacher = self._look(batch_inputs, loaded) if at_work else None
             soft = {}
             for name, distiller in self.distillers.items():
                 parts = distiller(student, teacher) if distiller.at_work else distiller.idle(batch_inputs.device)
@@ -107,7 +120,9 @@ class KnowledgeDistillationMixin:
             )
         configs = {name: cfg for name, cfg in configs.items() if cfg is not None}
         pair = Pair(
-            Side('student', self, student_cfg), Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model)
+            Side('student', self, student_cfg),
+            Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model),
+            self.student_scale,
         )
         distillers, problems = nn.ModuleDict(), []
         with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
@@ -147,40 +162,65 @@ class KnowledgeDistillationMixin:
         warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
         return []
 
-    # What the teacher sees.
+    # What each of the two sees.
 
     def _preprocessing_problems(self) -> list[str]:
-        """Compare how both sides look at a picture; where they differ, keep the raw pictures for the teacher."""
+        """Compare how both sides look at a picture; where they differ, keep the loaded pictures for the teacher."""
         student, teacher = self.data_preprocessor, self.teacher.detector.data_preprocessor
-        if preprocess_alike(student, teacher):
+        if self.student_scale is None and preprocess_alike(student, teacher):
             return []
-        if not self._keeps_raw_images:
-            student.register_forward_pre_hook(self._keep_raw_images)
-            self._keeps_raw_images = True
-        problems = []
-        if getattr(student, 'batch_augments', None):
-            problems.append(
-                'the teacher has another data_preprocessor, so it is shown the raw pictures, and batch_augments would '
-                'change only what the student sees: remove batch_augments, or train the teacher with the same '
-                'data_preprocessor'
-            )
-        return problems
+        if not self._has_two_views:
+            student.register_forward_pre_hook(self._split_views)
+            self._has_two_views = True
+        if not getattr(student, 'batch_augments', None):
+            return []
+        return [
+            'the teacher sees the pictures as they were loaded, with a data_preprocessor or a size of its own, and '
+            'batch_augments would change only what the student sees: remove batch_augments, or have both sides look '
+            'alike'
+        ]
 
-    def _keep_raw_images(self, preprocessor: nn.Module, arguments: tuple[dict, ...]) -> None:
-        del preprocessor
-        if self.training:
-            self._raw_images = arguments[0]['inputs']
+    def _split_views(self, preprocessor: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Keep a training batch for the teacher before the student's preprocessor sees it, smaller if so wanted."""
+        if not self.training:
+            return None
+        data, *others = arguments
+        if self.student_scale is None:
+            self._loaded = LoadedPictures(data['inputs'], None)
+            return None
+        data = preprocessor.cast_data(data)  # on the device, where shrinking costs nothing
+        smaller, ratios = shrink(data, self.student_scale)
+        self._loaded = LoadedPictures(data['inputs'], ratios)
+        return smaller, *others
 
-    def _teacher_images(self, batch_inputs: Tensor) -> Tensor:
-        if not self._keeps_raw_images:
-            return batch_inputs
-        raw, self._raw_images = self._raw_images, None
-        if raw is None:
+    def _look(self, batch_inputs: Tensor, loaded: 'LoadedPictures | None') -> TeacherKnowledge:
+        """Show the teacher the batch as it would see it alone."""
+        if not self._has_two_views:
+            return self.teacher.look(batch_inputs)
+        if loaded is None:
             raise RuntimeError(
-                'the teacher has another data_preprocessor than the student and needs the raw pictures: pass the batch '
-                'through train_step() or data_preprocessor(), not a tensor to loss()'
+                'the teacher sees the pictures otherwise than the student and needs them as they were loaded: pass the '
+                'batch through train_step() or data_preprocessor(), not a tensor to loss()'
             )
-        return self.teacher.preprocess(raw)
+        return self.teacher.look(self.teacher.preprocess(loaded.pictures), loaded.ratios)
+
+
+class LoadedPictures(NamedTuple):
+    """The pictures of a batch before any preprocessing, for the teacher."""
+
+    pictures: list[Tensor] | Tensor  # (3, H, W) each
+    ratios: Tensor | None  # how many of their pixels one of the student's spans in x and y, (N, 2); None: one
+
+
+def _check_scale(student_scale: object) -> None:
+    if student_scale is None or (isinstance(student_scale, float) and 0 < student_scale < 1):
+        return
+    raise DistillationError(
+        [
+            f"student_scale is the size of the student's pictures relative to the loaded ones, between 0 and 1, not "
+            f'{student_scale!r}. The pipeline loads at the size of the teacher; leave it out if both see the same'
+        ]
+    )
 
 
 def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:

@@ -17,8 +17,8 @@ class BaseDistiller(nn.Module):
     :class:`~mmdet_kd.errors.DistillationError` with everything about the pair that does not fit.
 
     Args:
-        weight: share of the distillation that is at work, in [0, 1]. At 1 it is whole; at 0 the student trains as it would
-            alone, and the teacher is not asked. A hook may move it during training.
+        weight: share of the distillation that is at work, in [0, 1]. At 1 it is whole; at 0 the student trains as
+            it would alone, and the teacher is not asked. A hook may move it during training.
     """
 
     #: Kinds of the student's knowledge (:data:`mmdet_kd.knowledge.KINDS`) that must be recorded for it.

@@ -4,6 +4,8 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from .pair import Pair
+
 
 def same_coder(coder_s: object, coder_t: object) -> bool:
     """Whether two box coders encode alike."""
@@ -31,7 +33,24 @@ def recode(deltas: Tensor, boxes: Tensor, coder_s: object, coder_t: object) -> T
         return deltas
     flat = (boxes[:, 2:] <= boxes[:, :2]).any(dim=1, keepdim=True)  # a cascade clips some boxes to nothing
     boxes = torch.where(flat, _unit(boxes), boxes)
-    return coder_s.encode(boxes, get_box_tensor(coder_t.decode(boxes, deltas.float())))
+    return coder_s.encode(boxes, _decode(coder_t, boxes, deltas.float()))
+
+
+def scale_problems(pair: Pair, coder_s: object, coder_t: object) -> list[str]:
+    """What forbids comparing the deltas of pictures of different size, as ``student_scale`` asks."""
+    if pair.student_scale is None:
+        return []
+    boxes, deltas = torch.tensor([[8.0, 16.0, 40.0, 32.0]]), torch.tensor([[0.2, -0.1, 0.3, 0.1]])
+    return [
+        f"the {side.name}'s {type(coder).__name__} encodes a box and its enlarged copy differently, so that deltas of "
+        'pictures of different size cannot be compared; use a DeltaXYWHBBoxCoder, or no student_scale'
+        for side, coder in ((pair.student, coder_s), (pair.teacher, coder_t))
+        if not torch.allclose(2 * _decode(coder, boxes, deltas), _decode(coder, 2 * boxes, deltas))
+    ]
+
+
+def _decode(coder: object, boxes: Tensor, deltas: Tensor) -> Tensor:
+    return get_box_tensor(coder.decode(boxes, deltas))
 
 
 def encode_targets(targets: Tensor, boxes: Tensor, positive: Tensor, coder: object) -> Tensor:

@@ -1,6 +1,5 @@
 """Distilling the maps of the backbone or the neck."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
+from .alignment import cell_positions, crop, sample_map
 from .base import BaseDistiller, counts, try_out
 from .pair import Pair, Side
 
@@ -59,7 +59,8 @@ class FeatureDistiller(BaseDistiller):
         )
         shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
         if adapter is None:
-            raise_if_any([problem for s, t in shapes for problem in _bare_problems(source, s, t)])
+            raise_if_any([p for s, t in shapes for p in _bare_problems(source, s, t, pair.student_scale)])
+        self._student_scale = pair.student_scale
         self._strides = [(s.stride, t.stride) for s, t in shapes]
         self.source = source
         self.kinds = (source,)
@@ -77,31 +78,32 @@ class FeatureDistiller(BaseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
+        losses = []
+        for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
+            maps = self._same_region(place, maps_s[i], maps_t[j], student, teacher)
+            losses.append(self._compare(place, *maps))
+        return {'feat': torch.stack(losses).mean()}
+
+    def _same_region(
+        self, place: int, feat_s: Tensor, feat_t: Tensor, student: StudentKnowledge, teacher: TeacherKnowledge
+    ) -> tuple[Tensor, Tensor]:
+        """Both maps, as far as they show the same part of the picture; of a smaller picture, on the teacher's grid."""
+        stride_s, stride_t = self._strides[place]
+        if teacher.ratios is not None:
+            common = tuple(map(min, teacher.canvas, (extent / self._student_scale for extent in student.canvas)))
+            feat_t = crop(feat_t, common, stride_t)
+            spacing = stride_t / teacher.ratios  # of the teacher's cells, in the student's pixels
+            points = cell_positions(tuple(feat_t.shape[-2:]), spacing, offset=0.5)
+            return sample_map(feat_s, stride_s, points), feat_t
         if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
             common = tuple(map(min, student.canvas, teacher.canvas))
-            maps_s = {
-                i: crop(maps_s[i], common, stride) for i, (stride, _) in zip(self.levels, self._strides, strict=True)
-            }
-            maps_t = {
-                j: crop(maps_t[j], common, stride)
-                for j, (_, stride) in zip(self.teacher_levels, self._strides, strict=True)
-            }
-        losses = [
-            self._compare(place, maps_s[i], maps_t[j])
-            for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True))
-        ]
-        return {'feat': torch.stack(losses).mean()}
+            return crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
+        return feat_s, feat_t
 
     def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor) -> Tensor:
         if self.adapters is not None:
             feat_s = self.adapters[place](feat_s, feat_t)
         return self.loss(feat_s, feat_t)
-
-
-def crop(feat: Tensor, canvas: tuple[int, int], stride: int) -> Tensor:
-    """The part of a map (N, C, H, W) that shows the upper left ``canvas`` = (height, width) pixels."""
-    height, width = (math.ceil(extent / stride) for extent in canvas)
-    return feat[..., :height, :width]
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:
@@ -141,8 +143,9 @@ def _pairing_problems(levels: Sequence[int], teacher_levels: Sequence[int]) -> l
     ]
 
 
-def _bare_problems(source: str, student: MapShape, teacher: MapShape) -> list[str]:
-    if student == teacher:
+def _bare_problems(source: str, student: MapShape, teacher: MapShape, student_scale: float | None) -> list[str]:
+    same_grid = student.stride == teacher.stride or student_scale is not None  # then maps are brought to one grid
+    if student.channels == teacher.channels and same_grid:
         return []
     return [
         f"FeatureDistiller: a bare hint compares equal shapes, but the student's {source} has {student.channels} "

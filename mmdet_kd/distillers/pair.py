@@ -38,7 +38,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A student and its teacher. Distillers read from it what they need to know when they are built."""
+    """A student and its teacher. Distillers read from it what they need to know when they are built.
+
+    Args:
+        student: the one side.
+        teacher: the other.
+        student_scale: size of the student's pictures relative to the teacher's; None where both see the same.
+    """
 
     student: Side
     teacher: Side
+    student_scale: float | None = None

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import raise_if_any
 from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
-from .boxes import encode_targets, recode, select_class
+from .boxes import encode_targets, recode, scale_problems, select_class
 from .pair import Pair, Side
 from .response import ResponseDistiller, mean_over_ranks
 
@@ -47,6 +47,7 @@ class RoIDistiller(ResponseDistiller):
         heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
         judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
         self._coders = [(s.bbox_coder, t.bbox_coder) for s, t in zip(heads_s, judges, strict=True)]
+        raise_if_any(list(dict.fromkeys(p for coders in self._coders for p in scale_problems(pair, *coders))))
         self._decoded = [s.reg_decoded_bbox for s in heads_s]
         self._stage_weights = getattr(pair.student.detector.roi_head, 'stage_loss_weights', [1.0] * len(heads_s))
 

@@ -1,23 +1,24 @@
 """Distilling the region proposal network."""
 
 import torch
-import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
 from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
-from .boxes import encode_targets, recode
+from .boxes import encode_targets, recode, scale_problems
 from .pair import Pair, Side
 from .response import ResponseDistiller, mean_over_ranks
+from .rpn_maps import at_anchors_of, flatten_levels, on_the_grids_of
 
 
 @MODELS.register_module()
 class RPNDistiller(ResponseDistiller):
     """Compares objectness and anchor regression on the anchors that the student sampled.
 
-    Both sides have the same anchors, so the student's index the teacher's output. A sigmoid objectness s counts as the
-    two-class distribution [s, 1 - s], background last.
+    Both sides have the same anchors, so the student's index the teacher's output. Where the teacher sees a larger
+    picture, its anchors must cover the same regions of it, and its output is read where the student's anchors lie. A
+    sigmoid objectness s counts as the two-class distribution [s, 1 - s], background last.
 
     Args:
         pair: the two sides; the detector fills it in.
@@ -42,6 +43,8 @@ class RPNDistiller(ResponseDistiller):
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)
         raise_if_any(_rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair))
+        generators = pair.student.prior_generator, pair.teacher.prior_generator
+        self._strides = [(s[0], t[0]) for s, t in zip(*(g.strides for g in generators), strict=True)]
         head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
         self._coders = head_s.bbox_coder, head_t.bbox_coder
         self._channels = head_s.cls_out_channels, head_t.cls_out_channels
@@ -50,8 +53,8 @@ class RPNDistiller(ResponseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
         outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
-        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
-            outputs_t, judged = on_the_grids_of(outputs_s, outputs_t, self._channels[1])
+        outputs_t, judged = self._for_the_students_anchors(outputs_s, outputs_t, student, teacher)
+        if judged is not None:
             targets = targets._replace(
                 label_weights=targets.label_weights * judged, bbox_weights=targets.bbox_weights * judged[..., None]
             )
@@ -76,42 +79,19 @@ class RPNDistiller(ResponseDistiller):
             losses['bbox'] = self.loss_bbox(pred_s, pred_t, target, weight, avg_factor=avg_factor)
         return losses
 
+    def _for_the_students_anchors(
+        self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, student: StudentKnowledge, teacher: TeacherKnowledge
+    ) -> tuple[RPNOutputs, Tensor | None]:
+        """The teacher's outputs, and which anchors it judged: all of them if None."""
+        if teacher.ratios is not None:
+            return at_anchors_of(outputs_s, outputs_t, self._strides, self._channels[1], teacher.ratios)
+        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+            return on_the_grids_of(outputs_s, outputs_t, self._channels[1])
+        return outputs_t, None
+
     def hard_loss_weight(self, name: str) -> float:
         """The share mu on the RPN's own classification loss, where there is a soft one."""
         return self.hard_share if name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
-
-
-def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> tuple[RPNOutputs, Tensor]:
-    """The teacher's outputs for the student's anchors, where the two see canvases of different size.
-
-    Both count their cells from the upper left corner. What only the teacher has is cropped; where only the student has
-    cells, in its padding, the teacher says nothing.
-
-    Args:
-        student: outputs whose grids are wanted.
-        teacher: outputs on grids of the same strides.
-        channels: score channels of an anchor of the teacher's.
-
-    Returns:
-        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
-    """
-    sizes = [scores.shape[-2:] for scores in student.cls_scores]
-
-    def fit(maps: list[Tensor]) -> list[Tensor]:
-        return [
-            F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))  # a negative width crops
-            for m, (height, width) in zip(maps, sizes, strict=True)
-        ]
-
-    judged = flatten_levels(fit([torch.ones_like(m) for m in teacher.cls_scores]), channels)[:, 0]
-    fitted = RPNOutputs(fit(teacher.cls_scores), fit(teacher.bbox_preds))
-    return fitted, judged.view(len(student.cls_scores[0]), -1)
-
-
-def flatten_levels(maps: list[Tensor], channels: int) -> Tensor:
-    """Maps (N, A * channels, H, W), a level each, to rows (N * M, channels) in the order of the anchors."""
-    rows = [m.permute(0, 2, 3, 1).reshape(len(m), -1, channels) for m in maps]
-    return torch.cat(rows, dim=1).flatten(0, 1)
 
 
 def two_class_logits(scores: Tensor) -> Tensor:
@@ -136,21 +116,31 @@ def _anchor_problems(pair: Pair) -> list[str]:
     generator_s, generator_t = pair.student.prior_generator, pair.teacher.prior_generator
     strides = [[tuple(stride) for stride in generator.strides] for generator in (generator_s, generator_t)]
     cure = 'give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out'
-    if strides[0] != strides[1]:
+    same = len(strides[0]) == len(strides[1]) if pair.student_scale else strides[0] == strides[1]
+    if not same:
         return [
             f"RPNDistiller: the student's RPN has {len(strides[0])} levels with strides {[s[0] for s in strides[0]]}, "
             f"the teacher's {len(strides[1])} with strides {[s[0] for s in strides[1]]}: {cure}"
         ]
-    problems = []
-    for level, (anchors_s, anchors_t) in enumerate(
-        zip(generator_s.base_anchors, generator_t.base_anchors, strict=True)
-    ):
-        if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t):
+    problems = scale_problems(pair, *(side.detector.rpn_head.bbox_coder for side in (pair.student, pair.teacher)))
+    scale = pair.student_scale or 1.0
+    if pair.student_scale:
+        cure = (
+            f"give the student's anchor_generator the teacher's anchors in its own smaller picture (its scales times "
+            f'{scale:g}, where the strides are the same), or leave the RPNDistiller out'
+        )
+    levels = zip(generator_s.base_anchors, generator_t.base_anchors, strict=True)
+    for level, (anchors_s, anchors_t) in enumerate(levels):
+        if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t * scale, rtol=0.01):
             problems.append(
                 f'RPNDistiller: the anchors of level {level} differ (student {_sizes(anchors_s)}, teacher '
-                f'{_sizes(anchors_t)}): {cure}'
+                f'{_sizes(anchors_t * scale)}{_in_its_picture(pair)}): {cure}'
             )
     return problems
+
+
+def _in_its_picture(pair: Pair) -> str:
+    return " in the student's smaller picture" if pair.student_scale else ''
 
 
 def _sizes(anchors: Tensor) -> str:

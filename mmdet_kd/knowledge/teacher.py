@@ -17,11 +17,13 @@ class TeacherKnowledge:
     Args:
         detector: the teacher, in eval mode.
         images: its own normalised batch (N, 3, H, W).
+        ratios: how many of its pixels one of the student's spans in x and y, (N, 2); None where both see the same.
     """
 
-    def __init__(self, detector: nn.Module, images: Tensor) -> None:
+    def __init__(self, detector: nn.Module, images: Tensor, ratios: Tensor | None = None) -> None:
         self._detector = detector
         self._images = images
+        self.ratios = ratios
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
     def features(self, source: str) -> tuple[Tensor, ...]:
@@ -35,14 +37,20 @@ class TeacherKnowledge:
             return RPNOutputs(*self._detector.rpn_head(self._shared))
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
-        """What the RoI head says of given RoIs (n, 5).
+        """What the RoI head says of given RoIs (n, 5), in the student's pixels.
 
         A cascade of the student with more stages than the teacher's has its later ones judged by the teacher's last.
         """
         roi_head = self._detector.roi_head
         stage = min(stage, len(box_heads(roi_head)) - 1)
         with torch.no_grad():
-            return forward_box_head(roi_head, stage, self._shared, rois.detach())
+            return forward_box_head(roi_head, stage, self._shared, self._in_own_pixels(rois.detach()))
+
+    def _in_own_pixels(self, rois: Tensor) -> Tensor:
+        if self.ratios is None:
+            return rois
+        factors = self.ratios[rois[:, 0].long()].repeat(1, 2).to(rois.dtype)
+        return torch.cat([rois[:, :1], rois[:, 1:] * factors], dim=1)
 
     @cached_property
     def _backbone(self) -> tuple[Tensor, ...]:

@@ -79,13 +79,18 @@ class DetectorTeacher(nn.Module):
                 self._load_strictly(detector, weights)
         self.detector = detector.requires_grad_(False).eval().to(device)
 
-    def look(self, images: Tensor) -> TeacherKnowledge:
-        """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation."""
+    def look(self, images: Tensor, ratios: Tensor | None = None) -> TeacherKnowledge:
+        """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation.
+
+        Args:
+            images: the batch.
+            ratios: see :class:`~mmdet_kd.knowledge.TeacherKnowledge`.
+        """
         if self.detector is None:
             raise RuntimeError(
                 "the teacher has no weights yet: call the detector's init_weights() first, as mmengine's Runner does"
             )
-        return TeacherKnowledge(self.detector, images)
+        return TeacherKnowledge(self.detector, images, ratios)
 
     def preprocess(self, images: list[Tensor] | Tensor) -> Tensor:
         """Raw pictures as the teacher would see them alone: (N, 3, H, W)."""

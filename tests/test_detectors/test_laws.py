@@ -179,13 +179,13 @@ class TestLaw4And5AreTheTeachersOwn:
         detector = build(distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint))
         data = detector.data_preprocessor(raw_batch(), training=True)
         detector(**data, mode='loss')
-        with pytest.raises(RuntimeError, match='raw pictures'):
+        with pytest.raises(RuntimeError, match='as they were loaded'):
             detector(**data, mode='loss')
 
     def test_one_normalisation_serves_both_where_they_are_alike(self, cfg):
         detector = build(cfg)
         data = detector.data_preprocessor(raw_batch(), training=True)
-        assert detector._teacher_images(data['inputs']) is data['inputs']
+        assert detector._look(data['inputs'], loaded=None)._images is data['inputs']
 
 
 class TestLaw6EveryBatchTrains:

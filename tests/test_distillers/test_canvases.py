@@ -2,8 +2,8 @@
 
 import torch
 
-from mmdet_kd.distillers.feature_distiller import crop
-from mmdet_kd.distillers.rpn_distiller import flatten_levels, on_the_grids_of
+from mmdet_kd.distillers.alignment import crop
+from mmdet_kd.distillers.rpn_maps import flatten_levels, on_the_grids_of
 from mmdet_kd.knowledge import RPNOutputs
 
 

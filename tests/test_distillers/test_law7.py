@@ -32,7 +32,7 @@ class Seen:
     """What the teacher said of a step, kept, so that the distillers can be run again on other tensors."""
 
     def __init__(self, knowledge: TeacherKnowledge, rois: list[torch.Tensor]):
-        self.canvas = knowledge.canvas
+        self.canvas, self.ratios = knowledge.canvas, knowledge.ratios
         self.maps = knowledge.features('neck')
         self.rpn = knowledge.rpn
         self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
@@ -52,19 +52,24 @@ def one_step(detector, boxes):
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
-        return calls, Seen(detector.teacher.look(data['inputs']), rois)
+        knowledge = detector._look(data['inputs'], detector._loaded)
+        return calls, Seen(knowledge, rois), student.canvas
 
 
-@pytest.fixture
-def detector(student_cfg, teacher_cfg):
+@pytest.fixture(params=[None, 0.5], ids=['one size', 'half the size'])
+def detector(request, student_cfg, teacher_cfg):
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
-    return build(distilled_cfg(student_cfg, teacher_cfg, None))
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None)
+    if request.param:
+        cfg.model.student_scale = request.param
+        cfg.model.rpn_head.anchor_generator.scales = [2]
+    return build(cfg)
 
 
 @pytest.mark.parametrize('name', list(METHOD))
 def test_no_number_is_asked_for_on_the_host(detector, name):
     """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
-    calls, seen = one_step(detector, boxes=3)
+    calls, seen, canvas = one_step(detector, boxes=3)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
 
         def fake(value):
@@ -74,8 +79,8 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
             name: [Call({k: tree_map(fake, v) for k, v in c.arguments.items()}, tree_map(fake, c.result)) for c in cs]
             for name, cs in calls.items()
         }
-        seen.maps, seen.rpn, seen._roi = tree_map(fake, (seen.maps, seen.rpn, seen._roi))
-        losses = detector.distillers[name](StudentKnowledge(calls, seen.canvas), seen)
+        seen.maps, seen.rpn, seen._roi, seen.ratios = tree_map(fake, (seen.maps, seen.rpn, seen._roi, seen.ratios))
+        losses = detector.distillers[name](StudentKnowledge(calls, canvas), seen)
     assert losses
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
@@ -84,9 +89,9 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
     for boxes in (1, 12):
-        calls, seen = one_step(detector, boxes)
+        calls, seen, canvas = one_step(detector, boxes)
         with OpCounter() as counter:
-            detector.distillers[name](StudentKnowledge(calls, seen.canvas), seen)
+            detector.distillers[name](StudentKnowledge(calls, canvas), seen)
         counts.append(counter.count)
     assert counts[0] == counts[1] > 0
 

@@ -1,0 +1,78 @@
+"""The outputs of an RPN, for the anchors of another one."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..knowledge import RPNOutputs
+from .alignment import cell_positions, sample_map
+
+
+def flatten_levels(maps: list[Tensor], channels: int) -> Tensor:
+    """Maps (N, A * channels, H, W), a level each, to rows (N * M, channels) in the order of the anchors."""
+    rows = [m.permute(0, 2, 3, 1).reshape(len(m), -1, channels) for m in maps]
+    return torch.cat(rows, dim=1).flatten(0, 1)
+
+
+def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> tuple[RPNOutputs, Tensor]:
+    """The teacher's outputs for the student's anchors, where the two see canvases of different size.
+
+    Both count their cells from the upper left corner. What only the teacher has is cropped; where only the student has
+    cells, in its padding, the teacher says nothing.
+
+    Args:
+        student: outputs whose grids are wanted.
+        teacher: outputs on grids of the same strides.
+        channels: score channels of an anchor of the teacher's.
+
+    Returns:
+        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
+    """
+    sizes = [scores.shape[-2:] for scores in student.cls_scores]
+
+    def fit(maps: list[Tensor]) -> list[Tensor]:
+        return [
+            F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))  # a negative width crops
+            for m, (height, width) in zip(maps, sizes, strict=True)
+        ]
+
+    judged = flatten_levels(fit([torch.ones_like(m) for m in teacher.cls_scores]), channels)[:, 0]
+    fitted = RPNOutputs(fit(teacher.cls_scores), fit(teacher.bbox_preds))
+    return fitted, judged.view(len(student.cls_scores[0]), -1)
+
+
+def at_anchors_of(
+    student: RPNOutputs,
+    teacher: RPNOutputs,
+    strides: Sequence[tuple[int, int]],
+    channels: int,
+    ratios: Tensor,
+) -> tuple[RPNOutputs, Tensor]:
+    """The teacher's outputs for the student's anchors, where the teacher sees a larger picture.
+
+    An anchor lies at the upper left corner of its cell. Between anchors, scores and deltas are interpolated; what an
+    anchor says of an object changes linearly on the way to the next, so the deltas stay true.
+
+    Args:
+        student: outputs whose anchors are meant.
+        teacher: outputs for anchors that cover the same regions, a level each.
+        strides: of the student's and the teacher's maps, pixels, a pair a level.
+        channels: score channels of an anchor of the teacher's.
+        ratios: pixels of the teacher's that one of the student's spans in x and y, (N, 2).
+
+    Returns:
+        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
+    """
+    cls_scores, bbox_preds, judged = [], [], []
+    levels = zip(student.cls_scores, teacher.cls_scores, teacher.bbox_preds, strides, strict=True)
+    for wanted, scores, deltas, (stride_s, stride_t) in levels:
+        corners = cell_positions(tuple(wanted.shape[-2:]), ratios * stride_s, offset=0)
+        # sample_map counts from the centres of the cells; the anchors lie half a cell before them
+        points = corners + stride_t / 2
+        cls_scores.append(sample_map(scores, stride_t, points))
+        bbox_preds.append(sample_map(deltas, stride_t, points))
+        on_map = (points[..., 0] <= scores.shape[-1] * stride_t) & (points[..., 1] <= scores.shape[-2] * stride_t)
+        judged.append(on_map.flatten(1).repeat_interleave(scores.shape[1] // channels, dim=1))
+    return RPNOutputs(cls_scores, bbox_preds), torch.cat(judged, dim=1).float()
