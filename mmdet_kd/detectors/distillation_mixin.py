@@ -3,7 +3,7 @@
 import copy
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,11 @@ from ..knowledge import TeacherKnowledge, box_heads, observe_student
 from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike, same_classes
 from .loss_guard import FiniteLossGuard
 from .student_view import shrink
+
+_NO_NAMES = (
+    'teacher.classes_by_name: the names of the classes are not known here. A Runner knows them, so train with '
+    'tools/train.py or mim train, or leave the option out'
+)
 
 
 class KnowledgeDistillationMixin:
@@ -123,6 +128,7 @@ class KnowledgeDistillationMixin:
             Side('student', self, student_cfg),
             Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model),
             self.student_scale,
+            self.teacher.classes_by_name,
         )
         distillers, problems = nn.ModuleDict(), []
         with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
@@ -137,13 +143,15 @@ class KnowledgeDistillationMixin:
     def _class_problems(self) -> list[str]:
         student, teacher = classes_in_training(), self.teacher.classes
         if student is None:
-            return []
+            return [_NO_NAMES] if self.teacher.classes_by_name else []
         num_classes = box_heads(self.roi_head)[0].num_classes
         if len(student) != num_classes:
             return [
                 f"the data has {len(student)} classes ({', '.join(student)}), the student's box head {num_classes}: "
                 'set num_classes of its heads, or metainfo=dict(classes=...) of the data'
             ]
+        if self.teacher.classes_by_name:
+            return self._find_classes(student)
         if teacher is None:
             warnings.warn(
                 'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
@@ -160,6 +168,13 @@ class KnowledgeDistillationMixin:
                 f'metainfo=dict(classes={teacher}), in this order'
             ]
         warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
+        return []
+
+    def _find_classes(self, student: Sequence[str]) -> list[str]:
+        try:
+            self.teacher.speak_of(student)
+        except DistillationError as error:
+            return error.problems
         return []
 
     # What each of the two sees.
@@ -224,7 +239,7 @@ def _check_scale(student_scale: object) -> None:
 
 
 def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
-    known = {'type', 'config', 'checkpoint'}
+    known = {'type', 'config', 'checkpoint', 'classes_by_name'}
     if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
         raise DistillationError([f'teacher must be dict(config=..., checkpoint=...), not {given}'])

@@ -44,8 +44,10 @@ class Pair:
         student: the one side.
         teacher: the other.
         student_scale: size of the student's pictures relative to the teacher's; None where both see the same.
+        classes_by_name: the student's classes are looked for among the teacher's, which may have more.
     """
 
     student: Side
     teacher: Side
     student_scale: float | None = None
+    classes_by_name: bool = False

@@ -2,8 +2,9 @@
 
 import re
 
+import torch.nn.functional as F
 from mmdet.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
@@ -46,6 +47,7 @@ class RoIDistiller(ResponseDistiller):
         raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair))
         heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
         judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
+        self._sigmoid = [(is_sigmoid(s), is_sigmoid(t)) for s, t in zip(heads_s, judges, strict=True)]
         self._coders = [(s.bbox_coder, t.bbox_coder) for s, t in zip(heads_s, judges, strict=True)]
         raise_if_any(list(dict.fromkeys(p for coders in self._coders for p in scale_problems(pair, *coders))))
         self._decoded = [s.reg_decoded_bbox for s in heads_s]
@@ -73,7 +75,11 @@ class RoIDistiller(ResponseDistiller):
         losses = {}
         if self.loss_cls is not None:
             sampled = mean_over_ranks((targets.label_weights > 0).sum(), device)
-            losses['cls'] = self.soft_loss(outputs_s.cls_score, outputs_t.cls_score, targets.label_weights, sampled)
+            logits = [
+                with_background(outputs.cls_score, sigmoid)
+                for outputs, sigmoid in zip((outputs_s, outputs_t), self._sigmoid[stage], strict=True)
+            ]
+            losses['cls'] = self.soft_loss(*logits, targets.label_weights, sampled)
         if self.loss_bbox is not None:
             coder_s, coder_t = self._coders[stage]
             rois, target = targets.rois[:, 1:], targets.bbox_targets
@@ -90,6 +96,25 @@ class RoIDistiller(ResponseDistiller):
         return self.hard_share if re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 
+def is_sigmoid(head: nn.Module) -> bool:
+    """Whether a box head scores each class by itself. A ``use_sigmoid`` of mmdet's usual losses does not make it so."""
+    return getattr(head, 'custom_cls_channels', False) and getattr(head.loss_cls, 'use_sigmoid', False)
+
+
+def score_channels(head: nn.Module) -> int:
+    """How many scores a box head gives a RoI."""
+    count = head.num_classes
+    return head.loss_cls.get_cls_channels(count) if head.custom_cls_channels else count + 1
+
+
+def with_background(scores: Tensor, sigmoid: bool) -> Tensor:
+    """Scores as logits (n, C + 1), the background last.
+
+    C sigmoids, given that at most one class is there, are the softmax of their logits and a 0 for the background.
+    """
+    return F.pad(scores, (0, 1)) if sigmoid else scores
+
+
 def _head_problems(side: Side) -> list[str]:
     roi_head = getattr(side.detector, 'roi_head', None)
     if roi_head is None or not roi_head.with_bbox:
@@ -102,8 +127,11 @@ def _head_problems(side: Side) -> list[str]:
         )
     for stage, head in enumerate(box_heads(roi_head)):
         where = f"the {side.name}'s {type(head).__name__} (stage {stage})"
-        if not hasattr(head, 'loss_and_target') or getattr(head, 'custom_cls_channels', True):
-            problems.append(f'RoIDistiller: {where} does not classify by a softmax over C + 1 classes; use a BBoxHead')
+        if not hasattr(head, 'loss_and_target') or score_channels(head) != head.num_classes + (not is_sigmoid(head)):
+            problems.append(
+                f'RoIDistiller: {where} does not classify by a softmax over C + 1 classes, or by C sigmoids; use a '
+                'BBoxHead'
+            )
         elif not (head.with_cls and head.with_reg and getattr(head.bbox_coder, 'encode_size', None) == 4):
             problems.append(f'RoIDistiller: {where} has no classification or no regression of 4 deltas; use a BBoxHead')
     return problems
@@ -111,7 +139,7 @@ def _head_problems(side: Side) -> list[str]:
 
 def _class_problems(pair: Pair) -> list[str]:
     counts = [[head.num_classes for head in box_heads(s.detector.roi_head)] for s in (pair.student, pair.teacher)]
-    if counts[0][0] == counts[1][0]:
+    if counts[0][0] == counts[1][0] or (pair.classes_by_name and counts[0][0] < counts[1][0]):
         return []
     return [
         f'RoIDistiller: the student knows {counts[0][0]} classes, the teacher {counts[1][0]}: take a teacher that was '

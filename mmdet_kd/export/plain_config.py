@@ -53,6 +53,8 @@ def with_num_classes(roi_head: dict, num_classes: int) -> dict:
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
             if head is not None:
                 head['num_classes'] = num_classes
+                if 'num_classes' in head.get('loss_cls', {}):  # the losses of mmdet that choose their own scores
+                    head['loss_cls']['num_classes'] = num_classes
     return roi_head
 
 

@@ -1,5 +1,6 @@
 """What the two sides can be asked for, and how it is had from them."""
 
+from .class_map import ClassMap
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
@@ -10,6 +11,7 @@ from .teacher import TeacherKnowledge
 __all__ = [
     'KINDS',
     'Call',
+    'ClassMap',
     'MapShape',
     'RPNOutputs',
     'RPNTargets',

@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from .class_map import ClassMap
 from .roi_head import box_heads, forward_box_head
 from .structures import RoIOutputs, RPNOutputs
 
@@ -18,11 +19,15 @@ class TeacherKnowledge:
         detector: the teacher, in eval mode.
         images: its own normalised batch (N, 3, H, W).
         ratios: how many of its pixels one of the student's spans in x and y, (N, 2); None where both see the same.
+        class_map: what brings its RoI outputs to the student's classes; None where both know the same.
     """
 
-    def __init__(self, detector: nn.Module, images: Tensor, ratios: Tensor | None = None) -> None:
+    def __init__(
+        self, detector: nn.Module, images: Tensor, ratios: Tensor | None = None, class_map: ClassMap | None = None
+    ) -> None:
         self._detector = detector
         self._images = images
+        self._class_map = class_map
         self.ratios = ratios
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
@@ -37,14 +42,15 @@ class TeacherKnowledge:
             return RPNOutputs(*self._detector.rpn_head(self._shared))
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
-        """What the RoI head says of given RoIs (n, 5), in the student's pixels.
+        """What the RoI head says of given RoIs (n, 5), in the student's pixels, of the student's classes.
 
         A cascade of the student with more stages than the teacher's has its later ones judged by the teacher's last.
         """
         roi_head = self._detector.roi_head
         stage = min(stage, len(box_heads(roi_head)) - 1)
         with torch.no_grad():
-            return forward_box_head(roi_head, stage, self._shared, self._in_own_pixels(rois.detach()))
+            outputs = forward_box_head(roi_head, stage, self._shared, self._in_own_pixels(rois.detach()))
+            return outputs if self._class_map is None else self._class_map(outputs)
 
     def _in_own_pixels(self, rois: Tensor) -> Tensor:
         if self.ratios is None:

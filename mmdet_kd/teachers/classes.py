@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmengine.fileio import list_from_file
 from mmengine.visualization import Visualizer
 
+from ..errors import raise_if_any
+
 
 def classes_of_config(cfg: Config) -> tuple[str, ...] | None:
     """The classes of the training set of a whole config, in the order of the labels; None if it does not say."""
@@ -43,6 +45,26 @@ def same_classes(student: Sequence[str], teacher: Sequence[str]) -> bool:
     Case, and whether words are joined by spaces or underscores, changed between versions of mmdet.
     """
     return [_canonical(name) for name in student] == [_canonical(name) for name in teacher]
+
+
+def find_classes(student: Sequence[str], teacher: Sequence[str]) -> list[int]:
+    """For each class of the student's, its index among the teacher's.
+
+    Raises:
+        DistillationError: the teacher does not know one of them, or one list names a class twice.
+    """
+    known_s, known_t = ([_canonical(name) for name in names] for names in (student, teacher))
+    twice = sorted({name for names in (known_s, known_t) for name in names if names.count(name) > 1})
+    missing = [name for name in student if _canonical(name) not in known_t]
+    raise_if_any(
+        [f'teacher.classes_by_name: {name!r} is the name of two classes of one side' for name in twice]
+        + [
+            f"teacher.classes_by_name: the teacher does not know the student's class {name!r}; it knows "
+            f'{", ".join(teacher)}. Take a teacher that does, or give the class the same name on both sides'
+            for name in missing
+        ]
+    )
+    return [known_t.index(name) for name in known_s]
 
 
 def _canonical(name: str) -> str:

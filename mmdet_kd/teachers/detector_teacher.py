@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from mmengine.model import PretrainedInit
 from torch import Tensor, nn
 
 from ..errors import DistillationError
-from ..knowledge import TeacherKnowledge, on_meta
+from ..knowledge import ClassMap, TeacherKnowledge, on_meta
 from .checkpoint import Weights, read_weights
-from .classes import classes_of_config
+from .classes import classes_of_config, find_classes
 from .config import ConfigSource, load_teacher_config
 from .preprocessing import preprocess_images
 
@@ -35,12 +35,16 @@ class DetectorTeacher(nn.Module):
     Args:
         config: the teacher's config: a path, a ``'mmdet::...'`` name, a dict or a Config.
         checkpoint: path or URL of its weights. None, written out, leaves it untrained.
+        classes_by_name: find the student's classes among the teacher's by their names. The teacher may know more, in
+            any order. Otherwise both must know the same, in the same order.
 
     Raises:
         DistillationError: there is no such config, or ``checkpoint`` is not given.
     """
 
-    def __init__(self, config: ConfigSource, checkpoint: str | Path | None = _NOT_GIVEN) -> None:
+    def __init__(
+        self, config: ConfigSource, checkpoint: str | Path | None = _NOT_GIVEN, classes_by_name: bool = False
+    ) -> None:
         super().__init__()
         if checkpoint is _NOT_GIVEN:
             raise DistillationError(
@@ -51,6 +55,8 @@ class DetectorTeacher(nn.Module):
             )
         self.cfg = load_teacher_config(config)
         self.checkpoint = checkpoint
+        self.classes_by_name = classes_by_name
+        self.class_map: ClassMap | None = None
         self.classes = classes_of_config(self.cfg)
         self.detector: nn.Module | None = None
         self.eval()
@@ -90,7 +96,26 @@ class DetectorTeacher(nn.Module):
             raise RuntimeError(
                 "the teacher has no weights yet: call the detector's init_weights() first, as mmengine's Runner does"
             )
-        return TeacherKnowledge(self.detector, images, ratios)
+        return TeacherKnowledge(self.detector, images, ratios, self.class_map)
+
+    def speak_of(self, classes: Sequence[str]) -> None:
+        """Judge RoIs by other classes than its own from now on; what is none of them is background.
+
+        Args:
+            classes: the student's, in the order of its labels.
+
+        Raises:
+            DistillationError: the teacher's own classes are not known, or lack one of these.
+        """
+        if self.classes is None:
+            raise DistillationError(
+                [
+                    'teacher.classes_by_name: neither its checkpoint nor its config names the classes of the teacher; '
+                    'write metainfo=dict(classes=...) into the train_dataloader.dataset of its config'
+                ]
+            )
+        indices = find_classes(classes, self.classes)
+        self.class_map = ClassMap(indices, len(self.classes)).to(next(self.detector.parameters()).device)
 
     def preprocess(self, images: list[Tensor] | Tensor) -> Tensor:
         """Raw pictures as the teacher would see them alone: (N, 3, H, W)."""

@@ -1,0 +1,47 @@
+"""A box head's outputs for another list of classes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .structures import RoIOutputs
+
+
+class ClassMap(nn.Module):
+    """Puts the classes of a box head into another order, and takes those that are left out for background.
+
+    For who does not know a class, its objects are background: their share of the softmax goes there, so the scores of
+    the others mean what they did.
+
+    Args:
+        indices: for each wanted class, its index in the head.
+        num_classes: of the head, the background not counted.
+    """
+
+    def __init__(self, indices: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        others = [index for index in range(num_classes) if index not in set(indices)]
+        self.num_classes = num_classes
+        self.register_buffer('_wanted', torch.tensor(indices), persistent=False)
+        self.register_buffer('_background', torch.tensor([*others, num_classes]), persistent=False)
+
+    def forward(self, outputs: RoIOutputs) -> RoIOutputs:
+        """Outputs of a head with C classes -> as if of one with the wanted K.
+
+        Scores (n, C + 1) become (n, K + 1); sigmoid scores (n, C), which know no background, (n, K). Deltas (n, C * 4)
+        become (n, K * 4); class-agnostic ones stay.
+        """
+        return RoIOutputs(self._map_scores(outputs.cls_score), self._map_deltas(outputs.bbox_pred))
+
+    def _map_scores(self, scores: Tensor) -> Tensor:
+        wanted = scores[:, self._wanted]
+        if scores.shape[1] == self.num_classes:
+            return wanted
+        background = scores[:, self._background].float().logsumexp(dim=1, keepdim=True)
+        return torch.cat([wanted, background.to(scores.dtype)], dim=1)
+
+    def _map_deltas(self, deltas: Tensor) -> Tensor:
+        if deltas.shape[1] == 4:
+            return deltas
+        return deltas.view(len(deltas), self.num_classes, 4)[:, self._wanted].flatten(1)
