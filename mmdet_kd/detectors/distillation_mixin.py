@@ -2,9 +2,8 @@
 
 import copy
 import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -15,14 +14,10 @@ from torch import Tensor, nn
 from ..distillers import BaseDistiller, Pair, Side
 from ..errors import DistillationError, raise_if_any
 from ..knowledge import TeacherKnowledge, box_heads, observe_student
-from ..teachers import DetectorTeacher, classes_in_training, describe_difference, preprocess_alike, same_classes
+from ..teachers import DetectorTeacher, classes_in_training, preprocess_alike
+from .class_check import class_problems
 from .loss_guard import FiniteLossGuard
-from .student_view import shrink
-
-_NO_NAMES = (
-    'teacher.classes_by_name: the names of the classes are not known here. A Runner knows them, so train with '
-    'tools/train.py or mim train, or leave the option out'
-)
+from .two_views import LoadedPictures, TwoViews, check_student_scale
 
 
 class KnowledgeDistillationMixin:
@@ -50,14 +45,13 @@ class KnowledgeDistillationMixin:
         student_scale: float | None = None,
         **student: Any,
     ) -> None:
-        _check_scale(student_scale)
+        check_student_scale(student_scale)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
         self._hold_teacher(_build_teacher(teacher))
         self.student_scale = student_scale
         self.distillers = self._build_distillers(distillers, student_cfg)
-        self._has_two_views = False
-        self._loaded: LoadedPictures | None = None
+        self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()
 
     def init_weights(self) -> None:
@@ -70,7 +64,7 @@ class KnowledgeDistillationMixin:
         """
         super().init_weights()
         self.teacher.load(next(self.parameters()).device)
-        raise_if_any(self._class_problems() + self._preprocessing_problems())
+        raise_if_any(self._class_problems() + self._view_problems())
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
         """The student's own losses, and ``<distiller>.loss_<part>`` for each part of each distiller.
@@ -79,7 +73,7 @@ class KnowledgeDistillationMixin:
             batch_inputs: the student's normalised batch (N, 3, H, W).
             batch_data_samples: annotations and meta information of each image.
         """
-        loaded, self._loaded = self._loaded, None
+        loaded = None if self._views is None else self._views.take()
         at_work = [distiller for distiller in self.distillers.values() if distiller.at_work]
         kinds = {kind for distiller in at_work for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
@@ -141,52 +135,21 @@ class KnowledgeDistillationMixin:
         return distillers
 
     def _class_problems(self) -> list[str]:
-        student, teacher = classes_in_training(), self.teacher.classes
-        if student is None:
-            return [_NO_NAMES] if self.teacher.classes_by_name else []
-        num_classes = box_heads(self.roi_head)[0].num_classes
-        if len(student) != num_classes:
-            return [
-                f"the data has {len(student)} classes ({', '.join(student)}), the student's box head {num_classes}: "
-                'set num_classes of its heads, or metainfo=dict(classes=...) of the data'
-            ]
-        if self.teacher.classes_by_name:
-            return self._find_classes(student)
-        if teacher is None:
-            warnings.warn(
-                'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
-                "compared with the student's.",
-                stacklevel=2,
-            )
-            return []
-        if same_classes(student, teacher):
-            return []
-        difference = f"the teacher's classes are not the student's: {describe_difference(student, teacher)}"
-        if any(distiller.compares_classes for distiller in self.distillers.values()):
-            return [
-                f'{difference}. Take a teacher trained on this set, or give the data '
-                f'metainfo=dict(classes={teacher}), in this order'
-            ]
-        warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
-        return []
+        return class_problems(
+            classes_in_training(),
+            box_heads(self.roi_head)[0].num_classes,
+            self.teacher,
+            any(distiller.compares_classes for distiller in self.distillers.values()),
+        )
 
-    def _find_classes(self, student: Sequence[str]) -> list[str]:
-        try:
-            self.teacher.speak_of(student)
-        except DistillationError as error:
-            return error.problems
-        return []
-
-    # What each of the two sees.
-
-    def _preprocessing_problems(self) -> list[str]:
+    def _view_problems(self) -> list[str]:
         """Compare how both sides look at a picture; where they differ, keep the loaded pictures for the teacher."""
         student, teacher = self.data_preprocessor, self.teacher.detector.data_preprocessor
         if self.student_scale is None and preprocess_alike(student, teacher):
             return []
-        if not self._has_two_views:
-            student.register_forward_pre_hook(self._split_views)
-            self._has_two_views = True
+        if self._views is None:
+            self._views = TwoViews(self.student_scale)
+            student.register_forward_pre_hook(self._views)
         if not getattr(student, 'batch_augments', None):
             return []
         return [
@@ -195,47 +158,11 @@ class KnowledgeDistillationMixin:
             'alike'
         ]
 
-    def _split_views(self, preprocessor: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """Keep a training batch for the teacher before the student's preprocessor sees it, smaller if so wanted."""
-        if not self.training:
-            return None
-        data, *others = arguments
-        if self.student_scale is None:
-            self._loaded = LoadedPictures(data['inputs'], None)
-            return None
-        data = preprocessor.cast_data(data)  # on the device, where shrinking costs nothing
-        smaller, ratios = shrink(data, self.student_scale)
-        self._loaded = LoadedPictures(data['inputs'], ratios)
-        return smaller, *others
-
-    def _look(self, batch_inputs: Tensor, loaded: 'LoadedPictures | None') -> TeacherKnowledge:
+    def _look(self, batch_inputs: Tensor, loaded: LoadedPictures | None) -> TeacherKnowledge:
         """Show the teacher the batch as it would see it alone."""
-        if not self._has_two_views:
-            return self.teacher.look(batch_inputs)
         if loaded is None:
-            raise RuntimeError(
-                'the teacher sees the pictures otherwise than the student and needs them as they were loaded: pass the '
-                'batch through train_step() or data_preprocessor(), not a tensor to loss()'
-            )
+            return self.teacher.look(batch_inputs)
         return self.teacher.look(self.teacher.preprocess(loaded.pictures), loaded.ratios)
-
-
-class LoadedPictures(NamedTuple):
-    """The pictures of a batch before any preprocessing, for the teacher."""
-
-    pictures: list[Tensor] | Tensor  # (3, H, W) each
-    ratios: Tensor | None  # how many of their pixels one of the student's spans in x and y, (N, 2); None: one
-
-
-def _check_scale(student_scale: object) -> None:
-    if student_scale is None or (isinstance(student_scale, float) and 0 < student_scale < 1):
-        return
-    raise DistillationError(
-        [
-            f"student_scale is the size of the student's pictures relative to the loaded ones, between 0 and 1, not "
-            f'{student_scale!r}. The pipeline loads at the size of the teacher; leave it out if both see the same'
-        ]
-    )
 
 
 def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:

@@ -52,7 +52,7 @@ def one_step(detector, boxes):
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
-        knowledge = detector._look(data['inputs'], detector._loaded)
+        knowledge = detector._look(data['inputs'], detector._views and detector._views.take())
         return calls, Seen(knowledge, rois), student.canvas
 
 

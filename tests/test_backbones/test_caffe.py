@@ -1,0 +1,127 @@
+"""The key maps, and what does not fit them."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+from mmdet_kd.backbones import caffe
+from mmdet_kd.backbones.caffe import KEY_MAPS, Layer, convert, read_caffe_weights
+from mmdet_kd.errors import DistillationError
+from mmdet_kd.knowledge import on_meta
+
+PARTS = {
+    'alexnet': (dict(type='AlexNet'), dict(type='AlexNetBBoxHead')),
+    'vgg-m': (dict(type='VGGM'), dict(type='VGGBBoxHead', roi_feat_size=6, fc_channels=(4096, 1024))),
+    'vgg16': (dict(type='VGG16'), dict(type='VGGBBoxHead')),
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A network of two layers, and its weights."""
+    monkeypatch.setitem(KEY_MAPS, 'tiny', (Layer('conv1', 'features.0', (2, 1, 3, 3)), Layer('fc6', 'fc.1', (4, 5))))
+    generator = torch.Generator().manual_seed(0)
+    shapes = {'conv1.weight': (2, 1, 3, 3), 'conv1.bias': (2,), 'fc6.weight': (4, 5), 'fc6.bias': (4,)}
+    return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
+
+
+@pytest.mark.parametrize('network', PARTS)
+def test_a_key_map_fills_the_backbone_and_the_two_layers_of_the_head(network):
+    backbone, head = (on_meta(lambda cfg=cfg: MODELS.build(cfg)) for cfg in PARTS[network])
+    wanted = {**backbone.state_dict(), **{f'classifier.{k}': v for k, v in head.classifier.state_dict().items()}}
+    given = {f'{layer.module}.weight': layer.shape for layer in KEY_MAPS[network]}
+    given |= {f'{layer.module}.bias': layer.shape[:1] for layer in KEY_MAPS[network]}
+    assert given == {key: tuple(value.shape) for key, value in wanted.items()}
+    names = [layer.caffe for layer in KEY_MAPS[network]]
+    assert names == sorted(names)  # conv1_1, ..., conv5_3, fc6, fc7: the order of the network
+    assert names[-2:] == ['fc6', 'fc7']
+
+
+def test_the_weights_are_renamed_and_fc8_left_out(tiny):
+    converted = convert({**tiny, 'fc8.weight': torch.zeros(3, 4), 'fc8.bias': torch.zeros(3)}, 'tiny')
+    assert list(converted) == ['features.0.weight', 'features.0.bias', 'fc.1.weight', 'fc.1.bias']
+    assert torch.equal(converted['features.0.weight'], tiny['conv1.weight'])
+    assert torch.equal(converted['fc.1.bias'], tiny['fc6.bias'])
+
+
+def test_four_dimensions_of_the_oldest_files(tiny):
+    old = dict(tiny, **{key: tiny[key].reshape((1,) * (4 - tiny[key].dim()) + tiny[key].shape) for key in tiny})
+    assert old['fc6.weight'].shape == (1, 1, 4, 5)
+    for key, value in convert(old, 'tiny').items():
+        assert torch.equal(value, convert(tiny, 'tiny')[key])
+
+
+def test_all_that_is_wrong_is_said_at_once(tiny):
+    del tiny['conv1.bias']
+    tiny['fc6.weight'] = torch.zeros(5, 4)
+    tiny['conv9.weight'] = torch.zeros(1)
+    with pytest.raises(DistillationError) as raised:
+        convert(tiny, 'tiny')
+    assert [problem.split('. ')[0] for problem in raised.value.problems] == [
+        'conv1.bias is missing',
+        'fc6.weight is (5, 4), not (4, 5)',
+        'conv9.weight is not of this network',
+    ]
+    assert 'name another network, or another file' in str(raised.value)
+
+
+def assert_same(read, weights):
+    assert read.keys() == weights.keys()
+    for key, value in weights.items():
+        assert read[key].dtype == torch.float32
+        assert torch.equal(read[key], value)
+
+
+def test_npz(tiny, tmp_path):
+    np.savez(tmp_path / 'w.npz', **{key: value.double().numpy() for key, value in tiny.items()})
+    assert_same(read_caffe_weights(tmp_path / 'w.npz'), tiny)
+
+
+@pytest.mark.parametrize('wrap', [dict, lambda weights: {'state_dict': weights}], ids=['bare', 'state_dict'])
+@pytest.mark.parametrize('suffix', ['.pth', '.pt'])
+def test_pth(tiny, tmp_path, wrap, suffix):
+    torch.save(wrap(tiny), tmp_path / f'w{suffix}')
+    assert_same(read_caffe_weights(tmp_path / f'w{suffix}'), tiny)
+
+
+def test_caffemodel(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(caffe, 'read_caffemodel', lambda path: {key: value.numpy() for key, value in tiny.items()})
+    assert_same(read_caffe_weights(tmp_path / 'w.caffemodel'), tiny)
+
+
+class Runs:
+    def __reduce__(self):
+        return os.mkdir, ('ran',)
+
+
+def test_code_is_never_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({'conv1.weight': Runs()}, 'w.pth')
+    np.savez('w.npz', **{'conv1.weight': np.array([Runs()], dtype=object)}, allow_pickle=True)
+    with pytest.raises(DistillationError, match='could run code'):
+        read_caffe_weights('w.pth')
+    with pytest.raises(DistillationError, match=r'w\.npz cannot be opened as data: write it again with numpy\.savez'):
+        read_caffe_weights('w.npz')
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('name', ['none.npz', 'none.pth', 'none.caffemodel'])
+def test_no_file(tmp_path, name):
+    with pytest.raises(DistillationError, match=rf'there is no .*{re.escape(name)}. \(looked at'):
+        read_caffe_weights(tmp_path / name)
+
+
+def test_another_kind_of_file(tmp_path):
+    with pytest.raises(DistillationError, match=r'net\.onnx is of an unknown kind: name a \.caffemodel'):
+        read_caffe_weights(tmp_path / 'net.onnx')
+
+
+@pytest.mark.parametrize('content', [{}, {'epoch': 3}, [torch.zeros(1)], torch.zeros(1)])
+def test_a_file_without_weights(content, tmp_path):
+    torch.save(content, tmp_path / 'w.pth')
+    with pytest.raises(DistillationError, match='holds no weights: expected arrays under'):
+        read_caffe_weights(tmp_path / 'w.pth')
