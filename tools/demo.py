@@ -12,7 +12,6 @@ import argparse
 import fcntl
 import hashlib
 import io
-import json
 import os
 import re
 import shutil
@@ -41,6 +40,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # 
 from rich.table import Table  # noqa: E402
 
 from mmdet_kd.datasets import ShapesSpec, draw_shapes  # noqa: E402
+from mmdet_kd.runtime.results import AP_KEYS, read_json, validation_curve, write_json  # noqa: E402
 from mmdet_kd.visualization import draw_curves, draw_detections  # noqa: E402
 
 CONFIGS = Path('configs/demo')
@@ -48,7 +48,6 @@ OUT = Path('work_dirs/demo')
 SPEC = ShapesSpec()
 CONSOLE = Console(highlight=False, soft_wrap=True)
 TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\].*?eta: (\S+(?: days?, \S+)?).*?\sloss: (\S+)')
-AP_KEYS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50', 'AP75': 'coco/bbox_mAP_75'}
 
 
 @dataclass(frozen=True)
@@ -249,21 +248,11 @@ def tested(command: list[str], lock: IO[str]) -> dict[str, float]:
 
 def last_scores(training: Training, lock: IO[str]) -> dict[str, float]:
     """Scores of the last validation; tested anew if the training was interrupted in it."""
-    curve = validation_curve(training)
+    curve = validation_curve(training.work_dir)
     if training.epochs in curve:
         return curve[training.epochs]
     command = [sys.executable, 'tools/test.py', str(training.config), str(training.checkpoint)]
     return tested([*command, '--work-dir', str(OUT / 'test')], lock)
-
-
-def validation_curve(training: Training) -> dict[int, dict[str, float]]:
-    """Epoch -> scores in points, over all the sessions in which a training ran."""
-    curve = {}
-    for file in sorted(training.work_dir.glob('*/vis_data/scalars.json')):
-        for record in map(json.loads, file.read_text().splitlines()):
-            if AP_KEYS['AP'] in record:
-                curve[record['step']] = {name: 100 * record[key] for name, key in AP_KEYS.items()}
-    return dict(sorted(curve.items()))
 
 
 # What came out.
@@ -335,7 +324,7 @@ def report(rows: list[dict[str, Any]]) -> None:
 def draw_pictures(models: dict[str, torch.nn.Module]) -> None:
     """Draw the validation curves, and the detections on the first images with five shapes or more."""
     curves = {
-        training.title: {epoch: scores['AP'] for epoch, scores in validation_curve(training).items()}
+        training.title: {epoch: scores['AP'] for epoch, scores in validation_curve(training.work_dir).items()}
         for training in TRAININGS
     }
     draw_curves(curves, OUT / 'curves.png', {training.title: training.colour for training in TRAININGS})
@@ -360,21 +349,6 @@ def bar(title: str) -> Progress:
     progress = Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
     progress.add_task(title, total=None)
     return progress
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file's content; empty where there is none."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    draft = path.with_suffix('.tmp')
-    draft.write_text(json.dumps(content, indent=2) + '\n')
-    os.replace(draft, path)
 
 
 if __name__ == '__main__':

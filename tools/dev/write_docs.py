@@ -15,13 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from mmdet.registry import DATASETS, HOOKS, MODELS  # noqa: E402
+from gain import table_cells  # noqa: E402
+from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
+from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-DOCUMENTS = ['README.md']
+DOCUMENTS = ['README.md', 'configs/chen2017/README.md']
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 
@@ -34,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.demo:
         take_over_demo()
-    blocks = {'registered': registered_table(), 'demo': demo_table()}
+    blocks = {'registered': registered_table(), 'demo': demo_table(), **gain_tables()}
     stale = [name for name in DOCUMENTS if update(ROOT / name, blocks, write=not args.check)]
     if args.check and stale:
         sys.exit(f'out of date: {", ".join(stale)}. Run: make docs')
@@ -68,7 +70,7 @@ def registered_table() -> str:
 
 
 def _registered() -> Iterator[tuple[str, str, str]]:
-    for registry in (MODELS, HOOKS, DATASETS):
+    for registry in (MODELS, HOOKS, DATASETS, METRICS):
         for name, module in registry.module_dict.items():
             package, _, rest = module.__module__.partition('.')
             if package == 'mmdet_kd':
@@ -85,6 +87,22 @@ def _summary(module: type) -> str:
 def demo_table() -> str:
     """The table of the demo, as it printed it."""
     return (RESULTS / 'demo.md').read_text().rstrip()
+
+
+def gain_tables() -> dict[str, str]:
+    """Name -> table, of each table of benchmarks/gain.py that has results."""
+    tables = {}
+    for definition in sorted((ROOT / 'benchmarks' / 'tables').glob('*.py')):
+        results = read_json(RESULTS / f'{definition.stem}.json')
+        if results:
+            tables[definition.stem] = markdown(table_cells(results))
+    return tables
+
+
+def markdown(cells: list[list[str]]) -> str:
+    """A Markdown table, its head first, its numbers to the right."""
+    rows = [cells[0], ['---', *['---:'] * (len(cells[0]) - 1)], *cells[1:]]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
 if __name__ == '__main__':
