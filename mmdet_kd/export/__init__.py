@@ -1,7 +1,7 @@
 """From a distillation to an ordinary MMDetection model."""
 
 from .checkpoint import save_student, student_state_dict
-from .plain_config import PLAIN_TYPES, plain_student_config, with_num_classes
+from .plain_config import PLAIN_TYPES, plain_student_config, types_of_this_package, with_num_classes
 from .student import export_student
 
 __all__ = [
@@ -10,5 +10,6 @@ __all__ = [
     'plain_student_config',
     'save_student',
     'student_state_dict',
+    'types_of_this_package',
     'with_num_classes',
 ]

@@ -1,7 +1,6 @@
 """A distillation config without the distillation."""
 
 import copy
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,8 @@ def plain_student_config(cfg: Config) -> Config:
         cfg: any config; it is not changed. A plain one comes back as it was.
 
     Returns:
-        A new config. If it still names something of this package, a backbone say, the import stays, with a warning.
+        A new config. If it still names something of this package, a backbone say, the import stays; see
+        :func:`types_of_this_package`.
     """
     plain = copy.deepcopy(cfg)
     _strip_model(plain.get('model'))
@@ -33,16 +33,14 @@ def plain_student_config(cfg: Config) -> Config:
             del plain.default_hooks[name]
     if plain.get('custom_hooks'):
         plain.custom_hooks = [hook for hook in plain.custom_hooks if _type_name(hook) not in ours]
-    left = sorted({name for name in _type_names(plain.to_dict()) if name in ours})
-    if left:
-        warnings.warn(
-            f'the student itself uses {", ".join(left)} of {_PACKAGE}: its config keeps importing that package, which '
-            'must be installed wherever the student is used',
-            stacklevel=2,
-        )
-    else:
+    if not types_of_this_package(plain):
         _drop_import(plain)
     return plain
+
+
+def types_of_this_package(cfg: Config) -> list[str]:
+    """What of this package a config names at any depth, sorted."""
+    return sorted({name for name in _type_names(cfg.to_dict())} & _registered_names())
 
 
 def with_num_classes(roi_head: dict, num_classes: int) -> dict:

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from ..errors import DistillationError
 from ..runtime.checkpoints import read_checkpoint
 from .checkpoint import save_student, student_state_dict
-from .plain_config import plain_student_config
+from .plain_config import plain_student_config, types_of_this_package
 
 # Settings of the training run that a student in use must not inherit.
 _RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume', 'model_wrapper_cfg')
@@ -37,6 +37,13 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
     for key in _RUN_SETTINGS:
         plain.pop(key, None)
     _check_fit(plain, content, checkpoint)
+    ours = types_of_this_package(plain)
+    if ours:
+        warnings.warn(
+            f'the student itself uses {", ".join(ours)} of mmdet_kd: its config keeps importing this package, which '
+            'must be installed wherever the student is used',
+            stacklevel=2,
+        )
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     weights, config = out_dir / 'student.pth', out_dir / 'student.py'

@@ -66,7 +66,7 @@ def test_all_that_is_wrong_is_said_at_once(tiny):
         'fc6.weight is (5, 4), not (4, 5)',
         'conv9.weight is not of this network',
     ]
-    assert 'name another network, or another file' in str(raised.value)
+    assert 'Name a file of tiny, or the network that this one holds' in str(raised.value)
 
 
 def assert_same(read, weights):

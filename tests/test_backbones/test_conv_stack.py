@@ -78,12 +78,13 @@ def test_frozen_stages(cfg, frozen):
     assert {name for name, p in network.named_parameters() if not p.requires_grad} == expected
 
 
-def test_from_scratch_the_signal_neither_dies_nor_explodes():
+def test_from_scratch():
+    """As He et al.: normal, of a variance of 2 / (outputs x kernel)."""
     torch.manual_seed(0)
     network = MODELS.build(NETWORKS['vgg-m'])
     network.init_weights()
-    (feat,) = network(torch.randn(1, 3, 64, 64))
-    assert 0.02 < feat.std() < 10  # torch's own initialisation leaves a hundredth of this
+    assert network.features[8].weight.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.01)
+    assert not network.features[8].bias.any()
 
 
 def test_a_table_of_ones_own():

@@ -22,7 +22,7 @@ C4 = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-c4-from-r50-caffe-c4_1x_coco.p
 METHODS_C4 = [name for name in fragments('distillers') if name.endswith('-c4')]
 METHODS = [name for name in fragments('distillers') if name not in METHODS_C4]
 STUDENTS_C4 = [name for name in fragments('students') if name.endswith('_c4')]
-STUDENTS = [name for name in fragments('students') if name not in STUDENTS_C4]
+STUDENTS = [name for name in fragments('students') if name.endswith('_fpn')]
 TEACHERS = [name for name in fragments('teachers') if '_fpn_' in name]
 
 

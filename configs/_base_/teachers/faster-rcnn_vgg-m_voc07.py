@@ -1,0 +1,4 @@
+# The zoo has no such weights. `python tools/train.py configs/baselines/faster-rcnn_vgg-m_4e_voc07.py` makes them.
+teacher = dict(
+    config='configs/baselines/faster-rcnn_vgg-m_4e_voc07.py',
+    checkpoint='work_dirs/faster-rcnn_vgg-m_4e_voc07/epoch_4.pth')
