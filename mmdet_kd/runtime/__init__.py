@@ -1,8 +1,9 @@
 """What a run needs around the model: readable checkpoints, CPU ranks, checks of the data."""
 
-from .annotations import check_data_files, require_annotations
+from .annotations import require_annotations
 from .checkpoints import latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
+from .data_files import check_data_files
 from .safe_globals import register_safe_globals
 
 __all__ = [

@@ -1,114 +1,99 @@
-"""A data set without annotations is found before training starts, with a cure."""
+"""Bad data is found before training starts, with a cure: what mmdet would fail on midway, or pass over silently."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmdet.datasets import CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
-from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from ..datasets.coco import read_coco
+from ..datasets.voc_xml import read_xml
 from ..errors import DistillationError, raise_if_any
-
-_IMAGE_FOLDERS = ('img', 'img_path', 'sub_data_root')
-
-
-def check_data_files(cfg: Config, splits: Sequence[str]) -> None:
-    """Check that the annotation files and image folders of a config exist; opens none of them.
-
-    Args:
-        cfg: of the run.
-        splits: of `train`, `val` and `test`.
-
-    Raises:
-        DistillationError: with everything that is missing.
-    """
-    problems: list[str] = []
-    for split in splits:
-        loader = cfg.get(f'{split}_dataloader') or {}
-        for dataset in _leaves(loader.get('dataset') or {}):
-            problems += _missing_files(dataset, f'{split}_dataloader')
-        problems += _missing_truth(cfg.get(f'{split}_evaluator'), f'{split}_evaluator')
-    raise_if_any(list(dict.fromkeys(problems)))
+from .class_names import class_problems
+from .data_files import annotation_file, leaf_configs, truth_files
+from .pictures import check_pictures
 
 
 def require_annotations(runner: Runner) -> None:
-    """Build the training set and check that an image of it is annotated.
+    """Build the training and validation sets and check that they can be trained and judged on.
 
-    The loop that is built here is the one that `runner.train()` runs. The check stops at the first annotated image.
+    The loops that are built here are those that `runner.train()` runs. The first rank reads the header of every
+    picture, unless the config has `check_pictures = False`; files on a server are left to their backend.
 
     Raises:
-        DistillationError: no image is left after the config's filters, or none has an object.
+        DistillationError: an annotation file is broken; no image is left after the config's filters, or none has an
+            object; the config has classes that the annotations do not have; a picture is missing, broken or not the one
+            that was annotated.
     """
+    train, val = _build(runner, 'train'), _build(runner, 'val')
+    if not any(map(_has_object, train)):
+        raise DistillationError(_describe_empty(runner, 'train'))
+    raise_if_any(list(dict.fromkeys(class_problems(train, val))))
+    if is_main_process() and runner.cfg.get('check_pictures', True):
+        check_pictures([*train, *val], Path(runner.work_dir) / 'data_problems.txt', runner.logger)
+
+
+def _build(runner: Runner, split: str) -> list[Any]:
+    """The data sets of a loop, without wrappers."""
     try:
-        dataset = runner.train_loop.dataloader.dataset
-    except ValueError as error:
-        raise_if_any(_unreadable(runner.cfg))
+        loop = getattr(runner, f'{split}_loop')
+    except DistillationError:
+        raise
+    except Exception as error:  # mmdet's readers fail in as many ways as a file can be broken
+        raise_if_any(_unreadable(runner, split))
         if 'at least one array' not in str(error):  # how BaseDataset fails when its filters leave no image
             raise
-        raise DistillationError(_describe_empty(runner.cfg)) from error
-    if not _has_object(dataset):
-        raise DistillationError(_describe_empty(runner.cfg))
+        raise DistillationError(_describe_empty(runner, split)) from error
+    return [] if loop is None else list(_leaves(loop.dataloader.dataset))
 
 
-def _leaves(dataset: dict) -> Iterator[dict]:
+def _leaves(dataset: Any) -> Iterator[Any]:
     """The data sets inside any wrappers."""
-    if not isinstance(dataset, dict):
-        return
-    parts = [*dataset.get('datasets', []), *([dataset['dataset']] if 'dataset' in dataset else [])]
+    parts = [*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])]
     if not parts:
         yield dataset
     for part in parts:
         yield from _leaves(part)
 
 
-def _local(path: str, root: str | None) -> Path | None:
-    """The local file that BaseDataset would open, or None for one on a server."""
-    joined = path if not root or Path(path).is_absolute() or '://' in path else f'{root.rstrip("/")}/{path}'
-    return None if '://' in joined else Path(joined)
-
-
-def _missing_files(dataset: dict, where: str) -> list[str]:
-    if dataset.get('backend_args'):
-        return []
-    root = dataset.get('data_root')
-    files = [('annotation file', 'ann_file', dataset.get('ann_file'))]
-    prefixes = dataset.get('data_prefix') or {}
-    files += [('image folder', f'data_prefix.{key}', prefixes.get(key)) for key in _IMAGE_FOLDERS]
+def _unreadable(runner: Runner, split: str) -> list[str]:
+    """What is wrong with the annotation files of a split."""
     problems = []
-    for kind, key, value in files:
-        path = _local(value, root) if isinstance(value, str) and value else None
-        if path is not None and not path.exists():
-            problems.append(
-                f'there is no {kind} {path.absolute()} ({where}.dataset: data_root={root!r}, {key}={value!r}). '
-                'Put the data there, or correct these two'
-            )
-    return problems
-
-
-def _missing_truth(evaluators: Any, where: str) -> list[str]:
-    problems = []
-    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators or {}]:
-        value = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
-        path = _local(value, None) if isinstance(value, str) and not evaluator.get('backend_args') else None
-        if path is not None and not path.exists():
-            problems.append(f'there is no annotation file {path.absolute()} ({where}.ann_file). Correct it')
-    return problems
-
-
-def _unreadable(cfg: Config) -> list[str]:
-    """Which of the training set's annotation files are no JSON."""
-    problems = []
-    for leaf in _leaves(cfg.train_dataloader.dataset):
-        path = _local(leaf.get('ann_file') or '', leaf.get('data_root'))
-        if path is None or path.suffix != '.json':
+    for dataset in leaf_configs(runner.cfg[f'{split}_dataloader'].dataset):
+        path, kind = annotation_file(dataset), _class_of(dataset)
+        if path is None:
             continue
-        try:
-            json.loads(path.read_text())
-        except ValueError as error:
-            problems.append(f'the annotation file {path.absolute()} is truncated or no JSON ({error}): copy it again')
-    return problems
+        if issubclass(kind, CocoDataset):
+            problems += read_coco(path)[1]
+        elif issubclass(kind, XMLDataset):
+            folder = Path(dataset.get('data_root') or '', (dataset.get('data_prefix') or {}).get('sub_data_root', ''))
+            folder /= dataset.get('ann_subdir', 'Annotations')
+            problems += [
+                problem for name in path.read_text().split() for problem in read_xml(folder / f'{name}.xml')[2]
+            ]
+        elif path.suffix == '.json':
+            problems += _no_json(path)
+    for path in truth_files(runner.cfg.get(f'{split}_evaluator')):
+        problems += _no_json(path)
+    return list(dict.fromkeys(problems))
+
+
+def _no_json(path: Path) -> list[str]:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return [f'the annotation file {path.absolute()} is truncated or no JSON ({error}): copy it again']
+    return []
+
+
+def _class_of(dataset: dict) -> type:
+    kind = dataset.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) else object
 
 
 def _has_object(dataset: Any) -> bool:
@@ -120,31 +105,30 @@ def _has_object(dataset: Any) -> bool:
     return any(not instance.get('ignore_flag') for info in infos for instance in info['instances'])
 
 
-def _describe_empty(cfg: Config) -> list[str]:
-    return [_describe_leaf(leaf) for leaf in _leaves(cfg.train_dataloader.dataset)]
+def _describe_empty(runner: Runner, split: str) -> list[str]:
+    return [_describe_leaf(leaf, split) for leaf in leaf_configs(runner.cfg[f'{split}_dataloader'].dataset)]
 
 
-def _describe_leaf(dataset: dict) -> str:
-    path = _local(dataset.get('ann_file') or '', dataset.get('data_root'))
+def _describe_leaf(dataset: dict, split: str) -> str:
+    path = annotation_file(dataset)
     wanted = _classes(dataset)
     held, names = _contents(path)
     source = path.absolute() if path else dataset.get('ann_file')
-    message = f'no image of the training set is annotated: {source}{held}.'
+    set_name = {'train': 'training', 'val': 'validation'}[split]
+    message = f'no image of the {set_name} set is annotated: {source}{held}.'
     if wanted and names and not set(wanted) & set(names):
         return (
             f'{message} The config asks for other classes ({", ".join(wanted)}): set '
-            f'train_dataloader.dataset.metainfo=dict(classes=({", ".join(repr(n) for n in names)},)), the same for '
-            'val and test, and num_classes of the heads'
+            f'{split}_dataloader.dataset.metainfo=dict(classes=({", ".join(repr(n) for n in names)},)), the same for '
+            'the other splits, and num_classes of the heads'
         )
-    return f'{message} Name a file with annotations, or correct filter_cfg in train_dataloader.dataset'
+    return f'{message} Name a file with annotations, or correct filter_cfg in {split}_dataloader.dataset'
 
 
 def _classes(dataset: dict) -> list[str]:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes is None:
-        kind = dataset.get('type')
-        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-        classes = getattr(kind, 'METAINFO', {}).get('classes', ())
+        classes = getattr(_class_of(dataset), 'METAINFO', {}).get('classes', ())
     return [classes] if isinstance(classes, str) else list(classes)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from helpers import tiny_student_cfg
 from helpers.tiny import REPO
 from mmdet.datasets import CocoDataset, VOCDataset
@@ -14,6 +15,7 @@ from mmdet.evaluation import get_classes
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData
 
 WIDTH, HEIGHT = 200, 100
 KITTI_LINE = '{} {:.2f} {} -1.57 {:.2f} {:.2f} {:.2f} {:.2f} 1.50 1.60 3.70 1.0 1.6 20.0 -1.60'
@@ -116,9 +118,7 @@ def draw_voc(root: Path) -> Path:
         for i, name in enumerate(ids):
             boxes = row(5, size=36)
             draw_picture(root / year / 'JPEGImages' / f'{name}.jpg', boxes)
-            objects = [
-                (names[5 * i + k], (x1 + 1, y1 + 1, x2, y2)) for k, (x1, y1, x2, y2) in enumerate(boxes)
-            ]
+            objects = [(names[5 * i + k], (x1 + 1, y1 + 1, x2, y2)) for k, (x1, y1, x2, y2) in enumerate(boxes)]
             write_xml(root / year / 'Annotations' / f'{name}.xml', [*objects, ('person*', (1, 70, 60, 100))])
     return root
 
@@ -170,17 +170,21 @@ def _adapt(value, old_root: str, new_root: str):
 
 
 def judge_the_truth(cfg: Config) -> dict[str, float]:
-    """What the metrics of a config say of a detector that finds exactly what is annotated."""
+    """What the metrics of a config say of a detector that finds what is annotated, and what is to be ignored."""
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     evaluator = Evaluator(cfg.val_evaluator)
     evaluator.dataset_meta = dataset.metainfo
     for index in range(len(dataset)):
         sample = dataset[index]['data_samples']
-        truth = sample.gt_instances
-        found = truth.new(bboxes=truth.bboxes.tensor, labels=truth.labels)
-        found.scores = truth.bboxes.tensor.new_full((len(truth),), 0.9)
-        sample.pred_instances = found
-        sample.gt_instances.bboxes = truth.bboxes.tensor
-        sample.ignored_instances.bboxes = sample.ignored_instances.bboxes.tensor
+        both = (sample.gt_instances, sample.ignored_instances)
+        for instances in both:
+            instances.bboxes = instances.bboxes.tensor
+        sample.pred_instances = InstanceData(
+            bboxes=torch.cat([instances.bboxes for instances in both]),
+            labels=torch.cat([instances.labels for instances in both]),
+            scores=torch.cat(
+                [torch.full((len(instances),), score) for instances, score in zip(both, (0.8, 0.9), strict=True)]
+            ),
+        )
         evaluator.process([sample])
     return evaluator.evaluate(len(dataset))

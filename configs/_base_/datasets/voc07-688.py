@@ -1,0 +1,10 @@
+# VOC07 at 688 px instead of 600.
+_base_ = './voc07.py'
+
+resize = dict(type='Resize', scale=(1146, 688), keep_ratio=True)
+train_pipeline = [resize if step.type == 'Resize' else step for step in _base_.train_pipeline]
+test_pipeline = [resize if step.type == 'Resize' else step for step in _base_.test_pipeline]
+del resize
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,4 @@
+# The zoo has no such weights. `python tools/train.py configs/baselines/faster-rcnn_vgg-m_1x_ilsvrc-det.py` makes them.
+teacher = dict(
+    config='configs/baselines/faster-rcnn_vgg-m_1x_ilsvrc-det.py',
+    checkpoint='work_dirs/faster-rcnn_vgg-m_1x_ilsvrc-det/epoch_12.pth')

@@ -1,0 +1,64 @@
+"""PASCAL VOC's annotation files, which ILSVRC's are too."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+from .annotated import Box
+
+_CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+
+
+def read_xml(
+    path: Path, category: Callable[[str], str | None] = str
+) -> tuple[list[Box], tuple[int, int] | None, list[str]]:
+    """Read an annotation file.
+
+    Args:
+        path: of the file.
+        category: the category of an object's name, None if it is unknown.
+
+    Returns:
+        The boxes, with corners as they stand in the file; width and height, None where the file does not say; and
+        what is wrong with it, one sentence each.
+    """
+    try:
+        tree = ElementTree.parse(path).getroot()
+    except FileNotFoundError:
+        return [], None, [f'there is no annotation {path}: put it there']
+    except (OSError, ElementTree.ParseError) as error:
+        return [], None, [f'the annotation {path} is truncated or no XML ({error}): copy it again']
+    boxes, problems = [], []
+    for number, element in enumerate(tree.findall('object'), start=1):
+        try:
+            boxes.append(_read_object(element, category))
+        except ValueError as error:
+            problems.append(f'{path}, object {number}: {error}: correct it')
+    try:
+        size = _read_size(tree)
+    except ValueError as error:
+        return boxes, None, [*problems, f'{path}: {error}: correct it']
+    return boxes, size, problems
+
+
+def _read_object(element: ElementTree.Element, category: Callable[[str], str | None]) -> Box:
+    name = _text(element, 'name')
+    known = category(name)
+    if known is None:
+        raise ValueError(f"'{name}' is no class of the set")
+    x1, y1, x2, y2 = (float(_text(element, f'bndbox/{key}')) for key in _CORNERS)
+    difficult = element.findtext('difficult')
+    return Box(known, (x1, y1, x2, y2), ignore=bool(int(difficult)) if difficult else False)
+
+
+def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:
+    if tree.find('size') is None:
+        return None
+    return int(_text(tree, 'size/width')), int(_text(tree, 'size/height'))
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None or not text.strip():
+        raise ValueError(f'it has no {path}')
+    return text.strip()

@@ -1,0 +1,60 @@
+"""Every picture of the data is there, whole, and the one that was annotated."""
+
+import time
+from collections.abc import Iterator, Sequence
+from logging import Logger
+from pathlib import Path
+from typing import Any
+
+from ..datasets.annotated import other_size, raise_all
+from ..datasets.picture_files import picture_sizes
+
+
+def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> None:
+    """Read the header of every picture of the data sets that is a local file.
+
+    Args:
+        datasets: built, without wrappers.
+        report: where the whole list of problems goes, if it is a long one.
+        logger: told how long it took.
+
+    Raises:
+        DistillationError: pictures are missing, broken, or of another size than their annotations say.
+    """
+    start, count, problems = time.perf_counter(), 0, []
+    for turn, annotated in _annotated_sizes(datasets).items():
+        count += len(annotated)
+        for (path, size), found in zip(annotated.items(), picture_sizes(annotated, turn), strict=True):
+            if isinstance(found, str):
+                problems.append(found)
+            elif found != size:
+                problems.append(other_size(path, found, size))
+    raise_all(problems, report)
+    seconds = time.perf_counter() - start
+    logger.info(f'{count} pictures are as annotated ({seconds:.1f} s; check_pictures = False in the config omits this)')
+
+
+def _annotated_sizes(datasets: Sequence[Any]) -> dict[bool, dict[str, tuple[int, int]]]:
+    """Annotated width and height of each local picture: of those whose EXIF orientation is obeyed, and the others."""
+    annotated: dict[bool, dict[str, tuple[int, int]]] = {True: {}, False: {}}
+    for dataset in datasets:
+        sizes = annotated[_turns(dataset)]
+        for info in _infos(dataset):
+            path, height, width = (info.get(key) for key in ('img_path', 'height', 'width'))
+            if isinstance(path, str) and '://' not in path and height and width:
+                sizes[path] = (width, height)
+    return annotated
+
+
+def _infos(dataset: Any) -> Iterator[dict]:
+    if getattr(dataset, 'backend_args', None) or not hasattr(dataset, 'get_data_info'):
+        return
+    for index in range(len(dataset)):
+        yield dataset.get_data_info(index)
+
+
+def _turns(dataset: Any) -> bool:
+    """Whether the pipeline obeys a JPEG's EXIF orientation."""
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    colours = [getattr(step, 'color_type', '') for step in steps]
+    return not any('ignore_orientation' in colour or colour == 'unchanged' for colour in colours)
