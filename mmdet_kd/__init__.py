@@ -8,10 +8,33 @@ from .requirements import check_requirements
 
 check_requirements()
 
-from . import adapters, backbones, detectors, distillers, hooks, losses, roi_heads, teachers
+from . import (
+    adapters,
+    backbones,
+    compression,
+    detectors,
+    distillers,
+    evaluation,
+    hooks,
+    losses,
+    roi_heads,
+    teachers,
+)
 from .runtime import register_safe_globals
 from .version import __version__
 
 register_safe_globals()
 
-__all__ = ['__version__', 'adapters', 'backbones', 'detectors', 'distillers', 'hooks', 'losses', 'roi_heads', 'teachers']
+__all__ = [
+    '__version__',
+    'adapters',
+    'backbones',
+    'compression',
+    'detectors',
+    'distillers',
+    'evaluation',
+    'hooks',
+    'losses',
+    'roi_heads',
+    'teachers',
+]

@@ -53,6 +53,8 @@ def main() -> None:
             scale_lr(cfg)
         if args.resume is not None:
             resume(cfg, args.resume)
+        if cfg.get('load_from'):
+            cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
         exact = want_exact_resume(cfg)
         runner = cli.build_runner(cfg)
@@ -86,7 +88,6 @@ def resume(cfg: Config, source: str) -> None:
         cfg.resume = latest is not None
         cfg.load_from = cfg.get('load_from') if latest is None else str(latest)
     else:
-        cli.check_checkpoint(source)
         cfg.resume, cfg.load_from = True, source
 
 

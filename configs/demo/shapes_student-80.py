@@ -1,5 +1,5 @@
-# The student at half the resolution: pictures of 80 px, and strides, anchors and RoI levels half as large. The last stage
-# of the backbone, whose stride would be 32, is left out.
+# The student at half the resolution: pictures of 80 px, and strides, anchors and RoI levels half as large. The last
+# stage of the backbone, whose stride would be 32, is left out.
 _base_ = './shapes_student.py'
 
 strides = [4, 8, 16]

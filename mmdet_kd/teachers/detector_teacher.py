@@ -9,18 +9,16 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmengine.logging import print_log
-from mmengine.model import PretrainedInit
 from torch import Tensor, nn
 
 from ..errors import DistillationError
+from ..export import drop_pretrained
 from ..knowledge import ClassMap, TeacherKnowledge, on_meta
 from .checkpoint import Weights, read_weights
 from .classes import classes_of_config, find_classes
 from .config import ConfigSource, load_teacher_config
 from .preprocessing import preprocess_images
 
-#: What an ``init_cfg`` that loads weights may call itself.
-_PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 _NOT_GIVEN: Any = object()
 
@@ -137,7 +135,7 @@ class DetectorTeacher(nn.Module):
 
     def _build(self) -> nn.Module:
         model = copy.deepcopy(self.cfg.model)
-        _drop_pretrained(model)  # its own weights come next; nothing is downloaded for them to overwrite
+        drop_pretrained(model)  # its own weights come next; nothing is downloaded for them to overwrite
         return MODELS.build(model)
 
     def _load_strictly(self, detector: nn.Module, weights: Weights) -> None:
@@ -152,21 +150,3 @@ class DetectorTeacher(nn.Module):
                 ]
             ) from error
         print_log(f'The teacher holds all {len(weights.state_dict)} tensors of {self.checkpoint}.', logger='current')
-
-
-def _drop_pretrained(cfg: Any) -> None:
-    """Remove, in place and at any depth, what would load weights while a model is built or initialised."""
-    if isinstance(cfg, dict):
-        init_cfg = cfg.get('init_cfg')
-        if isinstance(init_cfg, dict) and init_cfg.get('type') in _PRETRAINED:
-            cfg['init_cfg'] = None
-        elif isinstance(init_cfg, (list, tuple)):
-            cfg['init_cfg'] = [each for each in init_cfg if each.get('type') not in _PRETRAINED]
-        cfg.pop('pretrained', None)
-    _each_value(cfg, _drop_pretrained)
-
-
-def _each_value(cfg: Any, visit: Callable[[Any], None]) -> None:
-    values = cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ()
-    for value in values:
-        visit(value)

@@ -20,7 +20,7 @@ from mmdet_kd.teachers.config import find_config
 MMDET = Path(mmdet.__file__).parent / '.mim'
 # Folders whose configs are not called after a method: mmdet's own grammar, and the demo.
 NOT_METHODS = ('baselines', 'demo')
-FIELD = r'[a-z0-9]+(?:-[a-z0-9]+)*'
+FIELD = r'[a-z0-9.]+(?:-[a-z0-9.]+)*'
 SCHEDULE_AND_DATASET = rf'(?P<schedule>\d+[xek])_(?P<dataset>{FIELD})'
 DISTILLED = re.compile(rf'(?P<method>{FIELD})_(?P<student>{FIELD})-from-(?P<teacher>{FIELD})_{SCHEDULE_AND_DATASET}')
 PLAIN = re.compile(rf'(?P<detector>{FIELD}(_{FIELD})*)_{SCHEDULE_AND_DATASET}')
@@ -88,15 +88,18 @@ def test_plain_config_follows_the_grammar(path: Path) -> None:
 def test_name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     student, teacher, method, data, schedule, runtime = [Path(line).stem for line in base_lines(path)]
+    teacher, _, trained_on = teacher.rpartition('_')
     assert student.replace('_', '-') == name['student']
     # a teacher of the student's own architecture is not said twice
-    teacher, _, trained_on = teacher.replace('_', '-').rpartition('-')
+    teacher = teacher.replace('_', '-')
     architecture = re.match(r'[a-z]+-rcnn-', student.replace('_', '-')).group()
     assert name['teacher'] in (teacher, teacher.removeprefix(architecture))
-    assert trained_on == name['dataset']
+    # with a student at a lower resolution, the teacher's own follows: voc07-344-from-688
+    size, _, size_of_teacher = name['dataset'].partition('-from-')
+    assert trained_on == (f'{size.rpartition("-")[0]}-{size_of_teacher}' if size_of_teacher else size)
     assert method in (name['method'], f'{name["method"]}-c4')
     assert data.split('_')[0] == name['dataset']
-    assert schedule == f'schedule_{name["schedule"]}'
+    assert schedule.removesuffix('_no-norm') == f'schedule_{name["schedule"]}'
     assert runtime == 'default_runtime'
 
 
@@ -139,6 +142,34 @@ def test_teacher_and_its_weights_belong_together(name: str) -> None:
         folder, checkpoint = Path(teacher.checkpoint).parts[-2:]
         assert folder == Path(teacher.config).stem
         assert checkpoint == f'epoch_{cfg.train_cfg.max_epochs}.pth'
+
+
+NETS = ('alexnet', 'vgg-m', 'vgg16')
+ABLATION = ('cls', 'cls-weighted', 'l2', 'l2-bounded', 'hint-adapted')
+COMBINED = ('cls-weighted-l2-bounded', 'cls-weighted-hint-adapted', 'l2-bounded-hint-adapted')
+
+
+@pytest.mark.parametrize('data', ['4e_voc07', '1x_coco', '2x_kitti', '1x_ilsvrc-det'])
+def test_the_pairs_of_the_paper_have_configs(data: str) -> None:
+    stems = {path.stem for path in in_folder('chen2017', 'baselines')}
+    for student in (*NETS, 'alexnet-tucker37.5'):
+        assert f'faster-rcnn_{student}_{data}' in stems
+        assert {f'chen2017_faster-rcnn-{student}-from-{net}_{data}' for net in NETS} <= stems
+
+
+def test_the_other_experiments_of_the_paper_have_configs() -> None:
+    stems = {path.stem for path in in_folder('chen2017', 'baselines')}
+    for share in ('20', '25', '30', '37.5', '45'):
+        assert f'faster-rcnn_alexnet-tucker{share}_4e_voc07' in stems
+        assert f'chen2017_faster-rcnn-alexnet-tucker{share}-from-vgg16_4e_voc07' in stems
+    for net in ('alexnet', 'vgg16'):
+        assert {f'faster-rcnn_{net}-344_4e_voc07-344', f'faster-rcnn_{net}_4e_voc07-688'} <= stems
+        assert f'chen2017_faster-rcnn-{net}-344-from-{net}_4e_voc07-344-from-688' in stems
+    for data in ('4e_voc07', '2x_kitti'):
+        for part in ABLATION + COMBINED:
+            assert f'chen2017-{part}_faster-rcnn-alexnet-tucker37.5-from-vgg16_{data}' in stems
+        for part in ('hint', 'hint-adapted'):
+            assert f'chen2017-{part}_faster-rcnn-alexnet-tucker37.5-from-alexnet_{data}' in stems
 
 
 # What stands around the configs

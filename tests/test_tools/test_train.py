@@ -65,6 +65,7 @@ def test_the_exact_resume_hook_is_there_unless_refused(config):
             ['CONFIG', '--cfg-options', 'train_dataloader.dataset.ann_file=no.json'],
             r'there is no annotation file .*no\.json',
         ),
+        (['CONFIG', '--cfg-options', 'load_from=no.pth'], r"there is no checkpoint 'no\.pth'"),
         (['CONFIG', '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'needs auto_scale_lr=dict'),
         pytest.param(
             ['CONFIG', '--amp'],

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Write what the documents quote: the table of registered modules, and the tables of results.
+"""Write what the documents quote: the table of registered modules, the tables of results, and the lists of configs.
 
-Each lies between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. With --check, nothing is written, and a document that
-is out of date is an error.
+In a README each lies between `<!-- begin:NAME -->` and `<!-- end:NAME -->`; in a metafile.yml, behind `Models:`. With
+--check, nothing is written, and a document that is out of date is an error.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ from mmdet_kd.runtime.results import read_json  # noqa: E402
 DOCUMENTS = ['README.md', 'configs/chen2017/README.md']
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
+#: How a metafile calls what the name of a config says.
+DATA_SETS = {
+    'coco': 'COCO',
+    'voc07': 'PASCAL VOC 2007',
+    'voc0712': 'PASCAL VOC 2007 + 2012',
+    'kitti': 'KITTI',
+    'ilsvrc': 'ILSVRC-DET 2014',
+}
+EPOCHS = {'1x': 12, '2x': 24}
 
 
 def main() -> None:
@@ -37,7 +46,12 @@ def main() -> None:
     if args.demo:
         take_over_demo()
     blocks = {'registered': registered_table(), 'demo': demo_table(), **gain_tables()}
-    stale = [name for name in DOCUMENTS if update(ROOT / name, blocks, write=not args.check)]
+    texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
+    texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
+    stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if text != path.read_text()]
+    if not args.check:
+        for path, text in texts.items():
+            path.write_text(text)
     if args.check and stale:
         sys.exit(f'out of date: {", ".join(stale)}. Run: make docs')
 
@@ -50,16 +64,29 @@ def take_over_demo() -> None:
         shutil.copy(DEMO / f'{picture}.png', RESULTS / f'demo_{picture}.png')
 
 
-def update(document: Path, blocks: dict[str, str], write: bool) -> bool:
-    """Put the blocks into a document; returns whether it was out of date."""
-    before = document.read_text()
-    after = before
+def quote(text: str, blocks: dict[str, str]) -> str:
+    """A document with the blocks in their places."""
     for name, content in blocks.items():
         pattern = rf'(<!-- begin:{name} -->\n).*?(<!-- end:{name} -->)'
-        after = re.sub(pattern, lambda m, c=content: f'{m[1]}{c}\n{m[2]}', after, flags=re.DOTALL)
-    if write and after != before:
-        document.write_text(after)
-    return after != before
+        text = re.sub(pattern, lambda m, c=content: f'{m[1]}{c}\n{m[2]}', text, flags=re.DOTALL)
+    return text
+
+
+def list_configs(metafile: Path) -> str:
+    """A metafile with every config of its folder behind `Models:`."""
+    head = metafile.read_text().partition('Models:\n')[0]
+    entries = []
+    for config in sorted(metafile.parent.glob('*.py')):
+        *_, schedule, dataset = config.stem.split('_')
+        entries.append(
+            f'  - Name: {config.stem}\n'
+            f'    In Collection: {re.search("- Name: (.+)", head)[1]}\n'
+            f'    Config: {config.relative_to(ROOT)}\n'
+            f'    Metadata:\n'
+            f'      Training Data: {DATA_SETS[dataset.split("-")[0]]}\n'
+            f'      Epochs: {EPOCHS.get(schedule) or int(schedule.removesuffix("e"))}\n'
+        )
+    return head + 'Models:\n' + '\n'.join(entries)
 
 
 def registered_table() -> str:

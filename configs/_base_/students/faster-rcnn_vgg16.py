@@ -15,4 +15,5 @@ model = dict(
     roi_head=dict(
         shared_head=None,
         bbox_roi_extractor=dict(roi_layer=dict(output_size=7), out_channels=512),
-        bbox_head=dict(_delete_=True, type='VGGBBoxHead', num_classes=80, init_cfg=pretrained)))
+        bbox_head=dict(_delete_=True, type='VGGBBoxHead', num_classes=80, init_cfg=pretrained)),
+    test_cfg=dict(rpn=dict(max_per_img=300)))

@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/students/faster-rcnn_alexnet-tucker37.5.py',
+    '../_base_/teachers/faster-rcnn_vgg16_voc07.py',
+    '../_base_/distillers/chen2017-cls-weighted-hint-adapted-c4.py',
+    '../_base_/datasets/voc07.py',
+    '../_base_/schedules/schedule_4e_no-norm.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='KnowledgeDistillationTwoStageDetector',
+    teacher=_base_.teacher,
+    distillers=_base_.distillers,
+    num_classes=_base_.num_classes,
+)
+del _base_.teacher, _base_.distillers
+load_from = 'work_dirs/tucker37.5/faster-rcnn_alexnet_4e_voc07_tucker.pth'  # see ../chen2017/README.md

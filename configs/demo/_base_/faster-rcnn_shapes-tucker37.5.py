@@ -1,0 +1,38 @@
+# Written by: python tools/tucker_decompose.py configs/demo/shapes_student.py
+#     work_dirs/demo/shapes_student/epoch_4.pth --flops 0.375 --fragment
+#     configs/demo/_base_/faster-rcnn_shapes-tucker37.5.py --out work_dirs/demo/tucker
+_base_ = '../shapes_student.py'
+
+model = {'backbone': {'type': 'Decomposed',
+                      'of': 'ResNet',
+                      'layers': {'conv1': (3, 3),
+                                 'layer1.0.conv1': (3, 3),
+                                 'layer1.0.conv2': (7, 4),
+                                 'layer1.1.conv1': (7, 3),
+                                 'layer1.1.conv2': (7, 7),
+                                 'layer2.0.conv1': (7, 17),
+                                 'layer2.0.conv2': (20, 20),
+                                 'layer2.0.downsample.0': (16, 3),
+                                 'layer2.1.conv1': (17, 20),
+                                 'layer2.1.conv2': (20, 20),
+                                 'layer3.0.conv1': (32, 43),
+                                 'layer3.0.conv2': (50, 47),
+                                 'layer3.0.downsample.0': (32, 3),
+                                 'layer3.1.conv1': (40, 33),
+                                 'layer3.1.conv2': (43, 40),
+                                 'layer4.0.conv1': (64, 53),
+                                 'layer4.0.conv2': (76, 86),
+                                 'layer4.0.downsample.0': (64, 3),
+                                 'layer4.1.conv1': (50, 43),
+                                 'layer4.1.conv2': (57, 73)}},
+         'neck': {'type': 'Decomposed',
+                  'of': 'FPN',
+                  'layers': {'lateral_convs.0.conv': (32, 4),
+                             'lateral_convs.1.conv': (64, 3),
+                             'lateral_convs.2.conv': (128, 7),
+                             'fpn_convs.0.conv': (20, 23),
+                             'fpn_convs.1.conv': (20, 23),
+                             'fpn_convs.2.conv': (20, 23)}},
+         'roi_head': {'bbox_head': {'type': 'Decomposed',
+                                    'of': 'ConvFCBBoxHead',
+                                    'layers': {'shared_convs.0.conv': (17, 7), 'shared_fcs.0': 66}}}}
