@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.demo:
         take_over_demo()
-    blocks = {'registered': registered_table(), 'demo': demo_table(), **gain_tables()}
+    blocks = {'registered': registered_table(), 'demo': demo_table(), **gain_tables(), 'shrinking': shrinking_table()}
     texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
     texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if text != path.read_text()]
@@ -124,6 +124,15 @@ def gain_tables() -> dict[str, str]:
         if results:
             tables[definition.stem] = markdown(table_cells(results))
     return tables
+
+
+def shrinking_table() -> str:
+    """What benchmarks/shrinking.py found."""
+    results = read_json(RESULTS / 'shrinking.json')
+    heads = ['', *next(iter(results.values()), {})]
+    return markdown(
+        [heads, *([name, *(f'{value:.1f}' for value in found.values())] for name, found in results.items())]
+    )
 
 
 def markdown(cells: list[list[str]]) -> str:
