@@ -1,9 +1,12 @@
 """What a decomposed convolution or linear layer becomes. Shapes and ranks alone build it."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from mmdet.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
+
+from ..errors import DistillationError
 
 #: Ranks as a config writes them: of a convolution (of its input channels, of its output channels), for each group; of
 #: a linear layer one number.
@@ -11,8 +14,28 @@ Ranks = tuple[int, int] | int
 _Pair = int | tuple[int, int]
 
 
+class _Decomposed(nn.Sequential):
+    """A chain of layers that refuses weights of another network, which a load that is not strict would pass over."""
+
+    def __init__(self, parts: 'OrderedDict[str, nn.Module]') -> None:
+        super().__init__(parts)
+        self.register_load_state_dict_pre_hook(_check_whole)
+
+
+def _check_whole(layer: nn.Module, weights: Mapping[str, Tensor], prefix: str, *unused: object) -> None:
+    shapes = {f'{prefix}{name}': value.shape for name, value in layer.state_dict().items()}
+    wrong = [name for name, shape in shapes.items() if name not in weights or weights[name].shape != shape]
+    if wrong:
+        raise DistillationError(
+            [
+                f'these weights are not of a network with the same ranks: {", ".join(wrong)} are missing or of another '
+                'shape. Decompose the trained network with --ranks CONFIG for this config (tools/tucker_decompose.py)'
+            ]
+        )
+
+
 @MODELS.register_module()
-class TuckerConv2d(nn.Sequential):
+class TuckerConv2d(_Decomposed):
     """A convolution as up to three: 1x1 ``first``, DxD ``core``, 1x1 ``last``, with nothing between.
 
     The core has the stride, the padding and the dilation. A side whose rank is full needs no 1x1: it is left out. So
@@ -66,7 +89,7 @@ class TuckerConv2d(nn.Sequential):
 
 
 @MODELS.register_module()
-class LowRankLinear(nn.Sequential):
+class LowRankLinear(_Decomposed):
     """A linear layer as two, ``first`` and ``last``, with nothing between.
 
     Args:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import DistillationError
 from ..export import drop_pretrained, plain_student_config, save_student, student_state_dict
+from ..files import written_whole
 from ..runtime import read_checkpoint
 from .config import changes, decomposed_model, ranks_of_model
 from .decomposed import check_layers
@@ -135,9 +136,8 @@ def write_decomposed(
     _import_this_package(cfg)
     save_student({'state_dict': detector.state_dict(), 'meta': meta}, weights, config_text=cfg.pretty_text)
     cfg.load_from = f'{{{{ fileDirname }}}}/{weights.name}'
-    beside = config.with_name(f'.{os.getpid()}.{config.name}')
-    cfg.dump(beside)
-    beside.replace(config)
+    with written_whole(config) as draft:
+        cfg.dump(draft)
     return config, weights
 
 

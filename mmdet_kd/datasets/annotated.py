@@ -74,6 +74,16 @@ def other_size(path: str | Path, size: tuple[int, int], annotated: tuple[int, in
     return f'the picture {path} is {there}, its annotation says {said}{turned}: put back the annotated picture'
 
 
+def read_list(path: Path) -> list[list[str]]:
+    """The words of each line of a text file that has any.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no text.
+    """
+    return [line.split() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+
+
 def raise_all(problems: Sequence[str], report: Path) -> None:
     """Raise one error that lists the problems, if there are any; beyond 50 the whole list is in ``report``.
 

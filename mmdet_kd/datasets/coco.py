@@ -9,10 +9,11 @@ from ..errors import DistillationError, raise_if_any
 from .annotated import Box, Picture, examine, raise_all
 
 _SPLITS = ('train2017', 'val2017')
+_ID = (int, str)
 _KEYS = {
-    'images': ('id', 'file_name', 'width', 'height'),
-    'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
-    'categories': ('id', 'name'),
+    'images': dict(id=_ID, file_name=str, width=(int, float), height=(int, float)),
+    'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox=list, area=(int, float)),
+    'categories': dict(id=_ID, name=str),
 }
 
 
@@ -66,10 +67,10 @@ def _check_form(content: Any) -> None:
     raise_if_any([f'it has no list "{key}", as a COCO file has' for key in _KEYS if not isinstance(lists[key], list)])
     raise_if_any(
         [
-            f'entry {index} of "{key}" has no {", ".join(missing)}: write the file again'
+            f'entry {index} of "{key}" has no {", ".join(missing)}, or of a wrong kind: write the file again'
             for key, needed in _KEYS.items()
             for index, entry in enumerate(lists[key])
-            if (missing := [name for name in needed if not isinstance(entry, dict) or entry.get(name) is None])
+            if (missing := [name for name, kind in needed.items() if not _has(entry, name, kind)])
         ]
     )
     problems = []
@@ -85,6 +86,11 @@ def _check_form(content: Any) -> None:
         if not _is_box(annotation['bbox']):
             problems.append(f'the bbox of annotation {annotation["id"]} is not four numbers: {annotation["bbox"]}')
     raise_if_any(problems)
+
+
+def _has(entry: Any, name: str, kind: type | tuple[type, ...]) -> bool:
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_box(value: Any) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from mmdet.evaluation import get_classes
 
 from ..errors import DistillationError, raise_if_any
-from .annotated import Picture, write_splits
+from .annotated import Picture, read_list, write_splits
 from .voc_xml import read_xml
 
 ILSVRC_DET_CLASSES = tuple(get_classes('imagenet_det'))
@@ -66,9 +66,9 @@ def _read_map(path: Path) -> dict[str, str]:
     """WordNet id -> class name as mmdet spells it; the numbers of the file are another order."""
     try:
         lines = [line.split(maxsplit=2) for line in path.read_text().splitlines() if line.strip()]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise DistillationError(
-            [f'cannot read {path} ({error.strerror}). Unpack the development kit of ILSVRC 2015 or later there']
+            [f'cannot read {path} ({error}). Unpack the development kit of ILSVRC 2015 or later there']
         ) from error
     spelling = {_letters(name): name for name in ILSVRC_DET_CLASSES}
     names = {line[0]: spelling.get(_letters(line[2])) for line in lines if len(line) == 3}
@@ -131,9 +131,9 @@ def _halves(lists: Path, halve_val: bool, *paths: str | Path | None) -> dict[str
 
 def _read_list(path: Path, problems: list[str]) -> list[list[str]]:
     try:
-        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-    except OSError as error:
-        problems.append(f'cannot read the list {path} ({error.strerror}): copy it again')
+        lines = read_list(path)
+    except (OSError, ValueError) as error:
+        problems.append(f'cannot read the list {path} ({error}): copy it again')
         return []
     if not lines:
         problems.append(f'the list {path} is empty: copy it again')

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DistillationError, raise_if_any
-from .annotated import Box, Picture, write_splits
+from .annotated import Box, Picture, read_list, write_splits
 
 KITTI_CLASSES = ('Car', 'Pedestrian', 'Cyclist')
 #: Neutral for a class: neither found nor missed.
@@ -70,10 +70,10 @@ def _read_lists(root: Path) -> dict[str, list[str]]:
     for split in _SPLITS:
         path = root / 'ImageSets' / f'{split}.txt'
         try:
-            lists[split] = path.read_text().split()
-        except OSError as error:
+            lists[split] = [line[0] for line in read_list(path)]
+        except (OSError, ValueError) as error:
             problems.append(
-                f'cannot read {path} ({error.strerror}). Put the lists of a split there, one id such as 000123 a line; '
+                f'cannot read {path} ({error}). Put the lists of a split there, one id such as 000123 a line; '
                 'the usual ones, of 3712 and 3769 pictures, come with the 3D detection toolboxes (MMDetection3D)'
             )
             continue

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmdet.datasets import VOCDataset
 
 from ..errors import DistillationError
-from .annotated import Box, Picture, examine, raise_all
+from .annotated import Box, Picture, examine, raise_all, read_list
 from .voc_xml import read_xml
 
 _CLASSES = {name: name for name in VOCDataset.METAINFO['classes']}
@@ -35,9 +35,13 @@ def check_voc(root: str | Path) -> str:
             path = year / 'ImageSets' / 'Main' / f'{split}.txt'
             if split == 'test' and not path.exists():
                 continue
-            names = path.read_text().split() if path.is_file() else []
-            if not names:
-                problems.append(f'the list {path} is missing or empty: copy it again')
+            try:
+                names = [line[0] for line in read_list(path)]
+            except (OSError, ValueError) as error:
+                names = []
+                problems.append(f'cannot read the list {path} ({error}): copy it again')
+            else:
+                problems += [] if names else [f'the list {path} is empty: copy it again']
             read = [_read(year, name) for name in names]
             lines.append(f'{path}: {len(read)} pictures, {sum(len(picture.boxes) for picture in read)} boxes')
             pictures += read

@@ -26,8 +26,10 @@ def read_xml(
         tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         return [], None, [f'there is no annotation {path}: put it there']
-    except (OSError, ElementTree.ParseError) as error:
+    except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: of its encoding
         return [], None, [f'the annotation {path} is truncated or no XML ({error}): copy it again']
+    if tree.tag != 'annotation':
+        return [], None, [f'the annotation {path} is no <annotation> but <{tree.tag}>: copy it again']
     boxes, problems = [], []
     for number, element in enumerate(tree.findall('object'), start=1):
         try:

@@ -35,7 +35,7 @@ class ResponseDistiller(BaseDistiller):
         if not isinstance(mu, (int, float)) or not 0 <= mu <= 1:
             problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu!r}')
         raise_if_any(problems)
-        self.mu = mu
+        self.mu = float(mu)
         self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
         self.loss_bbox = None if loss_bbox is None else MODELS.build(loss_bbox)
         self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)

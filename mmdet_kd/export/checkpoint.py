@@ -1,7 +1,5 @@
 """The student's weights, in a file that stock mmdet opens."""
 
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DistillationError
+from ..files import written_whole
 from ..version import __version__
 
 #: Prefix of the keys that a distillation adds to its student's checkpoint.
@@ -61,27 +60,8 @@ def save_student(checkpoint: Mapping[str, Any], path: str | Path, config_text: s
     weights = student_state_dict(state_dict)
     for key, value in weights.items():
         weights[key] = value.detach().cpu().clone()
-    _save_whole({'meta': meta, 'state_dict': weights}, Path(path))
-
-
-def _save_whole(content: dict, path: Path) -> None:
-    """Write beside and rename: no reader ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            torch.save(content, file)
-        os.chmod(beside, 0o666 & ~_umask())  # mkstemp makes private files
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with written_whole(path) as draft:
+        torch.save({'meta': meta, 'state_dict': weights}, draft)
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Exporting a student: its config and its weights."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ..errors import DistillationError
+from ..files import written_whole
 from ..runtime.checkpoints import read_checkpoint
 from .checkpoint import save_student, student_state_dict
 from .plain_config import plain_student_config, types_of_this_package
@@ -45,12 +45,10 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
             stacklevel=2,
         )
     out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
     weights, config = out_dir / 'student.pth', out_dir / 'student.py'
     save_student(content, weights, config_text=plain.pretty_text)
-    beside = out_dir / f'.student.{os.getpid()}.py'
-    plain.dump(beside)
-    beside.replace(config)
+    with written_whole(config) as draft:
+        plain.dump(draft)
     return config, weights
 
 

@@ -69,7 +69,7 @@ class LossWeightRampHook(Hook):
         """Find the number, or say which there are."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         known = _numbers(model)
-        paths = fnmatch.filter(known, self.path) if '*' in self.path else [self.path]
+        paths = self._paths(known)
         self._owners = {path: _follow(model, path.rpartition('.')[0]) for path in paths}
         if not paths or not all(_is_number(getattr(owner, _name(path), None)) for path, owner in self._owners.items()):
             listed = '\n  '.join(known) or '(none)'
@@ -79,11 +79,21 @@ class LossWeightRampHook(Hook):
                     f'another float attribute:\n  {listed}'
                 ]
             )
-        name = _name(self.path)
-        if name in ('mu', 'weight') and max(self.start, self.stop) > 1:
-            raise DistillationError([f'LossWeightRampHook({self.path!r}): {name} must lie in [0, 1]'])
-        if name == 'temperature' and min(self.start, self.stop) == 0:
+        names = {_name(path) for path in paths}
+        shares = sorted(names & {'mu', 'weight'})
+        if shares and max(self.start, self.stop) > 1:
+            raise DistillationError([f'LossWeightRampHook({self.path!r}): {shares[0]} must lie in [0, 1]'])
+        if 'temperature' in names and min(self.start, self.stop) == 0:
             raise DistillationError([f'LossWeightRampHook({self.path!r}): a temperature must be greater than 0'])
+        for hook in runner.hooks:
+            shared = sorted(set(hook._paths(known)) & set(paths)) if isinstance(hook, LossWeightRampHook) else []
+            if shared and hook is not self:
+                raise DistillationError(
+                    [
+                        f'two LossWeightRampHooks move {shared[0]}, and one would undo what the other does: leave one '
+                        "out, or move another number, a loss_weight beside a distiller's weight, say"
+                    ]
+                )
         if self.by_epoch and not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise DistillationError(
                 [f'LossWeightRampHook({self.path!r}): this training counts no epochs; give begin and end in iterations']
@@ -98,6 +108,10 @@ class LossWeightRampHook(Hook):
         """Set the iteration's value."""
         if not self.by_epoch:
             self._set(runner, runner.iter)
+
+    def _paths(self, known: list[str]) -> list[str]:
+        """The numbers that are meant, of those that are known if the path is a pattern."""
+        return fnmatch.filter(known, self.path) if '*' in self.path else [self.path]
 
     def _set(self, runner: Runner, position: int) -> None:
         value = self.value_at(position)

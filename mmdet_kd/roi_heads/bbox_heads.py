@@ -60,7 +60,7 @@ class VGGBBoxHead(BBoxHead):
 
 @MODELS.register_module()
 class AlexNetBBoxHead(VGGBBoxHead):
-    """The same for AlexNet, in torchvision's names for it: ``classifier.1`` and ``classifier.4``.
+    """fc6 and fc7 of AlexNet, in torchvision's names for them, ``classifier.1`` and ``classifier.4``; then as VGG's.
 
     Dropout follows fc6 and fc7, as in the paper's network and in Fast R-CNN; torchvision has it before them.
 

@@ -85,7 +85,9 @@ def command_line() -> Iterator[None]:
     """Run a tool: what the user can mend is said in one message, and ranks part in peace."""
     try:
         yield
-    except DistillationError as error:
+    except (DistillationError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            raise  # not about a file that the user could name or mend
         rank = int(os.environ.get('LOCAL_RANK', 0))
         if rank != 0:  # most errors meet all ranks alike: the first one says it, and the launcher ends the others
             time.sleep(5)

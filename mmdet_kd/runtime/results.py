@@ -1,12 +1,18 @@
 """What finished trainings leave behind, as numbers."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from ..files import written_whole
+
 #: How tables call COCO's metrics, and how mmdet's log does.
 AP_KEYS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50', 'AP75': 'coco/bbox_mAP_75'}
+
+
+def points(score: float) -> float:
+    """A score between 0 and 1 as the tables have it, without the tail of binary fractions."""
+    return round(100 * score, 2)
 
 
 def validation_curve(work_dir: str | Path) -> dict[int, dict[str, float]]:
@@ -15,7 +21,7 @@ def validation_curve(work_dir: str | Path) -> dict[int, dict[str, float]]:
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         for record in map(json.loads, file.read_text().splitlines()):
             if AP_KEYS['AP'] in record:
-                curve[record['step']] = {name: 100 * record[key] for name, key in AP_KEYS.items()}
+                curve[record['step']] = {name: points(record[key]) for name, key in AP_KEYS.items()}
     return dict(sorted(curve.items()))
 
 
@@ -28,8 +34,6 @@ def read_json(path: str | Path) -> dict:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write beside and rename: no reader ever sees half a file."""
-    path = Path(path)
-    beside = path.with_name(f'.{path.name}')
-    beside.write_text(json.dumps(content, indent=2) + '\n')
-    os.replace(beside, path)
+    """Write a JSON file, whole or not at all."""
+    with written_whole(path) as draft:
+        draft.write_text(json.dumps(content, indent=2) + '\n')

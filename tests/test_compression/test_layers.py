@@ -1,10 +1,12 @@
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.runner import load_state_dict
 from torch import nn
 
 from mmdet_kd.compression import LowRankLinear, TuckerConv2d
 from mmdet_kd.compression.layers import layer_like
+from mmdet_kd.errors import DistillationError
 
 
 def shapes(layer):
@@ -60,3 +62,19 @@ def test_a_frozen_layer_stays_frozen():
     conv = nn.Conv2d(8, 12, 3)
     assert all(parameter.requires_grad for parameter in layer_like(conv, (2, 5)).parameters())
     assert not any(parameter.requires_grad for parameter in layer_like(conv.requires_grad_(False), (2, 5)).parameters())
+
+
+@pytest.mark.parametrize('strict', [True, False])
+@pytest.mark.parametrize(
+    ('layer', 'other'),
+    [
+        (TuckerConv2d(8, 8, 3, (4, 4)), TuckerConv2d(8, 8, 3, (4, 5))),
+        (TuckerConv2d(8, 8, 3, (4, 4)), nn.Conv2d(8, 8, 3)),
+        (LowRankLinear(8, 8, 2), LowRankLinear(8, 8, 3)),
+    ],
+)
+def test_weights_of_another_network_are_refused_also_where_a_load_is_not_strict(layer, other, strict):
+    network, others = nn.Sequential(layer), nn.Sequential(other)
+    with pytest.raises(DistillationError, match='not of a network with the same ranks: 0'):
+        load_state_dict(network, others.state_dict(), strict=strict)
+    load_state_dict(network, network.state_dict(), strict=strict)

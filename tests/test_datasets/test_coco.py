@@ -56,6 +56,10 @@ def test_every_fault_of_the_pictures_is_named_at_once(root):
         (lambda content: content.pop('categories'), r'instances_val2017\.json: it has no list "categories"'),
         (lambda content: content['images'][2].pop('width'), 'entry 2 of "images" has no width'),
         (lambda content: content['annotations'][5].pop('bbox'), 'entry 5 of "annotations" has no bbox'),
+        (lambda content: content['images'][2].update(width='200'), 'entry 2 of "images" has no width, or of a wrong'),
+        (lambda content: content['images'][2].update(id=[2]), 'entry 2 of "images" has no id'),
+        (lambda content: content['images'][2].update(file_name=5), 'has no file_name'),
+        (lambda content: content['annotations'][5].update(image_id=[1]), 'has no image_id'),
         (lambda content: content['annotations'][5].update(id=5), 'ids of "annotations" are there twice: 5'),
         (
             lambda content: content['annotations'][5].update(image_id=99),

@@ -118,6 +118,7 @@ def test_what_is_broken_can_be_left_out(root):
         ('000000\n000001\n', '000001\n000002\n', 'share pictures: 000001'),
         ('000000\n000000\n', '000001\n', r'train\.txt names pictures twice: 000000'),
         ('', '000001\n', r'train\.txt names no picture'),
+        ('\udcff', '000001\n', r'cannot read .*ImageSets/train\.txt'),
         (None, '000001\n', r'cannot read .*ImageSets/train\.txt .*the usual ones, of 3712 and 3769 pictures'),
         ('000000\n999999\n', '000001\n', r'(?s)no label .*999999\.txt.*no picture .*999999\.png'),
     ],
@@ -125,6 +126,6 @@ def test_what_is_broken_can_be_left_out(root):
 def test_lists_that_are_no_split_are_refused(root, train, val, message):
     for split, text in (('train', train), ('val', val)):
         path = root / 'ImageSets' / f'{split}.txt'
-        path.unlink() if text is None else path.write_text(text)
+        path.unlink() if text is None else path.write_bytes(text.encode(errors='surrogateescape'))
     with pytest.raises(DistillationError, match=message):
         convert_kitti(root)

@@ -59,7 +59,7 @@ def test_pixels_count_from_one(root):
 
 def test_a_missing_list_and_another_folder_are_named(root, tmp_path):
     (root / 'VOC2012' / 'ImageSets' / 'Main' / 'trainval.txt').unlink()
-    with pytest.raises(DistillationError, match=r'VOC2012/ImageSets/Main/trainval\.txt is missing or empty'):
+    with pytest.raises(DistillationError, match=r'cannot read the list .*VOC2012/ImageSets/Main/trainval\.txt'):
         check_voc(root)
     with pytest.raises(DistillationError, match=r'no VOC2007 or VOC2012 in .*Name the folder VOCdevkit'):
         check_voc(tmp_path / 'elsewhere')
@@ -84,3 +84,27 @@ def test_parts_of_an_object_are_no_objects_and_a_size_is_optional(tmp_path):
     assert (only.category, only.corners, size, problems) == ('person', (1, 2, 30, 40), None, [])
     (tmp_path / 'a.xml').write_text('<annotation><size><width>x</width><height>3</height></size></annotation>')
     assert 'invalid literal' in read_xml(tmp_path / 'a.xml')[2][0]
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', 'is truncated or no XML'),
+        (b'<html></html>', 'is no <annotation> but <html>'),
+        (b'', 'is truncated or no XML'),
+    ],
+)
+def test_what_is_no_annotation_is_named(tmp_path, content, message):
+    (tmp_path / 'a.xml').write_bytes(content)
+    boxes, size, problems = read_xml(tmp_path / 'a.xml')
+    assert (boxes, size) == ([], None)
+    assert message in problems[0]
+
+
+def test_a_list_that_is_no_text_is_named_and_a_mark_at_its_beginning_is_not_read(root):
+    path = root / 'VOC2012' / 'ImageSets' / 'Main' / 'trainval.txt'
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    check_voc(root)
+    path.write_bytes(b'\xff\xfe0\x000\x00')
+    with pytest.raises(DistillationError, match=r'cannot read the list .*trainval\.txt'):
+        check_voc(root)

@@ -2,12 +2,15 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
+from helpers.architectures import mask
 from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, total
 from mmcv.ops import roi_align
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
+from mmdet.structures.mask import BitmapMasks
 
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.errors import DistillationError
@@ -181,3 +184,26 @@ def test_a_level_may_have_the_cells_of_another_one(student_cfg, teacher_cfg, tea
     assert losses['hint.loss_feat'] > 0
     with pytest.raises(DistillationError, match='a bare hint compares equal shapes'):
         build(distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint, hint=hint), init=False)
+
+
+def test_masks_are_shrunk_with_their_boxes(cfg, teacher_cfg):
+    cfg.model = mask(cfg).model
+    cfg.model.type = 'KnowledgeDistillationTwoStageDetector'
+    batch = uneven_batch()
+    for picture, sample in zip(batch['inputs'], batch['data_samples'], strict=True):
+        shape = (len(sample.gt_instances), *picture.shape[-2:])
+        sample.gt_instances.masks = BitmapMasks(np.ones(shape, np.uint8), *shape[1:])
+    losses = losses_of(build(cfg), batch)
+    assert losses['loss_mask'].isfinite()
+    assert losses['roi.loss_cls'] > 0
+
+
+def test_under_autocast_the_losses_are_of_single_precision(cfg):
+    detector = build(cfg)
+    with torch.autocast('cpu', dtype=torch.bfloat16), observe_student(detector, ('neck',), (96, 96)) as student:
+        data = detector.data_preprocessor(uneven_batch(), True)
+        detector.extract_feat(data['inputs'])
+        teacher = detector._look(data['inputs'], detector._views.take())
+        loss = detector.distillers.hint(student, teacher)['feat']
+    assert loss.dtype == torch.float32
+    assert loss.isfinite()

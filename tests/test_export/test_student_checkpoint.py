@@ -1,5 +1,6 @@
 import stat
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(checkpoint, tmp_path, monkeyp
     path.write_bytes(b'old')
 
     def fail(content, file):
-        file.write(b'half')
+        Path(file).write_bytes(b'half')
         raise OSError('disk full')
 
     monkeypatch.setattr(torch, 'save', fail)

@@ -122,3 +122,20 @@ def test_a_share_larger_than_one_is_refused(tmp_path, tiny_set, path):
     cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[{**STOP, 'path': path, 'start': 1.5}])
     with pytest.raises(ValueError, match=rf'{path.rpartition(".")[2]} must lie in \[0, 1\]'):
         train(cfg)
+
+
+def test_two_ramps_of_one_number_are_refused(tmp_path, tiny_set):
+    ramps = [{**STOP, 'path': path} for path in ('distillers.*.weight', 'distillers.roi.weight')]
+    with pytest.raises(ValueError, match=r'two LossWeightRampHooks move distillers\.roi\.weight'):
+        train(distilled_run(tmp_path, tiny_set, custom_hooks=ramps))
+
+
+def test_a_pattern_finds_whole_numbers_too_and_its_range_is_that_of_what_it_finds(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[{**STOP, 'path': 'distillers.*.mu', 'stop': 0.25}])
+    cfg.model.distillers.roi.mu = 1
+    watch = Watch()
+    train(cfg, hooks=[watch])
+    assert [watch.seen[step][0] for step in (0, 4)] == [1, 0.25]
+    cfg.custom_hooks = [{**STOP, 'path': 'distillers.rpn.*', 'start': 2.0}]
+    with pytest.raises(ValueError, match=r'mu must lie in \[0, 1\]'):
+        train(cfg)

@@ -108,7 +108,7 @@ def _summary(module: type) -> str:
     """The first sentence of a docstring, without Sphinx's roles."""
     paragraph = (module.__doc__ or '').strip().split('\n\n')[0]
     sentence = re.split(r'(?<=\.) (?=[A-Z])', ' '.join(paragraph.split()))[0]
-    return re.sub(r':\w+:`~?([\w.]+)`', lambda m: f'`{m[1].rpartition(".")[2]}`', sentence)
+    return re.sub(r':\w+:`~?([\w.]+)`', lambda m: f'`{m[1].rpartition(".")[2]}`', sentence).replace('``', '`')
 
 
 def demo_table() -> str:

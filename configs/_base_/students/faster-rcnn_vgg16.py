@@ -16,4 +16,6 @@ model = dict(
         shared_head=None,
         bbox_roi_extractor=dict(roi_layer=dict(output_size=7), out_channels=512),
         bbox_head=dict(_delete_=True, type='VGGBBoxHead', num_classes=80, init_cfg=pretrained)),
+    # what lies in a region that the annotation leaves open (DontCare, difficult, crowd) is no background
+    train_cfg=dict(rpn=dict(assigner=dict(ignore_iof_thr=0.5)), rcnn=dict(assigner=dict(ignore_iof_thr=0.5))),
     test_cfg=dict(rpn=dict(max_per_img=300)))
