@@ -1,6 +1,7 @@
 """Distillation around any detector whose ``loss()`` is left as it is."""
 
 import copy
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -166,7 +167,7 @@ class KnowledgeDistillationMixin:
 
 
 def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
-    known = {'type', 'config', 'checkpoint', 'classes_by_name'}
+    known = {'type', *inspect.signature(DetectorTeacher).parameters}
     if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
         raise DistillationError([f'teacher must be dict(config=..., checkpoint=...), not {given}'])

@@ -1,5 +1,6 @@
 """The teacher's knowledge: computed piece by piece, when a distiller first asks for it."""
 
+from contextlib import nullcontext
 from functools import cached_property
 
 import torch
@@ -48,8 +49,9 @@ class TeacherKnowledge:
         """
         roi_head = self._detector.roi_head
         stage = min(stage, len(box_heads(roi_head)) - 1)
-        with torch.no_grad():
-            outputs = forward_box_head(roi_head, stage, self._shared, self._in_own_pixels(rois.detach()))
+        lower = self._images.dtype if self._images.dtype != torch.float32 else None
+        with torch.no_grad(), torch.autocast(rois.device.type, dtype=lower) if lower else nullcontext():
+            outputs = forward_box_head(roi_head, stage, self._roi_maps, self._in_own_pixels(rois.detach()))
             return outputs if self._class_map is None else self._class_map(outputs)
 
     def _in_own_pixels(self, rois: Tensor) -> Tensor:
@@ -67,6 +69,14 @@ class TeacherKnowledge:
     def _neck(self) -> tuple[Tensor, ...]:
         with torch.no_grad():
             return tuple(self._detector.neck(self._backbone))
+
+    @cached_property
+    def _roi_maps(self) -> tuple[Tensor, ...]:
+        """The shared maps as the operators that cut out RoIs need them.
+
+        On the CPU mmcv's RoIAlign knows no bfloat16, and takes a map in the channels-last format for another one.
+        """
+        return tuple(m.float().contiguous() for m in self._shared)
 
     @property
     def _shared(self) -> tuple[Tensor, ...]:

@@ -11,13 +11,14 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import DistillationError
+from ..errors import DistillationError, raise_if_any
 from ..export import drop_pretrained
 from ..knowledge import ClassMap, TeacherKnowledge, on_meta
 from .checkpoint import Weights, read_weights
 from .classes import classes_of_config, find_classes
 from .config import ConfigSource, load_teacher_config
 from .preprocessing import preprocess_images
+from .speed import PRECISIONS, Speed, speed_up
 
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 _NOT_GIVEN: Any = object()
@@ -35,26 +36,40 @@ class DetectorTeacher(nn.Module):
         checkpoint: path or URL of its weights. None, written out, leaves it untrained.
         classes_by_name: find the student's classes among the teacher's by their names. The teacher may know more, in
             any order. Otherwise both must know the same, in the same order.
+        fold_batch_norm: fold batch norm into the convolutions before it, where that changes nothing beyond rounding.
+        channels_last: keep weights and maps in that memory format, which changes nothing beyond rounding.
+        precision: 'bfloat16' or 'float16' for backbone, neck and heads; the weights that RoIs are judged with are kept
+            in single precision. None: single precision, or that of the training under AMP.
+        compile: run torch.compile over backbone, neck and RPN.
 
     Raises:
-        DistillationError: there is no such config, or ``checkpoint`` is not given.
+        DistillationError: there is no such config or precision, or ``checkpoint`` is not given.
     """
 
     def __init__(
-        self, config: ConfigSource, checkpoint: str | Path | None = _NOT_GIVEN, classes_by_name: bool = False
+        self,
+        config: ConfigSource,
+        checkpoint: str | Path | None = _NOT_GIVEN,
+        classes_by_name: bool = False,
+        fold_batch_norm: bool = True,
+        channels_last: bool = True,
+        precision: str | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
+        problems = []
         if checkpoint is _NOT_GIVEN:
-            raise DistillationError(
-                [
-                    'teacher.checkpoint is not given: name a file or URL, or write checkpoint=None for an untrained '
-                    'teacher'
-                ]
+            problems.append(
+                'teacher.checkpoint is not given: name a file or URL, or write checkpoint=None for an untrained teacher'
             )
+        if precision not in (None, *PRECISIONS):
+            problems.append(f'teacher.precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}, or None')
+        raise_if_any(problems)
         self.cfg = load_teacher_config(config)
         self.checkpoint = checkpoint
         self.classes_by_name = classes_by_name
         self.class_map: ClassMap | None = None
+        self.speed = Speed(fold_batch_norm, channels_last, PRECISIONS.get(precision), compile)
         self.classes = classes_of_config(self.cfg)
         self.detector: nn.Module | None = None
         self.eval()
@@ -81,7 +96,7 @@ class DetectorTeacher(nn.Module):
                 weights = read_weights(self.checkpoint)
                 self.classes = weights.classes or self.classes
                 self._load_strictly(detector, weights)
-        self.detector = detector.requires_grad_(False).eval().to(device)
+        self.detector = speed_up(detector.requires_grad_(False).eval().to(device), self.speed)
 
     def look(self, images: Tensor, ratios: Tensor | None = None) -> TeacherKnowledge:
         """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation.
@@ -94,7 +109,7 @@ class DetectorTeacher(nn.Module):
             raise RuntimeError(
                 "the teacher has no weights yet: call the detector's init_weights() first, as mmengine's Runner does"
             )
-        return TeacherKnowledge(self.detector, images, ratios, self.class_map)
+        return TeacherKnowledge(self.detector, self.speed.apply_to(images), ratios, self.class_map)
 
     def speak_of(self, classes: Sequence[str]) -> None:
         """Judge RoIs by other classes than its own from now on; what is none of them is background.

@@ -20,6 +20,8 @@ BOUNDED = {'type': 'TeacherBoundedL2Loss'}
 HINT = {'type': 'FeatureDistiller', 'adapter': {'type': 'ConvAdapter'}, 'loss': {'type': 'HintLoss'}}
 RPN = {'type': 'RPNDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
 ROI = {'type': 'RoIDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
+#: A teacher that is run as it would be alone, to the bit.
+AS_ALONE = {'fold_batch_norm': False, 'channels_last': False}
 #: The whole of Chen et al.
 METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
 

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 import torch
-from helpers.distil import METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from helpers.distil import AS_ALONE, METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, total
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import ExponentialMovingAverage
@@ -45,6 +45,7 @@ class TestLaw1TheTeacherIsNobodys:
         assert not any('teacher' in key for key in detector.state_dict())
 
     def test_training_leaves_its_bits_as_they_were(self, cfg, teacher_cfg, teacher_checkpoint):
+        cfg.model.teacher.update(AS_ALONE)
         detector = build(cfg)
         before = fingerprint(detector.teacher.detector)
         student_before = fingerprint(detector)
@@ -128,7 +129,9 @@ class TestLaw4And5AreTheTeachersOwn:
 
     def test_the_teacher_sees_its_own_normalisation(self, student_cfg, teacher_cfg, teacher_checkpoint, monkeypatch):
         teacher_cfg.model.data_preprocessor = self.other_preprocessing(teacher_cfg)
-        detector = build(distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint))
+        cfg = distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint)
+        cfg.model.teacher.update(AS_ALONE)
+        detector = build(cfg)
         seen = []
         monkeypatch.setattr(
             TeacherKnowledge,
@@ -183,6 +186,7 @@ class TestLaw4And5AreTheTeachersOwn:
             detector(**data, mode='loss')
 
     def test_one_normalisation_serves_both_where_they_are_alike(self, cfg):
+        cfg.model.teacher.update(AS_ALONE)
         detector = build(cfg)
         data = detector.data_preprocessor(raw_batch(), training=True)
         assert detector._look(data['inputs'], loaded=None)._images is data['inputs']

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.distil import distilled_cfg, save_teacher
+from helpers.distil import AS_ALONE, distilled_cfg, save_teacher
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
@@ -24,6 +24,7 @@ def cfg(student_cfg, teacher_cfg, tmp_path):
 
 
 def test_a_training_leaves_an_ordinary_checkpoint(cfg, student_cfg, tmp_path):
+    cfg.model.teacher.update(AS_ALONE)
     runner = Runner.from_cfg(cfg)
     runner.train()
     teacher = runner.model.teacher.detector.state_dict()

@@ -29,7 +29,8 @@ def digest(module):
 
 
 def test_it_holds_the_weights_of_the_file(teacher_cfg, teacher_checkpoint):
-    teacher = loaded(teacher_cfg, teacher_checkpoint)
+    teacher = DetectorTeacher(teacher_cfg, teacher_checkpoint, fold_batch_norm=False)
+    teacher.load(CPU)
     expected = torch.load(teacher_checkpoint, weights_only=True)['state_dict']
     found = teacher.detector.state_dict()
     assert list(found) == list(expected)

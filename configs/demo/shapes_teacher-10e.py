@@ -1,0 +1,9 @@
+# The teacher, trained twice as long: for students that come near the demo's own.
+_base_ = './shapes_teacher.py'
+
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True),
+]
