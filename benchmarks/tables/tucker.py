@@ -1,4 +1,4 @@
-# The demo's student at 37.5 % of its FLOPs, fine-tuned alone and with the demo's teacher.
+# The demo's student at 37.5 % of its FLOPs, fine-tuned alone and with a teacher.
 title = 'Decomposed to 37.5 % of the FLOPs'
 seeds = [0, 1, 2]
 rows = {

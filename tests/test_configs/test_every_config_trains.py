@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_config_takes_a_training_step(path: Path) -> None:
     cfg = shrink(load(path))
     model = build(cfg)
-    distillers = cfg.model.get('distillers', {})
+    distillers = {name: distiller for name, distiller in cfg.model.get('distillers', {}).items() if distiller}
     teacher = {k: v.clone() for k, v in model.teacher.state_dict().items()} if distillers else {}
 
     step = train_step(model, cfg)
