@@ -1,4 +1,4 @@
-# The same, with a teacher that was trained longer than the demo's: fine-tuned alone, the student comes near that. First:
+# The same, with a teacher that was trained longer than the demo's, which the student comes near alone. First:
 #   python tools/train.py configs/demo/shapes_teacher-10e.py --work-dir work_dirs/demo/shapes_teacher-10e
 _base_ = ['./shapes_tucker.py', './_base_/shapes_distillers.py']
 
