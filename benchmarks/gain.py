@@ -83,14 +83,14 @@ def main() -> None:
 
 def finish(run: Run, results: Path, order: list[str]) -> None:
     """Train a run to its end, unless it is there already, and add it to the results."""
-    content = read_json(results)
-    known = content.get(run.row, {}).get(str(run.seed), {})
+    known = read_json(results).get(run.row, {}).get(str(run.seed), {})
     if known.get('fingerprint') == run.fingerprint:
         return
     train(run)
     curve = validation_curve(run.work_dir)
     last = max(curve)
     entry = dict(fingerprint=run.fingerprint, config=run.config, scores=curve[last], curve=curve)
+    content = read_json(results)  # now: another row may have been finished beside this one
     content.setdefault(run.row, {})[str(run.seed)] = entry
     write_json(results, {row: content[row] for row in order if row in content})
     CONSOLE.print(f'{run.row}, seed {run.seed}: AP {curve[last]["AP"]:.1f}')
