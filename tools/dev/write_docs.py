@@ -45,7 +45,13 @@ def main() -> None:
     args = parser.parse_args()
     if args.demo:
         take_over_demo()
-    blocks = {'registered': registered_table(), 'demo': demo_table(), **gain_tables(), 'shrinking': shrinking_table()}
+    blocks = {
+        'registered': registered_table(),
+        'demo': demo_table(),
+        **gain_tables(),
+        'shrinking': shrinking_table(),
+        'step_time': step_time_table(),
+    }
     texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
     texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if text != path.read_text()]
@@ -133,6 +139,27 @@ def shrinking_table() -> str:
     return markdown(
         [heads, *([name, *(f'{value:.1f}' for value in found.values())] for name, found in results.items())]
     )
+
+
+def step_time_table() -> str:
+    """What benchmarks/step_time.py measured: medians, and the taxes with their quartiles."""
+    rows = read_json(RESULTS / 'step_time.json').get('rows', {})
+    names = list(next(iter(rows.values()), {}))
+    cells = [['', *(name if name.startswith('tax') else f'{name}, s' for name in names)]]
+    for row, result in rows.items():
+        found = [result[name] for name in names]
+        cells.append(
+            [
+                f'`{row.partition("_")[0]}`',
+                *(
+                    f'{each["median"]:.2f} ({each["low"]:.2f} to {each["high"]:.2f})'
+                    if name.startswith('tax')
+                    else f'{each["median"]:.2f}'
+                    for name, each in zip(names, found, strict=True)
+                ),
+            ]
+        )
+    return markdown(cells)
 
 
 def markdown(cells: list[list[str]]) -> str:
