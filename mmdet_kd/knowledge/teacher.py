@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .class_map import ClassMap
+from .layout import to_plain_layout
 from .roi_head import box_heads, forward_box_head
 from .structures import RoIOutputs, RPNOutputs
 
@@ -33,8 +34,8 @@ class TeacherKnowledge:
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
     def features(self, source: str) -> tuple[Tensor, ...]:
-        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
-        return self._backbone if source == 'backbone' else self._neck
+        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each, contiguous."""
+        return self._plain_backbone if source == 'backbone' else self._plain_neck
 
     @cached_property
     def rpn(self) -> RPNOutputs:
@@ -70,13 +71,21 @@ class TeacherKnowledge:
         with torch.no_grad():
             return tuple(self._detector.neck(self._backbone))
 
+    # Losses are several times slower where the maps of the two sides lie differently in memory, and on the CPU mmcv's
+    # RoIAlign takes a channels-last map for another one.
+
+    @cached_property
+    def _plain_backbone(self) -> tuple[Tensor, ...]:
+        return tuple(map(to_plain_layout, self._backbone))
+
+    @cached_property
+    def _plain_neck(self) -> tuple[Tensor, ...]:
+        return tuple(map(to_plain_layout, self._neck))
+
     @cached_property
     def _roi_maps(self) -> tuple[Tensor, ...]:
-        """The shared maps as the operators that cut out RoIs need them.
-
-        On the CPU mmcv's RoIAlign knows no bfloat16, and takes a map in the channels-last format for another one.
-        """
-        return tuple(m.float().contiguous() for m in self._shared)
+        """The shared maps for the operators that cut out RoIs, which know no bfloat16 on the CPU."""
+        return tuple(m.float() for m in (self._plain_neck if self._detector.with_neck else self._plain_backbone))
 
     @property
     def _shared(self) -> tuple[Tensor, ...]:

@@ -40,6 +40,14 @@ def test_linear_on_a_map_is_the_1x1_convolution(size_s, size_t):
     torch.testing.assert_close(linear(feat_s, feat_t), conv(feat_s, feat_t))
 
 
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_it_is_the_1x1_convolution_that_its_checkpoint_says(memory_format):
+    adapter, feat = ConvAdapter(5, 7).double(), noise(2, 5, 4, 6, dtype=torch.float64)
+    feat = feat.to(memory_format=memory_format)
+    torch.testing.assert_close(adapter(feat, torch.zeros(2, 7, 4, 6)), adapter.conv(feat))
+    assert adapter.state_dict().keys() == {'conv.weight', 'conv.bias'}
+
+
 def test_equal_channels_are_adapted_all_the_same():
     """Chen et al. find that the adapter matters also there; it must not become an identity."""
     feat = noise(1, 4, 3, 3)
