@@ -2,9 +2,11 @@
 """Train the rows of a table and keep what each of them reached.
 
 A table is a file in benchmarks/tables: rows, the first of which is the one that the others are compared with, and
-seeds. With one seed every row starts from the same weights, where they have the same student, and sees the same data in
-the same order. Finished rows are kept, an interrupted one continues. The numbers go to benchmarks/results/<table>.json,
-from where `make docs` puts them into the documents. The teachers are those that `make demo` leaves.
+seeds. With one seed every row starts from the same weights, where they have the same student, and sees the same data
+in the same order. Finished rows are kept, an interrupted one continues. When all rows of all seeds are asked for, the
+taxes (see step_time.py) are measured last; leave the machine alone then. The numbers go to
+benchmarks/results/<table>.json, from where `make docs` puts them into the documents. The teachers are those that
+`make demo` leaves.
 """
 
 from __future__ import annotations
@@ -21,15 +23,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from mmengine.config import Config  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
+from scipy import stats  # noqa: E402
+from step_time import measure, set_up  # noqa: E402
+from steps import Workload  # noqa: E402
 
-from mmdet_kd.runtime.results import AP_KEYS, read_json, validation_curve, write_json  # noqa: E402
+from mmdet_kd.runtime.results import AP_KEYS, read_json, training_pace, validation_curve, write_json  # noqa: E402
 
-CONSOLE = Console(highlight=False, soft_wrap=True)
+CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 class Run(NamedTuple):
@@ -54,8 +59,9 @@ class Run(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with its config."""
-        return hashlib.sha256(Config.fromfile(self.config).pretty_text.encode()).hexdigest()[:16]
+        """Changes with its config, wherever the checkout lies."""
+        text = Config.fromfile(self.config).pretty_text.replace(str(ROOT), '')
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def main() -> None:
@@ -78,31 +84,33 @@ def main() -> None:
     for seed in args.seeds or table.seeds:
         for row in args.rows or table.rows:
             finish(Run(row, table.rows[row], seed, Path(args.work_dir) / path.stem), results, list(table.rows))
+    if not args.rows and not args.seeds:
+        measure_taxes(table.rows, results)
     show(read_json(results), table.title)
 
 
 def finish(run: Run, results: Path, order: list[str]) -> None:
-    """Train a run to its end, unless it is there already, and add it to the results."""
-    known = read_json(results).get(run.row, {}).get(str(run.seed), {})
-    if known.get('fingerprint') == run.fingerprint:
-        return
-    train(run)
-    curve = validation_curve(run.work_dir)
+    """Train a run to its end, unless its work_dir says that this was done, and put it into the results."""
+    mark = run.work_dir / 'gain.json'
+    if read_json(mark) != dict(fingerprint=run.fingerprint, finished=True):
+        train(run, mark)
+    curve, pace = validation_curve(run.work_dir), training_pace(run.work_dir)
     last = max(curve)
-    entry = dict(fingerprint=run.fingerprint, config=run.config, scores=curve[last], curve=curve)
+    entry = dict(scores=curve[last], curve=curve, steps=pace.steps, step_seconds=pace.step_seconds)
     content = read_json(results)  # now: another row may have been finished beside this one
-    content.setdefault(run.row, {})[str(run.seed)] = entry
+    row = content.setdefault(run.row, {}) | dict(config=run.config)
+    row['seeds'] = dict(sorted({**row.get('seeds', {}), str(run.seed): entry}.items()))
+    content[run.row] = row
     write_json(results, {row: content[row] for row in order if row in content})
     CONSOLE.print(f'{run.row}, seed {run.seed}: AP {curve[last]["AP"]:.1f}')
 
 
-def train(run: Run) -> None:
-    """Start or continue a training, as a user would."""
-    mark = run.work_dir / 'gain.json'
+def train(run: Run, mark: Path) -> None:
+    """Start or continue a training, as a user would, and leave a mark of which config it was."""
     if run.work_dir.exists() and read_json(mark).get('fingerprint') != run.fingerprint:
         shutil.rmtree(run.work_dir)  # of another config
     run.work_dir.mkdir(parents=True, exist_ok=True)
-    write_json(mark, dict(fingerprint=run.fingerprint))
+    write_json(mark, dict(fingerprint=run.fingerprint, finished=False))
     command = [sys.executable, 'tools/train.py', run.config, '--work-dir', str(run.work_dir), '--resume']
     with (run.work_dir / 'console.log').open('a') as log:
         done = subprocess.run(
@@ -110,6 +118,27 @@ def train(run: Run) -> None:
         )
     if done.returncode:
         sys.exit(f'error: {run.row}, seed {run.seed}, failed; the reason stands at the end of {log.name}')
+    write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
+
+
+def measure_taxes(rows: dict[str, str], results: Path) -> None:
+    """Put what the teacher of each row costs into the results."""
+    set_up()
+    content = read_json(results)
+    for row, path in rows.items():
+        cfg = Config.fromfile(path)
+        if 'teacher' in cfg.model:
+            costs = measure(cfg, workload(cfg), repeats=20, teachers={'as it comes': {}})
+            content[row]['tax'] = costs['tax, teacher as it comes']
+    write_json(results, content)
+
+
+def workload(cfg: Config) -> Workload:
+    """What a step of a training has to do."""
+    loader = cfg.train_dataloader
+    resize = next(step for step in loader.dataset.pipeline if step.type == 'Resize')
+    size = max(resize.scale)
+    return Workload(loader.batch_size, size, rois=cfg.model.train_cfg.rcnn.sampler.num)
 
 
 def show(content: dict[str, Any], title: str) -> None:
@@ -122,16 +151,46 @@ def show(content: dict[str, Any], title: str) -> None:
 
 
 def table_cells(content: dict[str, Any]) -> list[list[str]]:
-    """The cells of a table of results, its head first: means over the seeds, with their spread, and the gain in AP."""
-    seeds = {row: len(runs) for row, runs in content.items()}
-    cells = [['', *AP_KEYS, 'gain in AP', 'seeds']]
+    """The cells of a table of results, its head first.
+
+    Means over the seeds, with their standard deviation; of the gain, with its 95 % confidence interval, paired by seed.
+    """
     first = next(iter(content.values()))
-    for row, runs in content.items():
+    cells = [['', *AP_KEYS, 'gain in AP', 'tax', "steps to the first row's AP", 'seconds', 'seeds']]
+    for row, found in content.items():
+        runs = found['seeds']
         scores = [spread([run['scores'][key] for run in runs.values()]) for key in AP_KEYS]
-        gains = [run['scores']['AP'] - first[seed]['scores']['AP'] for seed, run in runs.items() if seed in first]
-        gain = '' if runs is first or not gains else f'{statistics.mean(gains):+.1f}'
-        cells.append([row, *scores, gain, str(seeds[row])])
+        pairs = [(run, first['seeds'][seed]) for seed, run in runs.items() if seed in first['seeds']]
+        gain = '' if found is first else interval([run['scores']['AP'] - alone['scores']['AP'] for run, alone in pairs])
+        tax = f'{found["tax"]["median"]:.2f}' if 'tax' in found else ''
+        cells.append([row, *scores, gain, tax, *reach(pairs), str(len(runs))])
     return cells
+
+
+def reach(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str, str]:
+    """Steps and seconds until the first validation at which a run has the final AP of the one it is compared with."""
+    reached = []
+    for run, alone in pairs:
+        epochs = [int(epoch) for epoch, scores in run['curve'].items() if scores['AP'] >= alone['scores']['AP']]
+        if epochs:
+            steps = run['steps'] * min(epochs) / max(map(int, run['curve']))
+            reached.append((steps, steps * run['step_seconds']))
+    if not reached:
+        return ('never', '') if pairs else ('', '')
+    steps, seconds = map(statistics.mean, zip(*reached, strict=True))
+    some = '' if len(reached) == len(pairs) else f' ({len(reached)} of {len(pairs)} seeds)'
+    return f'{steps:.0f}{some}', f'{seconds:.0f}'
+
+
+def interval(values: list[float]) -> str:
+    """Mean, and its 95 % confidence interval where there is one."""
+    if not values:
+        return ''
+    mean = f'{statistics.mean(values):+.1f}'
+    if len(values) == 1:
+        return mean
+    low, high = stats.ttest_1samp(values, 0).confidence_interval()
+    return f'{mean} ({low:+.1f} to {high:+.1f})'
 
 
 def spread(values: list[float]) -> str:

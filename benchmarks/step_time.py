@@ -3,8 +3,10 @@
 
 Of each config, in turns in one run: the student's own step, a plain forward pass of the teacher as deep as the method
 asks (eval mode, no graph, single precision, nothing folded), and the distilled step, with the teacher as it comes and
-in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes. Weights are
-untrained, pictures are noise. Prints medians with their quartiles, and writes benchmarks/results/step_time.json.
+in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes. Then, for the
+last config, how all this grows with the pictures, the RoIs, the boxes and the hinted levels. Weights are untrained,
+pictures are noise. Prints medians with their quartiles, and writes benchmarks/results/step_time.json (on a GPU,
+step_time_cuda.json).
 """
 
 from __future__ import annotations
@@ -12,35 +14,41 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import statistics
 import sys
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import torch  # noqa: E402
-from mmdet.registry import MODELS  # noqa: E402
-from mmdet.testing import demo_mm_inputs  # noqa: E402
+from meter import in_turns, peak_bytes, quartiles  # noqa: E402
 from mmdet.utils import register_all_modules  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.optim import build_optim_wrapper  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from steps import (  # noqa: E402
+    DEVICE,
+    PlainTeacher,
+    Workload,
+    build_distilled,
+    loss_seconds,
+    prepared,
+    step_of,
+    student_step,
+    student_work,
+)
 
-from mmdet_kd.export import drop_pretrained, plain_student_config  # noqa: E402
-from mmdet_kd.knowledge import TeacherKnowledge  # noqa: E402
 from mmdet_kd.runtime.results import write_json  # noqa: E402
 
 PAIR = 'faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'
 CONFIGS = [f'configs/chen2017/{method}_{PAIR}.py' for method in ('chen2017-hint', 'chen2017-hint-adapted', 'chen2017')]
-RESULTS = Path('benchmarks/results/step_time.json')
+TEACHERS = {'as it comes': {}, 'bf16': dict(precision='bfloat16')}
+COMPILED = {'compiled': dict(compile=True)}
 
 
 def main() -> None:
@@ -51,122 +59,141 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=320, help='pixels of their sides (default: %(default)s)')
     parser.add_argument('--rois', type=int, default=64, help='sampled an image (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=12, help='turns (default: %(default)s)')
+    parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPUs alone)')
+    parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
+    parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
     args = parser.parse_args()
     os.chdir(ROOT)
+    set_up()
+    work = Workload(args.images, args.size, args.rois)
+    teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
+    configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
+    content: dict[str, Any] = dict(settings=settings(work, args), rows={}, growth={})
+    for name, cfg in configs.items():
+        content['rows'][name] = measure(cfg, work, args.repeats, teachers) | measure_memory(cfg, work)
+    show(content['rows'], 'Seconds a step, taxes, and memory')
+    if not args.no_growth:
+        content['growth'] = grow(cfg, work, args.repeats)
+        show(content['growth'], f'How {name} grows')
+    write_json(Path(args.results) / f'step_time{"" if DEVICE == "cpu" else "_" + DEVICE}.json', content)
+
+
+def set_up() -> None:
+    """Register modules, and keep them quiet."""
     warnings.simplefilter('ignore')
     register_all_modules()
-    MMLogger.get_instance('step_time', log_level='ERROR')  # initialisation would be listed weight by weight
-    settings = dict(images=args.images, size=args.size, rois=args.rois, threads=torch.get_num_threads())
-    settings['device'] = torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
-    rows = {}
-    for path in args.configs:
-        rows[Path(path).stem] = measure(Config.fromfile(path), args)
-    write_json(RESULTS, dict(settings=settings, rows=rows))
-    show(rows)
+    if not MMLogger.check_instance_created('step_time'):  # initialisation would be listed weight by weight
+        MMLogger.get_instance('step_time', log_level='ERROR')
 
 
-def measure(cfg: Config, args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of each kind of step, and the taxes, as medians with quartiles."""
-    drop_pretrained(cfg.model)
-    cfg.model.teacher.checkpoint = None
-    cfg.model.train_cfg.rcnn.sampler.num = args.rois
-    lower = copy.deepcopy(cfg)
-    lower.model.teacher.precision = 'bfloat16'
-    distilled = build(cfg)
-    turns = {
-        'student': step_of(build(plain_student_config(cfg)), cfg, args),
-        'teacher': plain_pass_of(distilled, args),
-        'distilled': step_of(distilled, cfg, args),
-        'distilled, bf16 teacher': step_of(build(lower), lower, args),
+def read_config(path: str, amp: bool = False) -> Config:
+    """A distillation; with ``amp``, trained in mixed precision."""
+    cfg = Config.fromfile(path)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    return cfg
+
+
+def settings(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
+    """What the numbers depend on."""
+    device = torch.cuda.get_device_name() if DEVICE == 'cuda' else 'cpu'
+    return asdict(work) | dict(threads=torch.get_num_threads(), device=device, amp=args.amp, repeats=args.repeats)
+
+
+def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict] = TEACHERS) -> dict[str, Any]:
+    """Seconds of each kind of step, and the taxes, as medians with quartiles.
+
+    Args:
+        cfg: a distillation.
+        work: of a step.
+        repeats: turns.
+        teachers: name -> options of the teacher.
+    """
+    cfg = prepared(cfg, work)
+    models = {name: build_distilled(cfg, **options) for name, options in teachers.items()}
+    first = next(iter(models.values()))
+    works = {
+        'student': student_step(cfg, student_work(cfg, work)),
+        'plain teacher': PlainTeacher.of(first).pass_of(work),
+        **{f'distilled, teacher {name}': step_of(model, cfg, work) for name, model in models.items()},
     }
-    for turn in turns.values():
-        turn()
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(args.repeats):
-        for name, turn in turns.items():
-            start = time.perf_counter()
-            turn()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-    result: dict[str, Any] = {name: quartiles(values) for name, values in seconds.items()}
-    for name in ('distilled', 'distilled, bf16 teacher'):
-        taxes = [
-            (with_teacher - alone) / teacher
-            for with_teacher, alone, teacher in zip(seconds[name], seconds['student'], seconds['teacher'], strict=True)
-        ]
-        result[f'tax, {name}'] = quartiles(taxes)
+    found = in_turns(works, repeats)
+    result: dict[str, Any] = {f'{name}, s': quartiles(values) for name, values in found.items()}
+    for name in teachers:
+        turns = zip(found[f'distilled, teacher {name}'], found['student'], found['plain teacher'], strict=True)
+        result[f'tax, teacher {name}'] = quartiles([(taught - alone) / teacher for taught, alone, teacher in turns])
     return result
 
 
-def build(cfg: Config) -> nn.Module:
-    """A detector as the Runner leaves it before the first step."""
-    torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(cfg.model))
-    model.init_weights()
-    return model.train().to('cuda' if torch.cuda.is_available() else 'cpu')
+def measure_memory(cfg: Config, work: Workload) -> dict[str, float]:
+    """Peak memory of a distilled step beyond the student's own, in MiB, and its share of what a plain teacher holds.
+
+    That is its weights, and what is alive at the peak of a forward pass.
+    """
+    cfg = prepared(cfg, work)
+    model = build_distilled(cfg)
+    teacher = PlainTeacher.of(model)
+    held = sum(tensor.nbytes for tensor in model.teacher.detector.state_dict().values())
+    alone = peak_bytes(student_step(cfg, student_work(cfg, work)))
+    extra = held + peak_bytes(step_of(model, cfg, work)) - alone
+    plain = teacher.weight_bytes + peak_bytes(teacher.pass_of(work))
+    mib = 2**20
+    return {
+        'peak of the student, MiB': round(alone / mib, 1),
+        'beyond it, MiB': round(extra / mib, 1),
+        'of weights and a pass': round(extra / plain, 3),
+    }
 
 
-def step_of(model: nn.Module, cfg: Config, args: argparse.Namespace) -> Callable[[], None]:
-    """A training step on noise."""
-    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    shape = (3, args.size, args.size)
-    batch = demo_mm_inputs(args.images, [shape] * args.images, num_items=[5] * args.images, num_classes=80)
-
-    def step() -> None:
-        torch.manual_seed(0)
-        model.train_step(copy.deepcopy(batch), optim_wrapper)
-
-    return step
+def grow(cfg: Config, work: Workload, repeats: int) -> dict[str, dict[str, Any]]:
+    """The costs, and the share of the KD losses in a step, of one quantity after the other."""
+    rows = {}
+    for name, other_cfg, other in _larger(cfg, work):
+        costs = measure(other_cfg, other, repeats, {'as it comes': {}})
+        losses = measure_losses(other_cfg, other, repeats)
+        share = losses['median'] / costs['distilled, teacher as it comes, s']['median']
+        rows[name] = costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
+    return rows
 
 
-def plain_pass_of(model: nn.Module, args: argparse.Namespace) -> Callable[[], None]:
-    """A forward pass of the teacher alone, as deep as the distillers ask."""
-    teacher_cfg = copy.deepcopy(model.teacher.cfg.model)
-    drop_pretrained(teacher_cfg)
-    teacher = MODELS.build(teacher_cfg)
-    teacher = teacher.requires_grad_(False).eval().to(next(model.parameters()).device)
-    device = next(teacher.parameters()).device
-    images = torch.randn(args.images, 3, args.size, args.size, device=device)
-    rois = some_rois(args).to(device)
-    kinds = {kind for distiller in model.distillers.values() for kind in distiller.kinds}
-
-    def run() -> None:
-        knowledge = TeacherKnowledge(teacher, images)
-        knowledge.features('neck')
-        if 'rpn' in kinds:
-            _ = knowledge.rpn
-        if 'roi' in kinds:
-            knowledge.roi(0, rois)
-
-    return run
+def _larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload]]:
+    for images in (1, 2, 4):
+        yield f'images: {images}', cfg, replace(work, images=images)
+    for rois in (64, 256, 1024):
+        yield f'RoIs: {rois * work.images}', cfg, replace(work, rois=rois)
+    for boxes in (1, 10, 100):
+        yield f'boxes an image: {boxes}', cfg, replace(work, boxes=boxes)
+    if 'hint' in cfg.model.distillers:
+        most = cfg.model.neck.num_outs
+        for levels in sorted({1, (most + 1) // 2, most}):
+            other = copy.deepcopy(cfg)
+            other.model.distillers.hint.levels = tuple(range(levels))
+            yield f'hinted levels: {levels}', other, work
 
 
-def some_rois(args: argparse.Namespace) -> Tensor:
-    """As many RoIs as a step samples."""
-    count = args.images * args.rois
-    corners = torch.rand(count, 2) * args.size / 2
-    extents = 8 + torch.rand(count, 2) * args.size / 3
-    images = torch.arange(args.images).repeat_interleave(args.rois)[:, None].float()
-    return torch.cat([images, corners, corners + extents], dim=1)
+def measure_losses(cfg: Config, work: Workload, repeats: int) -> dict[str, float]:
+    """Seconds that the KD losses take by themselves."""
+    cfg = prepared(cfg, work)
+    model = build_distilled(cfg)
+    step = step_of(model, cfg, work)
+    return quartiles([loss_seconds(model, step) for _ in range(repeats)])
 
 
-def quartiles(values: list[float]) -> dict[str, float]:
-    """Median, and the quartiles around it."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return dict(median=round(middle, 4), low=round(low, 4), high=round(high, 4))
-
-
-def show(rows: dict[str, dict]) -> None:
-    """Print the rows."""
+def show(rows: dict[str, dict], title: str) -> None:
+    """Print rows."""
     names = list(next(iter(rows.values())))
-    table = Table('', *names, title='Seconds a step, and taxes')
+    table = Table('', *names, title=title)
     for row, result in rows.items():
-        cells = [
-            f'{result[name]["median"]:.2f} ({result[name]["low"]:.2f}-{result[name]["high"]:.2f})' for name in names
-        ]
-        table.add_row(row, *cells)
-    Console(width=200).print(table)
+        table.add_row(row.partition('_')[0], *(cell(result[name]) for name in names))
+    Console(width=240).print(table)
+
+
+def cell(value: dict[str, float] | float) -> str:
+    """A number, or a median with its quartiles."""
+    if isinstance(value, dict):
+        return f'{value["median"]:.3g} ({value["low"]:.3g} to {value["high"]:.3g})'
+    return f'{value:g}'
 
 
 if __name__ == '__main__':

@@ -1,8 +1,10 @@
 """What finished trainings leave behind, as numbers."""
 
 import json
+import statistics
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..files import written_whole
 
@@ -18,11 +20,28 @@ def points(score: float) -> float:
 def validation_curve(work_dir: str | Path) -> dict[int, dict[str, float]]:
     """Epoch -> scores by :data:`AP_KEYS`, in points, over all the sessions in which a training ran."""
     curve = {}
-    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for record in map(json.loads, file.read_text().splitlines()):
-            if AP_KEYS['AP'] in record:
-                curve[record['step']] = {name: points(record[key]) for name, key in AP_KEYS.items()}
+    for record in _records(work_dir):
+        if AP_KEYS['AP'] in record:
+            curve[record['step']] = {name: points(record[key]) for name, key in AP_KEYS.items()}
     return dict(sorted(curve.items()))
+
+
+def _records(work_dir: str | Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        yield from map(json.loads, file.read_text().splitlines())
+
+
+class Pace(NamedTuple):
+    """How fast a training went."""
+
+    steps: int
+    step_seconds: float  # the median, data loading included, validation not
+
+
+def training_pace(work_dir: str | Path) -> Pace:
+    """What the log says of the steps, over all the sessions in which a training ran."""
+    records = [record for record in _records(work_dir) if 'loss' in record]
+    return Pace(max(record['step'] for record in records), statistics.median(record['time'] for record in records))
 
 
 def read_json(path: str | Path) -> dict:

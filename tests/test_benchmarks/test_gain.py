@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from helpers.tiny import call_tool, load_tool, tiny_student_cfg
+from helpers.distil import distilled_cfg
+from helpers.tiny import call_tool, load_tool, tiny_student_cfg, tiny_teacher_cfg
 
 
 @pytest.fixture
@@ -27,17 +28,51 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
     results = gain(table)
     assert list(results) == ['slow', 'fast']
     assert capsys.readouterr().out.count('seed 3: AP') == 2
-    checkpoint = table.parent / 'runs' / 'speeds' / 'slow' / 'seed3' / 'epoch_1.pth'
-    made = checkpoint.stat().st_mtime_ns
+    assert results['slow']['seeds']['3']['steps'] == 4
+    slow, fast = (table.parent / 'runs' / 'speeds' / row / 'seed3' / 'epoch_1.pth' for row in ('slow', 'fast'))
+    made = slow.stat().st_mtime_ns, fast.stat().st_mtime_ns
 
+    (table.parent / 'speeds.json').unlink()  # the numbers can be had again without a training
     assert gain(table) == results
-    assert checkpoint.stat().st_mtime_ns == made
+    assert (slow.stat().st_mtime_ns, fast.stat().st_mtime_ns) == made
     config = table.parent / 'fast.py'
     config.write_text(config.read_text().replace('lr=0.02', 'lr=0.01'))
     changed = gain(table)
-    assert checkpoint.stat().st_mtime_ns == made
+    assert slow.stat().st_mtime_ns == made[0]
+    assert fast.stat().st_mtime_ns != made[1]
     assert changed['slow'] == results['slow']
-    assert changed['fast']['3']['fingerprint'] != results['fast']['3']['fingerprint']
+
+
+def test_results_of_elsewhere_do_not_stand_for_a_training(table):
+    """A checkout has the results that were committed, and no trainings."""
+    made_up = {'slow': {'seeds': {'3': {'scores': {'AP': 99.0}}}}}
+    (table.parent / 'speeds.json').write_text(json.dumps(made_up))
+    assert gain(table, '--rows', 'slow')['slow']['seeds']['3']['scores']['AP'] < 99
+
+
+def test_an_interrupted_row_is_not_taken_for_finished(table):
+    gain(table, '--rows', 'slow')
+    mark = table.parent / 'runs' / 'speeds' / 'slow' / 'seed3' / 'gain.json'
+    mark.write_text(mark.read_text().replace('true', 'false'))
+    log = mark.parent / 'console.log'
+    before = log.stat().st_size
+    gain(table, '--rows', 'slow')
+    assert log.stat().st_size > before
+    assert 'true' in mark.read_text()
+
+
+def test_a_taught_row_has_a_tax(tiny_set, tmp_path):
+    short = {'train_cfg.max_epochs': 1}
+    student, teacher = (make(tiny_set, tmp_path, **short) for make in (tiny_student_cfg, tiny_teacher_cfg))
+    student.dump(tmp_path / 'alone.py')
+    distilled_cfg(student, teacher.to_dict(), None).dump(tmp_path / 'taught.py')
+    table = tmp_path / 'speeds.py'
+    rows = {name: str(tmp_path / f'{name}.py') for name in ('alone', 'taught')}
+    table.write_text(f"title = 'Taught'\nseeds = [0]\nrows = {rows}\n")
+    assert not any('tax' in row for row in gain(table, '--seeds', 0).values())
+    results = gain(table)
+    assert 'tax' not in results['alone']
+    assert results['taught']['tax']['median'] > 0
 
 
 def test_an_unknown_row_is_refused(table):
@@ -52,17 +87,28 @@ def test_a_training_that_fails_says_where_its_reason_stands(table):
         gain(table)
 
 
-def test_means_spreads_and_gains():
-    tool = load_tool('benchmarks/gain.py')
+def row(*curves, **more):
+    """Results with the AP after each of two epochs of 50 steps, of each seed; half a second a step."""
+    seeds = {}
+    for seed, aps in enumerate(curves):
+        curve = {str(epoch): dict(AP=ap, AP50=2 * ap, AP75=ap) for epoch, ap in enumerate(aps, 1)}
+        seeds[str(seed)] = dict(scores=curve['2'], curve=curve, steps=100, step_seconds=0.5)
+    return dict(config='', seeds=seeds, **more)
 
-    def runs(*aps):
-        return {str(seed): dict(scores=dict(AP=ap, AP50=2 * ap, AP75=ap)) for seed, ap in enumerate(aps)}
 
-    heads, alone, taught, single = tool.table_cells(
-        {'alone': runs(30.0, 34.0), 'taught': runs(36.0, 38.0), 'one': runs(29)}
+def test_means_spreads_gains_and_when_they_are_reached():
+    heads, alone, taught, single, worse = load_tool('benchmarks/gain.py').table_cells(
+        {
+            'alone': row((10.0, 30.0), (10.0, 34.0)),
+            'taught': row((31.0, 36.0), (20.0, 38.0), tax=dict(median=0.5)),
+            'one': row((20.0, 33.0)),
+            'worse': row((20.0, 31.0), (20.0, 29.0)),
+        }
     )
-    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', 'seeds']
+    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', 'tax', "steps to the first row's AP", 'seconds', 'seeds']
     # standard deviations of two: difference / sqrt(2)
-    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '2']
-    assert taught == ['taught', '37.0 ± 1.4', '74.0 ± 2.8', '37.0 ± 1.4', '+5.0', '2']
-    assert single[1:] == ['29.0', '58.0', '29.0', '-1.0', '1']
+    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '', '100', '50', '2']
+    # gains 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1
+    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.50', '75', '38', '2']
+    assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '100', '50', '1']
+    assert worse[4:7] == ['-2.0 (-40.1 to +36.1)', '', '100 (1 of 2 seeds)']

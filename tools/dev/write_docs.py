@@ -50,7 +50,7 @@ def main() -> None:
         'demo': demo_table(),
         **gain_tables(),
         'shrinking': shrinking_table(),
-        'step_time': step_time_table(),
+        **step_time_tables(),
     }
     texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
     texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
@@ -141,25 +141,29 @@ def shrinking_table() -> str:
     )
 
 
-def step_time_table() -> str:
-    """What benchmarks/step_time.py measured: medians, and the taxes with their quartiles."""
-    rows = read_json(RESULTS / 'step_time.json').get('rows', {})
+def step_time_tables() -> dict[str, str]:
+    """What benchmarks/step_time.py measured: each config, and how the last one grows."""
+    found = read_json(RESULTS / 'step_time.json')
+    return {
+        'step_time': measured_table(found.get('rows', {})),
+        'step_time_growth': measured_table(found.get('growth', {})),
+    }
+
+
+def measured_table(rows: dict[str, dict]) -> str:
+    """Medians of seconds, taxes with their quartiles, and the rest as it is."""
     names = list(next(iter(rows.values()), {}))
-    cells = [['', *(name if name.startswith('tax') else f'{name}, s' for name in names)]]
-    for row, result in rows.items():
-        found = [result[name] for name in names]
-        cells.append(
-            [
-                f'`{row.partition("_")[0]}`',
-                *(
-                    f'{each["median"]:.2f} ({each["low"]:.2f} to {each["high"]:.2f})'
-                    if name.startswith('tax')
-                    else f'{each["median"]:.2f}'
-                    for name, each in zip(names, found, strict=True)
-                ),
-            ]
-        )
-    return markdown(cells)
+    cells = [[row.partition('_')[0], *(measured(name, result[name]) for name in names)] for row, result in rows.items()]
+    return markdown([['', *names], *cells])
+
+
+def measured(name: str, value: dict[str, float] | float) -> str:
+    """A cell of such a table."""
+    if not isinstance(value, dict):
+        return f'{value:g}'
+    if not name.startswith('tax'):
+        return f'{value["median"]:.2g}' if value['median'] < 0.1 else f'{value["median"]:.2f}'
+    return f'{value["median"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
 
 
 def markdown(cells: list[list[str]]) -> str:

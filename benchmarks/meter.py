@@ -1,0 +1,66 @@
+"""What a piece of work takes: seconds, and bytes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work) -> float:
+    """Of one run; on a GPU, of what it computes there."""
+    if not torch.cuda.is_available():
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    work()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000
+
+
+def in_turns(works: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each kind of work, done in turns, so that whatever else the machine does meets all alike."""
+    for _ in range(2):  # the first run finds out how to compute; of a compiled one, compiles
+        for work in works.values():
+            work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            found[name].append(seconds(work))
+    return found
+
+
+def peak_bytes(work: Work) -> int:
+    """The most memory that is held at a time beyond what was held before."""
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
+        work()
+    held = peak = 0
+    # The allocations one by one; torch's public tables have them summed up by operator.
+    events = [event for event in prof.profiler.kineto_results.events() if event.name() == '[memory]']
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def quartiles(values: list[float]) -> dict[str, float]:
+    """Median, and the quartiles around it."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return dict(median=round(middle, 4), low=round(low, 4), high=round(high, 4))

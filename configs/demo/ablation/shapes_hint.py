@@ -1,0 +1,4 @@
+# Hints: bare.
+_base_ = './shapes_hint-adapted.py'
+
+model = dict(distillers=dict(hint=dict(adapter=None)))
