@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
     parser.add_argument('--size', type=int, default=320, help='pixels of their sides (default: %(default)s)')
     parser.add_argument('--rois', type=int, default=64, help='sampled an image (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=12, help='turns (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=20, help='turns (default: %(default)s)')
     parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPUs alone)')
     parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
@@ -74,7 +74,7 @@ def main() -> None:
         content['rows'][name] = measure(cfg, work, args.repeats, teachers) | measure_memory(cfg, work)
     show(content['rows'], 'Seconds a step, taxes, and memory')
     if not args.no_growth:
-        content['growth'] = grow(cfg, work, args.repeats)
+        content['growth'] = grow(cfg, work, max(2, args.repeats // 2))
         show(content['growth'], f'How {name} grows')
     write_json(Path(args.results) / f'step_time{"" if DEVICE == "cpu" else "_" + DEVICE}.json', content)
 
