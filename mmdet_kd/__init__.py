@@ -20,10 +20,11 @@ from . import (
     roi_heads,
     teachers,
 )
-from .runtime import register_safe_globals
+from .runtime import mend_ssd_head, register_safe_globals
 from .version import __version__
 
 register_safe_globals()
+mend_ssd_head()
 
 __all__ = [
     '__version__',

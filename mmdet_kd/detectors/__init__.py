@@ -1,6 +1,11 @@
 """Detectors that learn from a teacher: what ``type=`` names in a config."""
 
 from .distillation_mixin import KnowledgeDistillationMixin
+from .one_stage import KnowledgeDistillationOneStageDetector
 from .two_stage import KnowledgeDistillationTwoStageDetector
 
-__all__ = ['KnowledgeDistillationMixin', 'KnowledgeDistillationTwoStageDetector']
+__all__ = [
+    'KnowledgeDistillationMixin',
+    'KnowledgeDistillationOneStageDetector',
+    'KnowledgeDistillationTwoStageDetector',
+]

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from ..distillers import BaseDistiller, Pair, Side
 from ..errors import DistillationError, raise_if_any
-from ..knowledge import TeacherKnowledge, box_heads, observe_student
+from ..export import with_num_classes
+from ..knowledge import TeacherKnowledge, observe_student
 from ..teachers import DetectorTeacher, classes_in_training, preprocess_alike
 from .class_check import class_problems
 from .loss_guard import FiniteLossGuard
@@ -32,6 +34,7 @@ class KnowledgeDistillationMixin:
         distillers: name -> config of a distiller. None as a config leaves an inherited one out.
         student_scale: size of the student's pictures relative to the loaded ones, in (0, 1). The pipeline loads them at
             the teacher's size; the student sees the same crop and flip, smaller. None: both see what is loaded.
+        num_classes: of every box and mask head, which have theirs if it is not given.
         **student: the keys of the plain detector.
 
     Raises:
@@ -44,9 +47,12 @@ class KnowledgeDistillationMixin:
         teacher: dict,
         distillers: Mapping[str, dict | None],
         student_scale: float | None = None,
+        num_classes: int | None = None,
         **student: Any,
     ) -> None:
         check_student_scale(student_scale)
+        if num_classes is not None:
+            student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
         self._hold_teacher(_build_teacher(teacher))
@@ -113,6 +119,11 @@ class KnowledgeDistillationMixin:
 
     # Building and checking.
 
+    @property
+    @abstractmethod
+    def head_classes(self) -> int:
+        """How many classes the student's heads know."""
+
     def _build_distillers(self, configs: Mapping[str, dict | None], student_cfg: ConfigDict) -> nn.ModuleDict:
         if not isinstance(configs, Mapping) or all(cfg is None for cfg in configs.values()):
             raise DistillationError(
@@ -138,7 +149,7 @@ class KnowledgeDistillationMixin:
     def _class_problems(self) -> list[str]:
         return class_problems(
             classes_in_training(),
-            box_heads(self.roi_head)[0].num_classes,
+            self.head_classes,
             self.teacher,
             any(distiller.compares_classes for distiller in self.distillers.values()),
         )

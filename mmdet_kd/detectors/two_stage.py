@@ -1,11 +1,9 @@
 """The student of the two-stage family."""
 
-from typing import Any
-
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 
-from ..export import with_num_classes
+from ..knowledge import box_heads
 from .distillation_mixin import KnowledgeDistillationMixin
 
 
@@ -30,7 +28,7 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
 
-    def __init__(self, *, teacher: dict, distillers: dict, num_classes: int | None = None, **student: Any) -> None:
-        if num_classes is not None:
-            student['roi_head'] = with_num_classes(student['roi_head'], num_classes)
-        super().__init__(teacher=teacher, distillers=distillers, **student)
+    @property
+    def head_classes(self) -> int:
+        """How many classes the box heads know."""
+        return box_heads(self.roi_head)[0].num_classes

@@ -1,6 +1,7 @@
 """Registered distillers, one for each kind of knowledge."""
 
 from .base import BaseDistiller
+from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
 from .pair import Pair, Side
 from .response import ResponseDistiller
@@ -9,6 +10,7 @@ from .rpn_distiller import RPNDistiller
 
 __all__ = [
     'BaseDistiller',
+    'DenseHeadDistiller',
     'FeatureDistiller',
     'Pair',
     'RPNDistiller',

@@ -31,8 +31,9 @@ class Side:
 
     @cached_property
     def prior_generator(self) -> object | None:
-        """The RPN's anchor generator, with real numbers; None where the RPN has none."""
-        generator = (self.model_cfg.get('rpn_head') or {}).get('anchor_generator')
+        """The anchor generator of the RPN or the dense head, with real numbers; None where there is none."""
+        head = self.model_cfg.get('rpn_head') or self.model_cfg.get('bbox_head') or {}
+        generator = head.get('anchor_generator')
         return None if generator is None else TASK_UTILS.build(dict(generator))
 
 

@@ -8,8 +8,8 @@ from ..errors import raise_if_any
 from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems
 from .pair import Pair, Side
+from .prior_maps import at_anchors_of, flatten_levels, on_the_grids_of
 from .response import ResponseDistiller, mean_over_ranks
-from .rpn_maps import at_anchors_of, flatten_levels, on_the_grids_of
 
 
 @MODELS.register_module()

@@ -10,6 +10,7 @@ from mmengine.registry import Registry
 
 #: Our detectors, and what mmdet calls the same thing without a teacher.
 PLAIN_TYPES = {
+    'KnowledgeDistillationOneStageDetector': 'SingleStageDetector',
     'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
 }
 _PACKAGE = __name__.partition('.')[0]
@@ -43,17 +44,18 @@ def types_of_this_package(cfg: Config) -> list[str]:
     return sorted({name for name in _type_names(cfg.to_dict())} & _registered_names())
 
 
-def with_num_classes(roi_head: dict, num_classes: int) -> dict:
-    """The config of a RoI head whose box and mask heads, at every stage, have ``num_classes`` classes."""
-    roi_head = copy.deepcopy(roi_head)
+def with_num_classes(student: dict, num_classes: int) -> dict:
+    """The keys of a detector whose box and mask heads, at every stage, have ``num_classes`` classes."""
+    student = copy.deepcopy(student)
+    holder = student.get('roi_head') or student
     for part in ('bbox_head', 'mask_head'):
-        heads = roi_head.get(part)
+        heads = holder.get(part)
         for head in heads if isinstance(heads, (list, tuple)) else [heads]:
             if head is not None:
                 head['num_classes'] = num_classes
                 if 'num_classes' in head.get('loss_cls', {}):  # the losses of mmdet that choose their own scores
                     head['loss_cls']['num_classes'] = num_classes
-    return roi_head
+    return student
 
 
 def _strip_model(model: Any) -> None:
@@ -66,7 +68,7 @@ def _strip_model(model: Any) -> None:
             model.pop(key, None)
         num_classes = model.pop('num_classes', None)
         if num_classes is not None:
-            model['roi_head'] = with_num_classes(model['roi_head'], num_classes)
+            model.update(with_num_classes(model, num_classes))
     for key in ('module', 'detector'):  # test-time augmentation, semi-supervision
         _strip_model(model.get(key))
 

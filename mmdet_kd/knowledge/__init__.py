@@ -4,7 +4,7 @@ from .class_map import ClassMap
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
-from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets
+from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets
 from .student import KINDS, StudentKnowledge, observe_student
 from .teacher import TeacherKnowledge
 
@@ -12,6 +12,7 @@ __all__ = [
     'KINDS',
     'Call',
     'ClassMap',
+    'DenseTargets',
     'MapShape',
     'RPNOutputs',
     'RPNTargets',

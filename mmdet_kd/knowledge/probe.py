@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
-_PROBE_SIZE = 256  # pixels; divisible by the stride of every level in use
+_PROBE_SIZE = 512  # pixels; divisible by the strides of pyramids, and enough for the last level of SSD512
 _Built = TypeVar('_Built')
 
 

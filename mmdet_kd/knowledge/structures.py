@@ -1,4 +1,4 @@
-"""What a two-stage detector can be asked for.
+"""What a detector can be asked for.
 
 Shapes: N images, n RoIs of the whole batch, C classes, A anchors a cell, M anchors an image over all levels.
 Boxes are xyxy in pixels of the batch that the detector sees.
@@ -24,6 +24,12 @@ class RPNTargets(NamedTuple):
     bbox_targets: Tensor  # (N, M, 4); deltas, or boxes where the head regresses decoded boxes
     bbox_weights: Tensor  # (N, M, 4); > 0 on the positive anchors
     avg_factor: float  # number of sampled anchors
+
+
+class DenseTargets(NamedTuple):
+    """What the student's dense head was trained towards in this step."""
+
+    labels: Tensor  # (N, M); C, or less than 0, on the background
 
 
 class RoIOutputs(NamedTuple):

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from .recorder import Call, record_calls
 from .roi_head import box_heads
-from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets
+from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets
 
 #: Kinds of knowledge that can be recorded.
-KINDS = ('backbone', 'neck', 'rpn', 'roi')
+KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense')
 
 
 class StudentKnowledge:
@@ -49,6 +49,22 @@ class StudentKnowledge:
             avg_factor=avg_factor,
         )
 
+    @property
+    def dense(self) -> tuple[Tensor, ...]:
+        """The class scores of the dense head, (N, A * K, H, W) a level; K = C, or C + 1 with the background last."""
+        return tuple(self._only('dense.forward').result[0])
+
+    @property
+    def dense_targets(self) -> DenseTargets:
+        """The targets of the dense head, the levels joined.
+
+        Heads return lists with a tensor a level, in no common order; the labels are the one list of integers.
+        """
+        lists = [part for part in self._only('dense.get_targets').result if isinstance(part, (list, tuple))]
+        labels = next(part for part in lists if not part[0].is_floating_point())
+        images = len(self.dense[0])
+        return DenseTargets(torch.cat([level.reshape(images, -1) for level in labels], dim=1))
+
     def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
         """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
         for name, calls in self._calls.items():
@@ -69,7 +85,7 @@ def observe_student(detector: nn.Module, kinds: Collection[str], canvas: tuple[i
     """Record ``kinds`` of knowledge while the block runs; let everything go after.
 
     Args:
-        detector: a two-stage detector of mmdet.
+        detector: a detector of mmdet.
         kinds: of :data:`KINDS`.
         canvas: height and width of the padded batch, pixels.
     """
@@ -80,6 +96,9 @@ def observe_student(detector: nn.Module, kinds: Collection[str], canvas: tuple[i
     if 'rpn' in kinds:
         points['rpn.forward'] = (detector.rpn_head, 'forward')
         points['rpn.get_targets'] = (detector.rpn_head, 'get_targets')
+    if 'dense' in kinds:
+        points['dense.forward'] = (detector.bbox_head, 'forward')
+        points['dense.get_targets'] = (detector.bbox_head, 'get_targets')
     if 'roi' in kinds:
         for stage, head in enumerate(box_heads(detector.roi_head)):
             points[f'roi.{stage}'] = (head, 'loss_and_target')

@@ -13,7 +13,7 @@ from .structures import RoIOutputs, RPNOutputs
 
 
 class TeacherKnowledge:
-    """What a frozen two-stage detector makes of one batch.
+    """What a frozen detector makes of one batch.
 
     Each piece is computed once, on first ask, and without a graph; what nobody asks for is never computed.
 
@@ -42,6 +42,12 @@ class TeacherKnowledge:
         """The raw outputs of the RPN head."""
         with torch.no_grad():
             return RPNOutputs(*self._detector.rpn_head(self._shared))
+
+    @cached_property
+    def dense(self) -> tuple[Tensor, ...]:
+        """The class scores of the dense head, (N, A * K, H, W) a level."""
+        with torch.no_grad():
+            return tuple(self._detector.bbox_head(self._shared)[0])
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
         """What the RoI head says of given RoIs (n, 5), in the student's pixels, of the student's classes.
@@ -89,5 +95,5 @@ class TeacherKnowledge:
 
     @property
     def _shared(self) -> tuple[Tensor, ...]:
-        """The maps that the RPN and the RoI head read."""
+        """The maps that the heads read."""
         return self._neck if self._detector.with_neck else self._backbone

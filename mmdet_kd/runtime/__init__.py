@@ -5,10 +5,12 @@ from .checkpoints import latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
 from .data_files import check_data_files
 from .safe_globals import register_safe_globals
+from .ssd_head import mend_ssd_head
 
 __all__ = [
     'check_data_files',
     'latest_checkpoint',
+    'mend_ssd_head',
     'prepare_cpu_ranks',
     'read_checkpoint',
     'register_safe_globals',

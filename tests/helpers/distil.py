@@ -22,8 +22,12 @@ RPN = {'type': 'RPNDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
 ROI = {'type': 'RoIDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
 #: A teacher that is run as it would be alone, to the bit.
 AS_ALONE = {'fold_batch_norm': False, 'channels_last': False}
+#: Of a one-stage detector that scores by sigmoids.
+DENSE = {'type': 'DenseHeadDistiller', 'loss_cls': {'type': 'SoftenedKLLoss', 'use_sigmoid': True}}
 #: The whole of Chen et al.
 METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
+#: Maps and scores, for a one-stage detector.
+ONE_STAGE_METHOD = {'hint': HINT, 'dense': DENSE}
 
 
 def save_teacher(cfg: Config, path: Path, **meta: Any) -> Path:
@@ -36,12 +40,13 @@ def save_teacher(cfg: Config, path: Path, **meta: Any) -> Path:
 
 
 def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, **distillers: Any) -> Config:
-    """A student's config with a teacher; the whole method unless `distillers` are given."""
+    """A student's config with a teacher; the whole method of its family unless `distillers` are given."""
     cfg = copy.deepcopy(student)
     cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
-    cfg.model.type = 'KnowledgeDistillationTwoStageDetector'
+    family, method = ('Two', METHOD) if 'roi_head' in cfg.model else ('One', ONE_STAGE_METHOD)
+    cfg.model.type = f'KnowledgeDistillation{family}StageDetector'
     cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
-    cfg.model.distillers = copy.deepcopy(distillers or METHOD)
+    cfg.model.distillers = copy.deepcopy(distillers or method)
     return cfg
 
 

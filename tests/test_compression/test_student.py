@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.architectures import c4, cascade, double_head, faster, mask
 from helpers.distil import build
+from helpers.one_stage import retinanet
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
@@ -30,31 +31,6 @@ from mmdet_kd.runtime import read_checkpoint
 from mmdet_kd.teachers import DetectorTeacher
 
 SHAPE = (64, 64)
-
-
-def retinanet(cfg: Config) -> Config:
-    """A one-stage detector, whose heads have names of their own."""
-    cfg = copy.deepcopy(cfg)
-    old = cfg.model
-    cfg.model = dict(
-        type='RetinaNet',
-        data_preprocessor=old.data_preprocessor,
-        backbone=old.backbone,
-        neck=old.neck,
-        bbox_head=dict(
-            type='RetinaHead',
-            num_classes=3,
-            in_channels=old.neck.out_channels,
-            feat_channels=old.neck.out_channels,
-            stacked_convs=2,
-            anchor_generator=old.rpn_head.anchor_generator,
-            bbox_coder=old.rpn_head.bbox_coder,
-        ),
-        test_cfg=dict(nms_pre=100, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20),
-    )
-    return cfg
-
-
 ARCHITECTURES = (faster, mask, cascade, c4, double_head, retinanet)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmdet_kd.distillers.alignment import cell_positions, sample_map
-from mmdet_kd.distillers.rpn_maps import at_anchors_of, flatten_levels
+from mmdet_kd.distillers.prior_maps import at_anchors_of, flatten_levels
 from mmdet_kd.knowledge import RPNOutputs
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from mmdet_kd.distillers.alignment import crop
-from mmdet_kd.distillers.rpn_maps import flatten_levels, on_the_grids_of
+from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of
 from mmdet_kd.knowledge import RPNOutputs
 
 

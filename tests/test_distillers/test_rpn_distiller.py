@@ -11,8 +11,8 @@ from helpers.distil import BOUNDED, RPN, SOFT
 from helpers.pairs import bound, observed, pair_of
 
 from mmdet_kd.distillers import Pair, RPNDistiller, Side
+from mmdet_kd.distillers.prior_maps import flatten_levels
 from mmdet_kd.distillers.rpn_distiller import two_class_logits
-from mmdet_kd.distillers.rpn_maps import flatten_levels
 from mmdet_kd.errors import DistillationError
 
 

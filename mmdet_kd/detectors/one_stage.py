@@ -1,0 +1,32 @@
+"""The student of the one-stage family."""
+
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.registry import MODELS
+
+from .distillation_mixin import KnowledgeDistillationMixin
+
+
+@MODELS.register_module()
+class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleStageDetector):
+    """A one-stage detector that learns from a frozen teacher while it trains.
+
+    Its keys are a plain one-stage detector's (SSD, RetinaNet, FCOS, GFL, ATSS, ...), at the same place, with
+    ``teacher`` and ``distillers`` beside them. It predicts as the plain student does, and its checkpoint is the plain
+    student's but for the adapters, whose keys begin with ``distillers.``.
+
+    Args:
+        teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
+        distillers: name -> config of a distiller, any number of them.
+        student_scale: size of the student's pictures relative to the loaded ones, which the teacher sees; see
+            :class:`KnowledgeDistillationMixin`.
+        num_classes: of the head, which has its own if it is not given.
+        **student: the keys of :class:`mmdet.models.SingleStageDetector`.
+
+    Raises:
+        DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
+    """
+
+    @property
+    def head_classes(self) -> int:
+        """How many classes the head knows."""
+        return self.bbox_head.num_classes

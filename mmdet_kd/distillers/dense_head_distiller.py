@@ -1,0 +1,142 @@
+"""Distilling the class scores of a dense head."""
+
+from typing import Literal, get_args
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..errors import raise_if_any
+from ..knowledge import StudentKnowledge, TeacherKnowledge
+from .base import BaseDistiller, counts, try_out
+from .pair import Pair, Side
+from .prior_maps import fit, flatten_levels, which_fit
+from .response import mean_over_ranks
+
+Priors = Literal['positive', 'all']
+
+
+@MODELS.register_module()
+class DenseHeadDistiller(BaseDistiller):
+    """Brings the class scores of a one-stage detector near the teacher's, prior by prior.
+
+    Both sides have the same priors (anchors, or points), so the student's index the teacher's scores. The student's own
+    losses stay as they are.
+
+    Args:
+        pair: the two sides; the detector fills it in.
+        loss_cls: config of a loss that is called with (student logits, teacher logits, weight, avg_factor); its
+            ``use_sigmoid``, where it has one, must be that of the heads.
+        priors: 'positive', those that the student's head takes for an object; or 'all'. The sum over them is divided by
+            the number of positive ones, as the heads divide their own losses.
+        weight: see :class:`BaseDistiller`.
+
+    Raises:
+        DistillationError: the heads differ in priors, classes or in how they score, or one side has none.
+    """
+
+    kinds = ('dense',)
+    compares_classes = True
+    parts = ('cls',)
+
+    def __init__(self, pair: Pair, loss_cls: dict, priors: Priors = 'positive', weight: float = 1.0) -> None:
+        super().__init__(weight)
+        if priors not in get_args(Priors):
+            raise_if_any([f'DenseHeadDistiller: priors must be one of {get_args(Priors)}, not {priors!r}'])
+        self.loss_cls = MODELS.build(loss_cls)
+        raise_if_any(
+            _head_problems(pair.student) + _head_problems(pair.teacher)
+            or _pair_problems(pair) + _loss_problems(pair, self.loss_cls)
+        )
+        head = pair.student.detector.bbox_head
+        self.num_classes, self._channels, self.priors = head.num_classes, head.cls_out_channels, priors
+        logits = torch.zeros(1, self._channels)
+        try_out('loss_cls', lambda: self.loss_cls(logits, logits, torch.ones(1), avg_factor=1.0))
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the loss counts at present."""
+        return super().at_work and counts(self.loss_cls)
+
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+        """Compare the class scores of this step; returns 'cls'."""
+        scores_s, scores_t = student.dense, teacher.dense
+        labels = student.dense_targets.labels
+        positive = ((labels >= 0) & (labels < self.num_classes)).float()
+        judged = torch.ones_like(positive)
+        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+            scores_t, judged = fit(scores_t, scores_s), which_fit(scores_t, scores_s, self._channels)
+        weight = judged if self.priors == 'all' else judged * positive
+        logits = [flatten_levels(scores, self._channels) for scores in (scores_s, scores_t)]
+        avg_factor = mean_over_ranks(positive.sum(), labels.device)
+        return {'cls': self.loss_cls(*logits, weight.flatten(), avg_factor=avg_factor)}
+
+
+def _head_problems(side: Side) -> list[str]:
+    head = getattr(side.detector, 'bbox_head', None)
+    needed = ('prior_generator', 'num_classes', 'cls_out_channels', 'use_sigmoid_cls', 'get_targets')
+    if head is not None and all(hasattr(head, name) for name in needed):
+        return []
+    what = 'has no bbox_head' if head is None else f'has a {type(head).__name__}, which does not score a grid of priors'
+    return [
+        f'DenseHeadDistiller: the {side.name} {what}; it works on SSD, RetinaNet, FCOS, GFL, ATSS and their like. '
+        'Leave this distiller out otherwise'
+    ]
+
+
+def _pair_problems(pair: Pair) -> list[str]:
+    student, teacher = (side.detector.bbox_head for side in (pair.student, pair.teacher))
+    problems = []
+    if pair.student_scale is not None:
+        problems.append('DenseHeadDistiller: it compares priors of one grid: leave student_scale or it out')
+    if pair.classes_by_name:
+        problems.append('DenseHeadDistiller: it does not find classes by name: leave classes_by_name or it out')
+    if _grid(student) != _grid(teacher) or not _same_anchors(pair):
+        problems.append(
+            f"DenseHeadDistiller: the priors of the student's {type(student).__name__} ({_describe(student)}) are not "
+            f"the teacher's ({_describe(teacher)}): give both the same levels and anchors"
+        )
+    if student.num_classes != teacher.num_classes:
+        problems.append(
+            f'DenseHeadDistiller: the student knows {student.num_classes} classes, the teacher {teacher.num_classes}: '
+            "take a teacher that was trained on the student's classes, or set num_classes of the student"
+        )
+    if bool(student.use_sigmoid_cls) != bool(teacher.use_sigmoid_cls):
+        problems.append(
+            f'DenseHeadDistiller: the student scores by a {_kind(student)}, the teacher by a {_kind(teacher)}: take '
+            'heads that score alike'
+        )
+    return problems
+
+
+def _loss_problems(pair: Pair, loss: nn.Module) -> list[str]:
+    head = pair.student.detector.bbox_head
+    use_sigmoid = getattr(loss, 'use_sigmoid', None)
+    if use_sigmoid is None or bool(use_sigmoid) == bool(head.use_sigmoid_cls):
+        return []
+    return [
+        f'DenseHeadDistiller: {type(loss).__name__} is for a {"sigmoid" if use_sigmoid else "softmax"}, and the heads '
+        f'score by a {_kind(head)}: set loss_cls.use_sigmoid={bool(head.use_sigmoid_cls)}, or take another loss'
+    ]
+
+
+def _grid(head: nn.Module) -> tuple[list, list]:
+    generator = head.prior_generator
+    return [tuple(stride) for stride in generator.strides], list(generator.num_base_priors)
+
+
+def _same_anchors(pair: Pair) -> bool:
+    generators = [side.prior_generator for side in (pair.student, pair.teacher)]
+    anchors = [getattr(generator, 'base_anchors', None) for generator in generators]
+    if None in anchors:
+        return anchors[0] is anchors[1]
+    return all(torch.equal(s, t) for s, t in zip(*anchors, strict=True))
+
+
+def _describe(head: nn.Module) -> str:
+    strides, counts = _grid(head)
+    return ', '.join(f'{count} at stride {stride[0]}' for stride, count in zip(strides, counts, strict=True))
+
+
+def _kind(head: nn.Module) -> str:
+    return 'sigmoid' if head.use_sigmoid_cls else 'softmax'

@@ -1,0 +1,14 @@
+"""Let mmdet's SSD predict.
+
+In mmdet 3.3.0 every dense head is asked for its ``loss_cls`` when it predicts, and ``SSDHead`` has none: its training
+stops at the first validation (https://github.com/open-mmlab/mmdetection/issues/11780).
+"""
+
+from mmdet.models.dense_heads import SSDHead
+from mmdet.version import __version__ as mmdet_version
+
+
+def mend_ssd_head() -> None:
+    """Give the class the attribute that the releases lack which this is known of."""
+    if mmdet_version == '3.3.0':
+        SSDHead.loss_cls = None

@@ -1,0 +1,81 @@
+"""What the distiller of a dense head compares, against sums over single priors."""
+
+import math
+
+import pytest
+import torch
+from helpers.distil import DENSE, build, distilled_cfg, losses_of, raw_batch
+from helpers.one_stage import ONE_STAGE, retinanet
+
+from mmdet_kd.knowledge import observe_student
+
+
+def kl(s, t, temperature):
+    """Of two lists of sigmoids, the mean over the classes."""
+    total = 0.0
+    for z_s, z_t in zip(s, t, strict=True):
+        p_s, p_t = (1 / (1 + math.exp(-z / temperature)) for z in (z_s, z_t))
+        total += p_t * math.log(p_t / p_s) + (1 - p_t) * math.log((1 - p_t) / (1 - p_s))
+    return temperature**2 * total / len(s)
+
+
+def scores_at(maps, classes=3):
+    """Scores of each prior of the first picture, in the order of the cells: row by row, anchor by anchor."""
+    found = []
+    for level in maps:
+        _, channels, height, width = level.shape
+        for y in range(height):
+            for x in range(width):
+                for anchor in range(channels // classes):
+                    found.append(level[0, anchor * classes : (anchor + 1) * classes, y, x].tolist())
+    return found
+
+
+@pytest.mark.parametrize('priors', ['positive', 'all'])
+def test_the_sum_over_priors_by_hand(student_cfg, teacher_cfg, priors):
+    loss = dict(type='SoftenedKLLoss', use_sigmoid=True, temperature=2.0)
+    cfg = distilled_cfg(
+        retinanet(student_cfg), retinanet(teacher_cfg), None, dense={**DENSE, 'loss_cls': loss, 'priors': priors}
+    )
+    detector = build(cfg)
+    for head in (detector.bbox_head, detector.teacher.detector.bbox_head):
+        torch.nn.init.normal_(head.retina_cls.weight, std=0.5, generator=torch.Generator().manual_seed(3))
+    batch = detector.data_preprocessor(raw_batch((2,)), training=True)
+    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+        detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
+        teacher = detector.teacher.look(batch['inputs'])
+        found = detector.distillers['dense'](student, teacher)['cls']
+        labels = student.dense_targets.labels[0].tolist()
+        rows = list(zip(scores_at(student.dense), scores_at(teacher.dense), labels, strict=True))
+    positive = sum(0 <= label < 3 for label in labels)
+    assert positive > 0
+    expected = sum(kl(s, t, 2.0) for s, t, label in rows if priors == 'all' or 0 <= label < 3) / positive
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize('name', ONE_STAGE)
+def test_the_labels_are_those_of_the_priors(student_cfg, teacher_cfg, name):
+    """Where a prior is positive, it has the label of a box that reaches it."""
+    cfg = distilled_cfg(ONE_STAGE[name](student_cfg), ONE_STAGE[name](teacher_cfg), None, hint=dict(
+        type='FeatureDistiller', adapter=dict(type='ConvAdapter'), loss=dict(type='HintLoss')))  # fmt: skip
+    detector = build(cfg)
+    batch = detector.data_preprocessor(raw_batch((1, 1)), training=True)
+    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+        detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
+        labels, scores = student.dense_targets.labels, student.dense
+    priors = sum(m[0, 0].numel() for m in scores) * detector.bbox_head.prior_generator.num_base_priors[0]
+    assert labels.shape == (2, priors)
+    for row, sample in zip(labels, batch['data_samples'], strict=True):
+        found = set(row[(row >= 0) & (row < 3)].tolist())
+        assert found == set(sample.gt_instances.labels.tolist())
+
+
+def test_nothing_is_lost_where_the_teacher_pads_more(student_cfg, teacher_cfg):
+    losses = {}
+    for divisor in (32, 128):
+        teacher = retinanet(teacher_cfg)
+        teacher.model.data_preprocessor.pad_size_divisor = divisor
+        detector = build(distilled_cfg(retinanet(student_cfg), teacher, None, dense=DENSE))
+        losses[divisor] = losses_of(detector, raw_batch(size=96))['dense.loss_cls']
+    # Not the same to the bit: a convolution along the picture's border sees zeros or padding.
+    torch.testing.assert_close(losses[32], losses[128], rtol=0.2, atol=1e-6)
