@@ -11,7 +11,7 @@ from .recorder import Call, record_calls
 from .roi_head import box_heads
 from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets
 
-#: Kinds of knowledge that can be recorded.
+#: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense')
 
 

@@ -10,7 +10,10 @@ from helpers.architectures import cascade, decoded, faster, softmax_rpn
 from helpers.distil import build, raw_batch
 from mmdet.structures.bbox import get_box_tensor
 
-from mmdet_kd.knowledge import KINDS, observe_student
+from mmdet_kd.knowledge import observe_student
+
+#: What a two-stage detector knows.
+KINDS = ('backbone', 'neck', 'rpn', 'roi')
 
 
 def observed_step(detector, kinds=KINDS, batch=None):
