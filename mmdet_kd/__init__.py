@@ -11,6 +11,7 @@ check_requirements()
 from . import (
     adapters,
     backbones,
+    classifiers,
     compression,
     detectors,
     distillers,
@@ -30,6 +31,7 @@ __all__ = [
     '__version__',
     'adapters',
     'backbones',
+    'classifiers',
     'compression',
     'detectors',
     'distillers',

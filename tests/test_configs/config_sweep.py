@@ -129,13 +129,14 @@ def _reached(losses: list[Tensor], parameters: dict[str, nn.Parameter]) -> set[s
 
 
 def _batch(model: nn.Module) -> dict[str, Any]:
-    head = model.roi_head.bbox_head
+    roi_head = getattr(model, 'roi_head', None)
+    head = getattr(roi_head or model, 'bbox_head', model)  # a classifier of crops is its own head
     return demo_mm_inputs(
         batch_size=2,
         image_shapes=[(3, IMAGE_SIZE, IMAGE_SIZE), (3, IMAGE_SIZE, IMAGE_SIZE - 32)],
         num_items=[2, 3],
         num_classes=(head[0] if isinstance(head, nn.ModuleList) else head).num_classes,
-        with_mask=model.roi_head.with_mask,
+        with_mask=getattr(roi_head, 'with_mask', False),
     )
 
 

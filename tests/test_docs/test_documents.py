@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_student_cfg, tiny_teacher_cfg
+from helpers.classifier import tiny_classifier_cfg
 from helpers.distil import distilled_cfg, save_teacher
 from mmengine.config import Config
 
@@ -75,6 +76,9 @@ def demo_in_small(tiny_set, tmp_path):
     student.pop('work_dir')
     distilled_cfg(student, str(demo / 'shapes_teacher.py'), checkpoint).dump(demo / 'shapes_distilled.py')
     shutil.copy(demo / 'shapes_distilled.py', tmp_path)
+    classifier = tiny_classifier_cfg(tiny_set, tmp_path / 'unused')
+    classifier.pop('work_dir')
+    classifier.dump(demo / 'shapes_classifier.py')
     return tmp_path
 
 

@@ -1,0 +1,60 @@
+"""Cutting boxes out of pictures, with a gradient towards the boxes."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+def crop_boxes(images: Tensor, boxes: Sequence[Tensor], size: int, chunk: int = 256) -> Tensor:
+    r"""Resample boxes to squares, bilinearly, without keeping their aspect ratio.
+
+    For a box in a picture of w x h pixels, :math:`s_x = (x_2 - x_1) / w`, :math:`t_x = -1 + (x_1 + x_2) / w`, and so on
+    for y, map the square to it.
+
+    Args:
+        images: (N, C, H, W), padding included: its size is the w x h of the formula.
+        boxes: of each picture (k, 4), xyxy, pixels. They are clamped to the batch's pictures, and are at least a pixel
+            wide and high. Receive gradient, where they want one.
+        size: of the squares, pixels.
+        chunk: so many squares at most are cut at a time.
+
+    Returns:
+        (K, C, size, size), those of the first picture first.
+
+    Source: Guo, Alvarez and Salzmann, NeurIPS 2021 (DICOD), section 3.
+    """
+    counts = [len(each) for each in boxes]
+    most = max(counts, default=0)
+    if most == 0:
+        return images.new_zeros(0, images.shape[1], size, size)
+    padded = _inside(pad_sequence(list(boxes), batch_first=True).to(images.dtype), images.shape[-2:])
+    step = max(1, chunk // len(images))
+    crops = torch.cat([_cut(images, padded[:, start : start + step], size) for start in range(0, most, step)], dim=1)
+    return torch.cat([of_picture[:count] for of_picture, count in zip(crops, counts, strict=True)])
+
+
+def _inside(boxes: Tensor, canvas: Sequence[int]) -> Tensor:
+    """Boxes (N, K, 4) of at least a pixel, within a canvas (height, width)."""
+    limits = boxes.new_tensor([canvas[1], canvas[0]])
+    upper_left = torch.minimum(boxes[..., :2].clamp(min=0), limits - 1)
+    lower_right = torch.maximum(torch.minimum(boxes[..., 2:], limits), upper_left + 1)
+    return torch.cat([upper_left, lower_right], dim=-1)
+
+
+def _cut(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Squares (N, K, C, size, size) of boxes (N, K, 4).
+
+    All squares of a picture are rows of one tall grid over it, so that no picture is copied for a box.
+    """
+    count, channels, height, width = images.shape
+    canvas = boxes.new_tensor([width, height])
+    scale = (boxes[..., 2:] - boxes[..., :2]) / canvas
+    shift = (boxes[..., 2:] + boxes[..., :2]) / canvas - 1
+    theta = torch.cat([torch.diag_embed(scale), shift[..., None]], dim=-1).flatten(0, 1)  # (N K, 2, 3)
+    grid = F.affine_grid(theta, [len(theta), channels, size, size], align_corners=False)
+    tall = grid.view(count, -1, size, 2)
+    crops = F.grid_sample(images, tall, padding_mode='border', align_corners=False)
+    return crops.unflatten(2, (-1, size)).transpose(1, 2)

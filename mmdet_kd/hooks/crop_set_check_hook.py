@@ -1,0 +1,25 @@
+"""Warns of classes that a training has no example of."""
+
+import warnings
+from collections import Counter
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+@HOOKS.register_module()
+class CropSetCheckHook(Hook):
+    """Before a training, names the classes of the training set that have no box in it."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Count the boxes of each class; the pictures are not read."""
+        dataset = runner.train_dataloader.dataset
+        classes = dataset.metainfo['classes']
+        counts = Counter(label for index in range(len(dataset)) for label in dataset.get_cat_ids(index))
+        empty = [name for label, name in enumerate(classes) if not counts[label]]
+        if empty:
+            warnings.warn(
+                f'the training set has no box of {", ".join(empty)}: the classifier will know nothing of it',
+                stacklevel=2,
+            )

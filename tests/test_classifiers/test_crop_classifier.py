@@ -1,0 +1,95 @@
+"""A classifier learns on a detection set, resumes, and says how often it is right."""
+
+import json
+import warnings
+
+import pytest
+import torch
+from helpers.classifier import MODEL, tiny_classifier_cfg
+from helpers.distil import raw_batch
+from helpers.tiny import run_tool
+from mmdet.registry import MODELS
+from mmengine.runner import Runner
+
+from mmdet_kd.classifiers import crop_boxes
+from mmdet_kd.errors import DistillationError
+from mmdet_kd.evaluation import CropAccuracy
+
+
+@pytest.fixture
+def cfg(tiny_set, tmp_path):
+    return tiny_classifier_cfg(tiny_set, tmp_path / 'run')
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(0)
+    return MODELS.build(dict(MODEL, data_preprocessor=dict(type='DetDataPreprocessor')))
+
+
+def losses_of(classifier, batch):
+    return classifier(**classifier.data_preprocessor(batch, training=True), mode='loss')
+
+
+def test_both_losses_are_on_the_same_logits(classifier):
+    batch = raw_batch()
+    data = classifier.eval().data_preprocessor(batch, training=False)
+    boxes = [sample.gt_instances.bboxes for sample in data['data_samples']]
+    labels = torch.cat([sample.gt_instances.labels for sample in data['data_samples']])
+    crops = crop_boxes(data['inputs'], boxes, 32)
+    logits = classifier.fc(classifier.backbone(crops)[-1].mean(dim=(2, 3)))
+    losses = classifier(**data, mode='loss')
+    torch.testing.assert_close(losses['loss_softmax'], -logits.log_softmax(1).gather(1, labels[:, None]).mean())
+    hit = torch.nn.functional.one_hot(labels, 3).float()
+    by_hand = -(hit * logits.sigmoid().log() + (1 - hit) * (1 - logits.sigmoid()).log())
+    assert losses['loss_sigmoid'].item() in (
+        pytest.approx(by_hand.mean().item(), rel=1e-4),
+        pytest.approx(by_hand.sum(dim=1).mean().item(), rel=1e-4),
+    )
+
+
+def test_a_batch_without_a_box_has_all_gradients(classifier):
+    losses = losses_of(classifier, raw_batch((0, 0)))
+    assert all(loss == 0 for loss in losses.values())
+    sum(losses.values()).backward()
+    assert [n for n, p in classifier.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_it_learns_and_resumes_with_the_command(cfg, tmp_path):
+    cfg.dump(tmp_path / 'classifier.py')
+    run = ['tools/train_classifier.py', tmp_path / 'classifier.py', '--work-dir', tmp_path / 'run']
+    run_tool([*run, '--cfg-options', 'train_cfg.max_epochs=1'])
+    run_tool([*run, '--resume'])
+    records = [
+        json.loads(line)
+        for file in sorted((tmp_path / 'run').glob('*/vis_data/scalars.json'))
+        for line in file.read_text().splitlines()
+    ]
+    assert [record['step'] for record in records if 'crops/top1' in record] == [1, 2]
+    assert all(0 <= record['crops/top1'] <= record['crops/top2'] <= 100 for record in records if 'crops/top1' in record)
+    assert {'loss_softmax', 'loss_sigmoid'} <= next(record for record in records if 'loss' in record).keys()
+
+
+def test_a_class_without_a_box_is_named(cfg):
+    cfg.model.num_classes = 4
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.metainfo = dict(classes=('circle', 'square', 'triangle', 'hexagon'))
+    cfg.train_cfg.max_epochs = 1
+    runner = Runner.from_cfg(cfg)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        runner.train()
+    assert any('no box of hexagon' in str(each.message) for each in caught)
+
+
+def test_accuracy_by_hand():
+    metric = CropAccuracy(topk=(1, 2))
+    logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0], [0.0, 1.0, 5.0]])
+    labels = torch.tensor([0, 0, 0, 2])  # ranks 0, 2, 1, 0
+    metric.process(None, [dict(pred_instances=dict(logits=logits), gt_instances=dict(labels=labels))])
+    assert metric.evaluate(size=1) == {'crops/top1': 50.0, 'crops/top2': 75.0}
+
+
+def test_without_a_loss_it_is_refused():
+    with pytest.raises(DistillationError, match='give it a loss'):
+        MODELS.build({**MODEL, 'losses': {}})
