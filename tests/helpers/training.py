@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmdet_kd.hooks import ExactResumeHook
 
+from .architectures import faster
 from .distil import distilled_cfg, save_teacher
 from .tiny import CLASSES, tiny_student_cfg, tiny_teacher_cfg
 
@@ -65,18 +66,31 @@ def _stop_workers(runner: Runner) -> None:
             iterator._shutdown_workers()
 
 
-def distilled_run(folder: Path, data_root: Path, workers: int = 0, **overrides: Any) -> Config:
+def distilled_run(
+    folder: Path,
+    data_root: Path,
+    workers: int = 0,
+    family: Callable[[Config], Config] = faster,
+    **overrides: Any,
+) -> Config:
     """Write `teacher.py`, `teacher.pth` and a distillation config, `distilled.py`, with random augmentation.
+
+    Args:
+        folder: for them.
+        data_root: what `write_tiny_coco` wrote.
+        workers: of the training's data loader.
+        family: makes teacher and student out of the tiny two-stage detectors.
+        **overrides: of the student's config.
 
     Returns:
         The config, its `filename` set.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    teacher = tiny_teacher_cfg(data_root, folder / 'teacher')
+    teacher = family(tiny_teacher_cfg(data_root, folder / 'teacher'))
     teacher.dump(folder / 'teacher.py')
     save_teacher(teacher, folder / 'teacher.pth', dataset_meta={'classes': CLASSES})
     loader = {'num_workers': workers, 'persistent_workers': workers > 0, 'dataset': {'pipeline': AUGMENTATION}}
-    student = tiny_student_cfg(data_root, folder / 'run', train_dataloader=loader, **overrides)
+    student = family(tiny_student_cfg(data_root, folder / 'run', train_dataloader=loader, **overrides))
     cfg = distilled_cfg(student, str(folder / 'teacher.py'), folder / 'teacher.pth')
     cfg.dump(folder / 'distilled.py')
     return Config(cfg.to_dict(), filename=str(folder / 'distilled.py'), format_python_code=False)

@@ -5,10 +5,13 @@ import pickle
 import socket
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers.distil import build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from helpers.architectures import faster
+from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
+from helpers.one_stage import retinanet
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 
@@ -41,11 +44,14 @@ def run_rank(rank, port, cfg_file, folder):
     dist.destroy_process_group()
 
 
-def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, teacher_checkpoint, tmp_path):
-    cfg = distilled_cfg(student_cfg, teacher_cfg.to_dict(), teacher_checkpoint)
+@pytest.mark.parametrize('family', [faster, retinanet])
+def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, tmp_path, family):
+    checkpoint = save_teacher(family(teacher_cfg), tmp_path / 'weights.pth')
+    cfg = distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint)
     cfg.model.backbone.norm_eval = True  # statistics of a batch are another matter
-    for part in (cfg.model.train_cfg.rpn, cfg.model.train_cfg.rcnn):
-        part.sampler.num = 100_000  # take every anchor and RoI: nothing is drawn, and the images' counts differ
+    for part in ('rpn', 'rcnn'):
+        if part in cfg.model.train_cfg:
+            cfg.model.train_cfg[part].sampler.num = 100_000  # take every anchor and RoI: nothing is drawn
     cfg_file = tmp_path / 'cfg.pkl'
     cfg_file.write_bytes(pickle.dumps(cfg.to_dict()))
     with socket.socket() as s:

@@ -4,18 +4,20 @@ import signal
 
 import pytest
 from helpers import run_tool
+from helpers.architectures import faster
+from helpers.one_stage import retinanet
 from helpers.tiny import REPO
 from helpers.training import assert_same_weights, distilled_run, train
 
 TESTS = {'PYTHONPATH': str(REPO / 'tests')}
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_set, workers):
-    whole = distilled_run(tmp_path / 'whole', tiny_set, workers)
+@pytest.mark.parametrize(('workers', 'family'), [(0, faster), (2, faster), (0, retinanet)])
+def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_set, workers, family):
+    whole = distilled_run(tmp_path / 'whole', tiny_set, workers, family)
     train(whole)
 
-    killed = distilled_run(tmp_path / 'killed', tiny_set, workers)
+    killed = distilled_run(tmp_path / 'killed', tiny_set, workers, family)
     config = tmp_path / 'killed' / 'distilled.py'
     killed.custom_imports.imports.append('helpers.kill_hook')
     killed.custom_hooks = [{'type': 'KillHook', 'iteration': 6}]
