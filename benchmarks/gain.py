@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +81,7 @@ def main() -> None:
     unknown = sorted(set(args.rows or ()) - set(table.rows))
     if unknown:
         sys.exit(f'error: the table has no row {", ".join(unknown)}; it has {", ".join(table.rows)}')
+    require_weights(table.rows[row] for row in args.rows or table.rows)
     results = Path(args.results) / f'{path.stem}.json'
     for seed in args.seeds or table.seeds:
         for row in args.rows or table.rows:
@@ -87,6 +89,22 @@ def main() -> None:
     if not args.rows and not args.seeds:
         measure_taxes(table.rows, results)
     show(read_json(results), table.title)
+
+
+def require_weights(configs: Iterable[str]) -> None:
+    """Stop before anything is trained if weights are missing that some row will want."""
+    missing = []
+    for config in configs:
+        cfg = Config.fromfile(config)
+        for file in (cfg.model.get('teacher', {}).get('checkpoint'), cfg.get('load_from')):
+            if file and '://' not in file and not Path(file).is_file():
+                missing.append(f'{file}, for {config}')
+    if missing:
+        sys.exit(
+            'error: there is no\n  '
+            + '\n  '.join(missing)
+            + "\nRun `make demo`, which leaves the demo's; how others are made stands in these configs."
+        )
 
 
 def finish(run: Run, results: Path, order: list[str]) -> None:

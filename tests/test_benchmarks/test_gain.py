@@ -75,6 +75,14 @@ def test_a_taught_row_has_a_tax(tiny_set, tmp_path):
     assert results['taught']['tax']['median'] > 0
 
 
+def test_missing_weights_are_named_before_anything_is_trained(table):
+    config = table.parent / 'fast.py'
+    config.write_text(config.read_text() + "\nload_from = 'work_dirs/nowhere.pth'\n")
+    with pytest.raises(SystemExit, match=rf'(?s)there is no\n  work_dirs/nowhere\.pth, for {config}\nRun `make demo`'):
+        gain(table)
+    assert not (table.parent / 'runs').exists()
+
+
 def test_an_unknown_row_is_refused(table):
     with pytest.raises(SystemExit, match='the table has no row medium; it has slow, fast'):
         gain(table, '--rows', 'medium')
