@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.distil import METHOD, build, distilled_cfg, raw_batch
-from mmdet.models.detectors import TwoStageDetector
+from helpers.one_stage import retinanet
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from mmdet_kd.detectors import KnowledgeDistillationMixin
 from mmdet_kd.knowledge import Call, StudentKnowledge, TeacherKnowledge, observe_student
 
 
@@ -34,7 +35,8 @@ class Seen:
     def __init__(self, knowledge: TeacherKnowledge, rois: list[torch.Tensor]):
         self.canvas, self.ratios = knowledge.canvas, knowledge.ratios
         self.maps = knowledge.features('neck')
-        self.rpn = knowledge.rpn
+        self.rpn = knowledge.rpn if rois else None
+        self.dense = None if rois else knowledge.dense
         self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
 
     def features(self, source):
@@ -48,16 +50,21 @@ def one_step(detector, boxes):
     """The calls of one step, and the teacher's answers."""
     data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
     torch.manual_seed(0)
-    with observe_student(detector, ('neck', 'rpn', 'roi'), tuple(data['inputs'].shape[-2:])) as student:
-        TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
+    kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
+    with observe_student(detector, kinds, tuple(data['inputs'].shape[-2:])) as student:
+        super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
         knowledge = detector._look(data['inputs'], detector._views and detector._views.take())
         return calls, Seen(knowledge, rois), student.canvas
 
 
-@pytest.fixture(params=[None, 0.5], ids=['one size', 'half the size'])
-def detector(request, student_cfg, teacher_cfg):
+@pytest.fixture(params=[None, 0.5, 'one-stage'], ids=['one size', 'half the size', 'one stage'])
+def detector(request, student_cfg, teacher_cfg, name):
+    if (request.param == 'one-stage') != (name == 'dense'):
+        pytest.skip('of the other family')
+    if name == 'dense':
+        return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None))
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
     cfg = distilled_cfg(student_cfg, teacher_cfg, None)
     if request.param:
@@ -66,7 +73,7 @@ def detector(request, student_cfg, teacher_cfg):
     return build(cfg)
 
 
-@pytest.mark.parametrize('name', list(METHOD))
+@pytest.mark.parametrize('name', [*METHOD, 'dense'])
 def test_no_number_is_asked_for_on_the_host(detector, name):
     """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
     calls, seen, canvas = one_step(detector, boxes=3)
@@ -79,13 +86,14 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
             name: [Call({k: tree_map(fake, v) for k, v in c.arguments.items()}, tree_map(fake, c.result)) for c in cs]
             for name, cs in calls.items()
         }
-        seen.maps, seen.rpn, seen._roi, seen.ratios = tree_map(fake, (seen.maps, seen.rpn, seen._roi, seen.ratios))
+        for part in ('maps', 'rpn', 'dense', '_roi', 'ratios'):
+            setattr(seen, part, tree_map(fake, getattr(seen, part)))
         losses = detector.distillers[name](StudentKnowledge(calls, canvas), seen)
     assert losses
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
 
-@pytest.mark.parametrize('name', list(METHOD))
+@pytest.mark.parametrize('name', [*METHOD, 'dense'])
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
     for boxes in (1, 12):
