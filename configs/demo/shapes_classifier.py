@@ -35,5 +35,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True),
 ]
-default_hooks = dict(visualization=None)
 custom_hooks = [dict(type='CropSetCheckHook')]
