@@ -3,8 +3,8 @@
 
 A table is a file in benchmarks/tables: rows, the first of which is the one that the others are compared with, and
 seeds. With one seed every row starts from the same weights, where they have the same student, and sees the same data
-in the same order. Finished rows are kept, an interrupted one continues. When all rows of all seeds are asked for, the
-taxes (see step_time.py) are measured last; leave the machine alone then. The numbers go to
+in the same order. Finished rows are kept, an interrupted one continues. When all rows of all seeds are asked for, what
+a step costs (see step_time.py) is measured last; leave the machine alone then. The numbers go to
 benchmarks/results/<table>.json, from where `make docs` puts them into the documents. The teachers are those that
 `make demo` leaves.
 """
@@ -26,14 +26,16 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
+from meter import in_turns, quartiles  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from scipy import stats  # noqa: E402
 from step_time import measure, set_up  # noqa: E402
-from steps import Workload  # noqa: E402
+from steps import Workload, build, step_of  # noqa: E402
 
-from mmdet_kd.runtime.results import AP_KEYS, read_json, training_pace, validation_curve, write_json  # noqa: E402
+from mmdet_kd.export import drop_pretrained  # noqa: E402
+from mmdet_kd.runtime.results import AP_KEYS, read_json, trained_steps, validation_curve, write_json  # noqa: E402
 
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
@@ -87,7 +89,7 @@ def main() -> None:
         for row in args.rows or table.rows:
             finish(Run(row, table.rows[row], seed, Path(args.work_dir) / path.stem), results, list(table.rows))
     if not args.rows and not args.seeds:
-        measure_taxes(table.rows, results)
+        measure_costs(table.rows, results)
     show(read_json(results), table.title)
 
 
@@ -112,9 +114,9 @@ def finish(run: Run, results: Path, order: list[str]) -> None:
     mark = run.work_dir / 'gain.json'
     if read_json(mark) != dict(fingerprint=run.fingerprint, finished=True):
         train(run, mark)
-    curve, pace = validation_curve(run.work_dir), training_pace(run.work_dir)
+    curve = validation_curve(run.work_dir)
     last = max(curve)
-    entry = dict(scores=curve[last], curve=curve, steps=pace.steps, step_seconds=pace.step_seconds)
+    entry = dict(scores=curve[last], curve=curve, steps=trained_steps(run.work_dir))
     content = read_json(results)  # now: another row may have been finished beside this one
     row = content.setdefault(run.row, {}) | dict(config=run.config)
     row['seeds'] = dict(sorted({**row.get('seeds', {}), str(run.seed): entry}.items()))
@@ -139,15 +141,21 @@ def train(run: Run, mark: Path) -> None:
     write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
 
 
-def measure_taxes(rows: dict[str, str], results: Path) -> None:
-    """Put what the teacher of each row costs into the results."""
+def measure_costs(rows: dict[str, str], results: Path) -> None:
+    """Put into the results what a step of each row takes, and its tax where it has a teacher."""
     set_up()
     content = read_json(results)
     for row, path in rows.items():
         cfg = Config.fromfile(path)
+        work = workload(cfg)
         if 'teacher' in cfg.model:
-            costs = measure(cfg, workload(cfg), repeats=20, teachers={'as it comes': {}})
+            costs = measure(cfg, work, repeats=20, teachers={'as it comes': {}})
             content[row]['tax'] = costs['tax, teacher as it comes']
+            content[row]['step, s'] = costs['distilled, teacher as it comes, s']
+        else:
+            drop_pretrained(cfg.model)
+            step = step_of(build(cfg), cfg, work)
+            content[row]['step, s'] = quartiles(in_turns({'step': step}, repeats=20)['step'])
     write_json(results, content)
 
 
@@ -181,23 +189,24 @@ def table_cells(content: dict[str, Any]) -> list[list[str]]:
         pairs = [(run, first['seeds'][seed]) for seed, run in runs.items() if seed in first['seeds']]
         gain = '' if found is first else interval([run['scores']['AP'] - alone['scores']['AP'] for run, alone in pairs])
         tax = f'{found["tax"]["median"]:.2f}' if 'tax' in found else ''
-        cells.append([row, *scores, gain, tax, *reach(pairs), str(len(runs))])
+        steps = reach(pairs)
+        seconds = f'{steps * found["step, s"]["median"]:.0f}' if steps and 'step, s' in found else ''
+        cells.append([row, *scores, gain, tax, '' if steps is None else f'{steps:.0f}', seconds, str(len(runs))])
     return cells
 
 
-def reach(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str, str]:
-    """Steps and seconds until the first validation at which a run has the final AP of the one it is compared with."""
+def reach(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> float | None:
+    """Steps until the first validation at which a run has the final AP of the one it is compared with.
+
+    The mean over the pairs; None if one of them never has it.
+    """
     reached = []
     for run, alone in pairs:
         epochs = [int(epoch) for epoch, scores in run['curve'].items() if scores['AP'] >= alone['scores']['AP']]
-        if epochs:
-            steps = run['steps'] * min(epochs) / max(map(int, run['curve']))
-            reached.append((steps, steps * run['step_seconds']))
-    if not reached:
-        return ('never', '') if pairs else ('', '')
-    steps, seconds = map(statistics.mean, zip(*reached, strict=True))
-    some = '' if len(reached) == len(pairs) else f' ({len(reached)} of {len(pairs)} seeds)'
-    return f'{steps:.0f}{some}', f'{seconds:.0f}'
+        if not epochs:
+            return None
+        reached.append(run['steps'] * min(epochs) / max(map(int, run['curve'])))
+    return statistics.mean(reached) if reached else None
 
 
 def interval(values: list[float]) -> str:

@@ -1,10 +1,9 @@
 """What finished trainings leave behind, as numbers."""
 
 import json
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..files import written_whole
 
@@ -31,17 +30,9 @@ def _records(work_dir: str | Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file.read_text().splitlines())
 
 
-class Pace(NamedTuple):
-    """How fast a training went."""
-
-    steps: int
-    step_seconds: float  # the median, data loading included, validation not
-
-
-def training_pace(work_dir: str | Path) -> Pace:
-    """What the log says of the steps, over all the sessions in which a training ran."""
-    records = [record for record in _records(work_dir) if 'loss' in record]
-    return Pace(max(record['step'] for record in records), statistics.median(record['time'] for record in records))
+def trained_steps(work_dir: str | Path) -> int:
+    """How many steps a training has taken, over all the sessions in which it ran."""
+    return max(record['step'] for record in _records(work_dir) if 'loss' in record)
 
 
 def read_json(path: str | Path) -> dict:
