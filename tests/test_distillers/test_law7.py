@@ -59,11 +59,18 @@ def one_step(detector, boxes):
         return calls, Seen(knowledge, rois), student.canvas
 
 
-@pytest.fixture(params=[None, 0.5, 'one-stage'], ids=['one size', 'half the size', 'one stage'])
-def detector(request, student_cfg, teacher_cfg, name):
-    if (request.param == 'one-stage') != (name == 'dense'):
-        pytest.skip('of the other family')
-    if name == 'dense':
+# the detector, and one of its distillers
+EACH = pytest.mark.parametrize(
+    ('detector', 'name'),
+    [*((scale, name) for scale in (None, 0.5) for name in METHOD), ('one-stage', 'dense')],
+    indirect=['detector'],
+)
+
+
+@pytest.fixture
+def detector(request, student_cfg, teacher_cfg):
+    """Of the two-stage family, with the pictures of the student at a scale, or of the other."""
+    if request.param == 'one-stage':
         return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None))
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
     cfg = distilled_cfg(student_cfg, teacher_cfg, None)
@@ -73,7 +80,7 @@ def detector(request, student_cfg, teacher_cfg, name):
     return build(cfg)
 
 
-@pytest.mark.parametrize('name', [*METHOD, 'dense'])
+@EACH
 def test_no_number_is_asked_for_on_the_host(detector, name):
     """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
     calls, seen, canvas = one_step(detector, boxes=3)
@@ -93,7 +100,7 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
 
-@pytest.mark.parametrize('name', [*METHOD, 'dense'])
+@EACH
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
     for boxes in (1, 12):
