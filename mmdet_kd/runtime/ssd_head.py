@@ -9,6 +9,6 @@ from mmdet.version import __version__ as mmdet_version
 
 
 def mend_ssd_head() -> None:
-    """Give the class the attribute that the releases lack which this is known of."""
+    """Give ``SSDHead`` the attribute that it lacks, in the release that is known to ask for it."""
     if mmdet_version == '3.3.0':
         SSDHead.loss_cls = None

@@ -40,7 +40,7 @@ class DetectorTeacher(nn.Module):
         channels_last: keep weights and maps in that memory format, which changes nothing beyond rounding.
         precision: 'bfloat16' or 'float16' for backbone, neck and heads; the weights that RoIs are judged with are kept
             in single precision. None: single precision, or that of the training under AMP.
-        compile: run torch.compile over backbone, neck and RPN.
+        compile: run torch.compile over backbone, neck, and RPN or dense head.
 
     Raises:
         DistillationError: there is no such config or precision, or ``checkpoint`` is not given.

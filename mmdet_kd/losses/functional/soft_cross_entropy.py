@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .shapes import check_logits
+
 
 def class_weighted_soft_cross_entropy(
     logits_s: Tensor, logits_t: Tensor, *, background_weight: float = 1.5, temperature: float = 1.0
@@ -34,11 +36,7 @@ def class_weighted_soft_cross_entropy(
         >>> round(class_weighted_soft_cross_entropy(logits, logits, background_weight=1.0).item(), 4)
         0.6931
     """
-    if logits_s.shape != logits_t.shape or logits_s.dim() != 2:
-        raise ValueError(
-            f'student and teacher logits must both be (n, C + 1), not {tuple(logits_s.shape)} '
-            f'and {tuple(logits_t.shape)}'
-        )
+    check_logits(logits_s, logits_t, 'C + 1')
     log_p_s = torch.log_softmax(logits_s / temperature, dim=1)
     p_t = torch.softmax(logits_t.detach() / temperature, dim=1)
     class_weight = torch.ones_like(p_t[:1])

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .shapes import check_logits
+
 
 def softened_kl(logits_s: Tensor, logits_t: Tensor, *, temperature: float) -> Tensor:
     r"""Divergence of two softmax distributions.
@@ -21,7 +23,7 @@ def softened_kl(logits_s: Tensor, logits_t: Tensor, *, temperature: float) -> Te
     Raises:
         ValueError: the shapes differ.
     """
-    _check_shapes(logits_s, logits_t)
+    check_logits(logits_s, logits_t, 'C')
     log_p_s = torch.log_softmax(logits_s / temperature, dim=1)
     p_t = torch.softmax(logits_t.detach() / temperature, dim=1)
     return temperature**2 * F.kl_div(log_p_s, p_t, reduction='none').sum(dim=1)
@@ -34,7 +36,7 @@ def softened_sigmoid_kl(logits_s: Tensor, logits_t: Tensor, *, temperature: floa
 
     Arguments and result are those of :func:`softened_kl`.
     """
-    _check_shapes(logits_s, logits_t)
+    check_logits(logits_s, logits_t, 'C')
     p_t = torch.sigmoid(logits_t.detach() / temperature)
     yes = F.kl_div(F.logsigmoid(logits_s / temperature), p_t, reduction='none')
     no = F.kl_div(F.logsigmoid(-logits_s / temperature), 1 - p_t, reduction='none')
@@ -49,14 +51,7 @@ def softened_bce(logits_s: Tensor, logits_t: Tensor, *, temperature: float) -> T
     Its gradient is that of :func:`softened_sigmoid_kl`; its value does not vanish where the two agree. Arguments and
     result are those of :func:`softened_kl`.
     """
-    _check_shapes(logits_s, logits_t)
+    check_logits(logits_s, logits_t, 'C')
     p_t = torch.sigmoid(logits_t.detach() / temperature)
     loss = F.binary_cross_entropy_with_logits(logits_s / temperature, p_t, reduction='none')
     return temperature**2 * loss.mean(dim=1)
-
-
-def _check_shapes(logits_s: Tensor, logits_t: Tensor) -> None:
-    if logits_s.shape != logits_t.shape or logits_s.dim() != 2:
-        raise ValueError(
-            f'student and teacher logits must both be (n, C), not {tuple(logits_s.shape)} and {tuple(logits_t.shape)}'
-        )
