@@ -98,7 +98,7 @@ def require_weights(configs: Iterable[str]) -> None:
     missing = []
     for config in configs:
         cfg = Config.fromfile(config)
-        for file in (cfg.model.get('teacher', {}).get('checkpoint'), cfg.get('load_from')):
+        for file in (*(teacher.checkpoint for teacher in teachers_of(cfg)), cfg.get('load_from')):
             if file and '://' not in file and not Path(file).is_file():
                 missing.append(f'{file}, for {config}')
     if missing:
@@ -107,6 +107,12 @@ def require_weights(configs: Iterable[str]) -> None:
             + '\n  '.join(missing)
             + "\nRun `make demo`, which leaves the demo's; how others are made stands in these configs."
         )
+
+
+def teachers_of(cfg: Config) -> list[Config]:
+    """The configs of a config's teachers."""
+    several = cfg.model.get('teachers', {'teacher': cfg.model.get('teacher')})
+    return [teacher for teacher in several.values() if teacher is not None]
 
 
 def finish(run: Run, results: Path, order: list[str]) -> None:

@@ -2,5 +2,6 @@
 
 from .crop_classifier import CropClassifier
 from .crops import crop_boxes
+from .early_maps import PIXELS, Layer, early_maps
 
-__all__ = ['CropClassifier', 'crop_boxes']
+__all__ = ['PIXELS', 'CropClassifier', 'Layer', 'crop_boxes', 'early_maps']

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import DistillationError
 from .crops import crop_boxes
+from .early_maps import Layer, early_maps
 
 
 @MODELS.register_module()
@@ -89,10 +90,21 @@ class CropClassifier(BaseModel):
             images: normalised pictures (N, 3, H, W).
             boxes: of each picture, (k, 4), xyxy, pixels.
         """
-        crops = crop_boxes(images, boxes, self.crop_size)
-        if len(crops) == 0:
-            return images.new_zeros(0, self.num_classes)
+        crops = self.crop(images, boxes)
+        return self.logits_of(crops) if len(crops) else images.new_zeros(0, self.num_classes)
+
+    def crop(self, images: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+        """The boxes of pictures as squares (K, 3, crop_size, crop_size); see :func:`crop_boxes`."""
+        return crop_boxes(images, boxes, self.crop_size)
+
+    def logits_of(self, crops: Tensor) -> Tensor:
+        """The logits (K, C) of at least one crop."""
         return self.fc(_last(self.backbone(crops)).mean(dim=(2, 3)))
+
+    def early_maps(self, crops: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+        """What early layers, named from here (``'backbone.maxpool'``), make of crops; see :func:`early_maps`."""
+        of_backbone = [layer._replace(name=layer.name.removeprefix('backbone.')) for layer in layers]
+        return early_maps(self.backbone, crops, of_backbone)
 
     def _channels(self) -> int:
         """Of the backbone's last map."""

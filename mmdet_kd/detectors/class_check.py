@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Sequence
 
 from ..errors import DistillationError
-from ..teachers import DetectorTeacher, describe_difference, same_classes
+from ..teachers import BaseTeacher, DetectorTeacher, describe_difference, same_classes
 
 
 def class_problems(
-    student: Sequence[str] | None, num_classes: int, teacher: DetectorTeacher, compares_classes: bool
+    student: Sequence[str] | None, num_classes: int, teacher: BaseTeacher, compares_classes: bool
 ) -> list[str]:
     """What about the classes forbids a training; a teacher that finds them by name is told them.
 
@@ -38,11 +38,13 @@ def class_problems(
         return []
     difference = f"the teacher's classes are not the student's: {describe_difference(student, teacher.classes)}"
     if compares_classes:
-        return [
-            f'{difference}. Take a teacher trained on this set; or give the data '
-            f'metainfo=dict(classes={teacher.classes}), in this order; or, if the teacher knows all of the '
-            "student's, write teacher=dict(classes_by_name=True, ...)"
-        ]
+        cures = (
+            'Take a teacher trained on this set; or give the data '
+            f'metainfo=dict(classes={teacher.classes}), in this order'
+        )
+        if isinstance(teacher, DetectorTeacher):
+            cures += "; or, if the teacher knows all of the student's, write teacher=dict(classes_by_name=True, ...)"
+        return [f'{difference}. {cures}']
     warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
     return []
 

@@ -10,17 +10,19 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..distillers import BaseDistiller, Pair, Side
 from ..errors import DistillationError, raise_if_any
 from ..export import with_num_classes
-from ..knowledge import TeacherKnowledge, observe_student
-from ..teachers import DetectorTeacher, classes_in_training, preprocess_alike
+from ..knowledge import Truth, observe_student
+from ..teachers import BaseTeacher, Batch, classes_in_training
 from .class_check import class_problems
 from .loss_guard import FiniteLossGuard
-from .two_views import LoadedPictures, TwoViews, check_student_scale
+from .teachers_by_name import build_teachers, teacher_of
+from .two_views import TwoViews, check_student_scale
 
 
 class KnowledgeDistillationMixin:
@@ -31,6 +33,8 @@ class KnowledgeDistillationMixin:
 
     Args:
         teacher: config of the teacher; its ``type`` is :class:`~mmdet_kd.teachers.DetectorTeacher` if not given.
+        teachers: name -> config of a teacher, instead, where there are several. A distiller learns from the one that
+            its ``teacher`` names, or from the only one of its sort. Each looks at a batch once.
         distillers: name -> config of a distiller. None as a config leaves an inherited one out.
         student_scale: size of the student's pictures relative to the loaded ones, in (0, 1). The pipeline loads them at
             the teacher's size; the student sees the same crop and flip, smaller. None: both see what is loaded.
@@ -44,8 +48,9 @@ class KnowledgeDistillationMixin:
     def __init__(
         self,
         *,
-        teacher: dict,
         distillers: Mapping[str, dict | None],
+        teacher: dict | None = None,
+        teachers: Mapping[str, dict] | None = None,
         student_scale: float | None = None,
         num_classes: int | None = None,
         **student: Any,
@@ -55,22 +60,23 @@ class KnowledgeDistillationMixin:
             student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
-        self._hold_teacher(_build_teacher(teacher))
+        self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
         self.distillers = self._build_distillers(distillers, student_cfg)
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()
 
     def init_weights(self) -> None:
-        """Initialise the student as mmdet does, then load the teacher and check that the two fit.
+        """Initialise the student as mmdet does, then load the teachers and check that they fit it.
 
         mmengine's Runner calls this when a training starts, and never for a test.
 
         Raises:
-            DistillationError: the teacher's weights or classes do not fit; lists all that does not.
+            DistillationError: a teacher's weights or classes do not fit; lists all that does not.
         """
         super().init_weights()
-        self.teacher.load(next(self.parameters()).device)
+        for teacher in self.teachers.values():
+            teacher.load(next(self.parameters()).device)
         raise_if_any(self._class_problems() + self._view_problems())
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
@@ -85,9 +91,10 @@ class KnowledgeDistillationMixin:
         kinds = {kind for distiller in at_work for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            teacher = self._look(batch_inputs, loaded) if at_work else None
+            teachers = _Looks(self.teachers, Batch(batch_inputs, _truth(batch_data_samples), loaded))
             soft = {}
             for name, distiller in self.distillers.items():
+                teacher = teachers[self._teacher_of[name]] if distiller.at_work else None
                 parts = distiller(student, teacher) if distiller.at_work else distiller.idle(batch_inputs.device)
                 soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
         self._guard.watch(soft)
@@ -107,14 +114,25 @@ class KnowledgeDistillationMixin:
             return loss
         return [weight * level for level in loss] if isinstance(loss, (list, tuple)) else weight * loss
 
-    # The teacher: held, moved, but not registered.
+    # The teachers: held, moved, but not registered.
 
-    def _hold_teacher(self, teacher: DetectorTeacher) -> None:
-        self.__dict__['teacher'] = teacher
+    @property
+    def teacher(self) -> BaseTeacher:
+        """The only teacher.
+
+        Raises:
+            ValueError: there are several.
+        """
+        (teacher,) = self.teachers.values()
+        return teacher
+
+    def _hold_teachers(self, teachers: dict[str, BaseTeacher]) -> None:
+        self.__dict__['teachers'] = teachers
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Move the teacher along: ``to()``, ``cuda()`` and ``half()`` all come here, also from a wrapper."""
-        self.teacher._apply(fn, recurse)
+        """Move the teachers along: ``to()``, ``cuda()`` and ``half()`` all come here, also from a wrapper."""
+        for teacher in self.teachers.values():
+            teacher._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
     # Building and checking.
@@ -130,59 +148,83 @@ class KnowledgeDistillationMixin:
                 [f'distillers is {configs!r}: nothing would be distilled. Write dict(name=dict(type=...), ...)']
             )
         configs = {name: cfg for name, cfg in configs.items() if cfg is not None}
-        pair = Pair(
-            Side('student', self, student_cfg),
-            Side('teacher', self.teacher.build_shape(), self.teacher.cfg.model),
-            self.student_scale,
-            self.teacher.classes_by_name,
-        )
+        student = Side('student', self, student_cfg)
+        pairs = {name: self._pair_with(teacher, student) for name, teacher in self.teachers.items()}
         distillers, problems = nn.ModuleDict(), []
+        self._teacher_of: dict[str, str] = {}
         with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
             for name, cfg in configs.items():
                 try:
-                    distillers[_checked_name(name)] = _build_distiller(cfg, pair)
+                    self._teacher_of[name] = self._find_teacher(cfg)
+                    distillers[_checked_name(name)] = _build_distiller(cfg, pairs[self._teacher_of[name]])
                 except DistillationError as error:
                     problems += [f'distillers.{name}: {problem}' for problem in error.problems]
-        raise_if_any(problems)
+        raise_if_any(problems or self._idle_teachers())
         return distillers
 
+    def _pair_with(self, teacher: BaseTeacher, student: Side) -> Pair:
+        shape = Side('teacher', teacher.build_shape(), teacher.cfg.model)
+        return Pair(student, shape, self.student_scale, teacher.classes_by_name)
+
+    def _find_teacher(self, cfg: Any) -> str:
+        if not isinstance(cfg, Mapping):
+            raise DistillationError([f'must be dict(type=...), not {cfg!r}'])
+        return teacher_of(cfg.get('teacher'), _distiller_class(cfg).learns_from, self.teachers)
+
+    def _idle_teachers(self) -> list[str]:
+        return [
+            f'teachers.{name}: no distiller learns from it; leave it out, or add a distiller'
+            for name in self.teachers
+            if name not in self._teacher_of.values()
+        ]
+
     def _class_problems(self) -> list[str]:
-        return class_problems(
-            classes_in_training(),
-            self.head_classes,
-            self.teacher,
-            any(distiller.compares_classes for distiller in self.distillers.values()),
-        )
+        problems = [
+            problem
+            for name, teacher in self.teachers.items()
+            for problem in class_problems(
+                classes_in_training(),
+                self.head_classes,
+                teacher,
+                any(self.distillers[each].compares_classes for each, of in self._teacher_of.items() if of == name),
+            )
+        ]
+        return list(dict.fromkeys(problems))
 
     def _view_problems(self) -> list[str]:
-        """Compare how both sides look at a picture; where they differ, keep the loaded pictures for the teacher."""
-        student, teacher = self.data_preprocessor, self.teacher.detector.data_preprocessor
-        if self.student_scale is None and preprocess_alike(student, teacher):
-            return []
+        """Compare how all sides look at a picture; where they differ, keep the loaded pictures for the teachers."""
+        student = self.data_preprocessor
+        problems = [p for teacher in self.teachers.values() for p in teacher.preprocessing_problems(student)]
+        if self.student_scale is None and not any(t.wants_loaded_pictures(student) for t in self.teachers.values()):
+            return problems
         if self._views is None:
             self._views = TwoViews(self.student_scale)
             student.register_forward_pre_hook(self._views)
         if not getattr(student, 'batch_augments', None):
-            return []
+            return problems
         return [
+            *problems,
             'the teacher sees the pictures as they were loaded, with a data_preprocessor or a size of its own, and '
             'batch_augments would change only what the student sees: remove batch_augments, or have both sides look '
-            'alike'
+            'alike',
         ]
 
-    def _look(self, batch_inputs: Tensor, loaded: LoadedPictures | None) -> TeacherKnowledge:
-        """Show the teacher the batch as it would see it alone."""
-        if loaded is None:
-            return self.teacher.look(batch_inputs)
-        return self.teacher.look(self.teacher.preprocess(loaded.pictures), loaded.ratios)
+
+class _Looks(dict):
+    """What each teacher makes of a batch, once it is asked for."""
+
+    def __init__(self, teachers: Mapping[str, BaseTeacher], batch: Batch) -> None:
+        super().__init__()
+        self._teachers, self._batch = teachers, batch
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self._teachers[name].see(self._batch)
+        return self[name]
 
 
-def _build_teacher(cfg: Mapping[str, Any]) -> DetectorTeacher:
-    known = {'type', *inspect.signature(DetectorTeacher).parameters}
-    if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
-        given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
-        raise DistillationError([f'teacher must be dict(config=..., checkpoint=...), not {given}'])
-    return MODELS.build({'type': 'DetectorTeacher', **cfg})
+def _truth(data_samples: SampleList) -> Truth:
+    instances = [sample.gt_instances for sample in data_samples]
+    return Truth([get_box_tensor(each.bboxes) for each in instances], [each.labels for each in instances])
 
 
 def _checked_name(name: str) -> str:
@@ -192,19 +234,25 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _build_distiller(cfg: dict, pair: Pair) -> BaseDistiller:
-    if not isinstance(cfg, Mapping):
-        raise DistillationError([f'must be dict(type=...), not {cfg!r}'])
+def _distiller_class(cfg: Mapping[str, Any]) -> type[BaseDistiller]:
+    kind = cfg.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if inspect.isclass(found) and issubclass(found, BaseDistiller):
+        return found
+    package = __name__.partition('.')[0] + '.'
+    ours = [
+        name
+        for name, module in MODELS.module_dict.items()
+        if module.__module__.startswith(package) and inspect.isclass(module) and issubclass(module, BaseDistiller)
+    ]
+    raise DistillationError([f'{kind!r} is not a distiller. This package has {", ".join(sorted(ours))}'])
+
+
+def _build_distiller(cfg: Mapping[str, Any], pair: Pair) -> BaseDistiller:
+    arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
     try:
-        distiller = MODELS.build({**cfg, 'pair': pair})
+        return MODELS.build({'type': _distiller_class(cfg), **arguments, 'pair': pair})
     except DistillationError:
         raise
-    except KeyError as error:
-        package = __name__.partition('.')[0] + '.'
-        ours = [name for name, module in MODELS.module_dict.items() if module.__module__.startswith(package)]
-        raise DistillationError([f'{error.args[0]} This package has {", ".join(sorted(ours))}.']) from error
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DistillationError([str(error)]) from error
-    if not isinstance(distiller, BaseDistiller):
-        raise DistillationError([f'{type(distiller).__name__} is not a distiller'])
-    return distiller

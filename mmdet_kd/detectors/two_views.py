@@ -1,18 +1,12 @@
 """One batch, seen by each side in its own way."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import DistillationError
+from ..teachers import LoadedPictures
 from .student_view import shrink
-
-
-class LoadedPictures(NamedTuple):
-    """The pictures of a batch before any preprocessing, for the teacher."""
-
-    pictures: list[Tensor] | Tensor  # (3, H, W) each
-    ratios: Tensor | None  # how many of their pixels one of the student's spans in x and y, (N, 2); None: one
 
 
 class TwoViews:

@@ -1,6 +1,8 @@
 """Registered distillers, one for each kind of knowledge."""
 
 from .base import BaseDistiller
+from .classifier_cls_distiller import ClassifierClsDistiller
+from .classifier_loc_distiller import ClassifierLocDistiller
 from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
 from .pair import Pair, Side
@@ -10,6 +12,8 @@ from .rpn_distiller import RPNDistiller
 
 __all__ = [
     'BaseDistiller',
+    'ClassifierClsDistiller',
+    'ClassifierLocDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
     'Pair',

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import StudentKnowledge, TeacherKnowledge
+from ..knowledge import ClassifierKnowledge, StudentKnowledge, TeacherKnowledge
+from ..teachers import BaseTeacher, DetectorTeacher
 
 
 class BaseDistiller(nn.Module):
@@ -25,6 +26,8 @@ class BaseDistiller(nn.Module):
     kinds: tuple[str, ...] = ()
     #: Whether the classes of both sides must be the same, in the same order.
     compares_classes: bool = False
+    #: The sort of teacher that it can learn from.
+    learns_from: type[BaseTeacher] = DetectorTeacher
     #: The parts of the loss that ``forward`` returns.
     parts: tuple[str, ...] = ()
 
@@ -40,7 +43,7 @@ class BaseDistiller(nn.Module):
         return self.weight > 0
 
     @abstractmethod
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge | ClassifierKnowledge) -> dict[str, Tensor]:
         """Compare the two sides.
 
         Returns:

@@ -16,7 +16,8 @@ class Side:
 
     Args:
         name: 'student' or 'teacher', for messages.
-        detector: the detector; of a teacher, only its shapes (it may lie on the meta device).
+        detector: the detector, or a teacher that is a classifier; of a teacher, only its shapes (it may lie on the
+            meta device).
         model_cfg: the config it was built from.
     """
 

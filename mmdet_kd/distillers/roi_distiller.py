@@ -2,12 +2,12 @@
 
 import re
 
-import torch.nn.functional as F
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import raise_if_any
 from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
+from .box_heads import box_head_problems, is_sigmoid, with_background
 from .boxes import encode_targets, recode, scale_problems, select_class
 from .pair import Pair, Side
 from .response import ResponseDistiller, mean_over_ranks
@@ -96,25 +96,6 @@ class RoIDistiller(ResponseDistiller):
         return self.hard_share if re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 
-def is_sigmoid(head: nn.Module) -> bool:
-    """Whether a box head scores each class by itself. A ``use_sigmoid`` of mmdet's usual losses does not make it so."""
-    return getattr(head, 'custom_cls_channels', False) and getattr(head.loss_cls, 'use_sigmoid', False)
-
-
-def score_channels(head: nn.Module) -> int:
-    """How many scores a box head gives a RoI."""
-    count = head.num_classes
-    return head.loss_cls.get_cls_channels(count) if head.custom_cls_channels else count + 1
-
-
-def with_background(scores: Tensor, sigmoid: bool) -> Tensor:
-    """Scores as logits (n, C + 1), the background last.
-
-    C sigmoids, given that at most one class is there, are the softmax of their logits and a 0 for the background.
-    """
-    return F.pad(scores, (0, 1)) if sigmoid else scores
-
-
 def _head_problems(side: Side) -> list[str]:
     roi_head = getattr(side.detector, 'roi_head', None)
     if roi_head is None or not roi_head.with_bbox:
@@ -125,16 +106,7 @@ def _head_problems(side: Side) -> list[str]:
             f"RoIDistiller: the box heads of the {side.name}'s {type(roi_head).__name__} also read a semantic or "
             'context branch, which is not observed; build it without, or leave this distiller out'
         )
-    for stage, head in enumerate(box_heads(roi_head)):
-        where = f"the {side.name}'s {type(head).__name__} (stage {stage})"
-        if not hasattr(head, 'loss_and_target') or score_channels(head) != head.num_classes + (not is_sigmoid(head)):
-            problems.append(
-                f'RoIDistiller: {where} does not classify by a softmax over C + 1 classes, or by C sigmoids; use a '
-                'BBoxHead'
-            )
-        elif not (head.with_cls and head.with_reg and getattr(head.bbox_coder, 'encode_size', None) == 4):
-            problems.append(f'RoIDistiller: {where} has no classification or no regression of 4 deltas; use a BBoxHead')
-    return problems
+    return problems + box_head_problems(box_heads(roi_head), 'RoIDistiller', side.name)
 
 
 def _class_problems(pair: Pair) -> list[str]:

@@ -64,7 +64,7 @@ def _strip_model(model: Any) -> None:
         return
     if _type_name(model) in PLAIN_TYPES:
         model['type'] = PLAIN_TYPES[_type_name(model)]
-        for key in ('teacher', 'distillers', 'student_scale'):
+        for key in ('teacher', 'teachers', 'distillers', 'student_scale'):
             model.pop(key, None)
         num_classes = model.pop('num_classes', None)
         if num_classes is not None:

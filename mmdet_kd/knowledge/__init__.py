@@ -1,10 +1,11 @@
 """What the two sides can be asked for, and how it is had from them."""
 
 from .class_map import ClassMap
+from .classifier import ClassifierKnowledge
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
-from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets
+from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 from .student import KINDS, StudentKnowledge, observe_student
 from .teacher import TeacherKnowledge
 
@@ -12,6 +13,7 @@ __all__ = [
     'KINDS',
     'Call',
     'ClassMap',
+    'ClassifierKnowledge',
     'DenseTargets',
     'MapShape',
     'RPNOutputs',
@@ -20,6 +22,7 @@ __all__ = [
     'RoITargets',
     'StudentKnowledge',
     'TeacherKnowledge',
+    'Truth',
     'box_heads',
     'forward_box_head',
     'map_shapes',

@@ -9,6 +9,13 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class Truth(NamedTuple):
+    """What is in the pictures of a batch: G boxes in all."""
+
+    boxes: list[Tensor]  # of each picture (k, 4)
+    labels: list[Tensor]  # of each picture (k,)
+
+
 class RPNOutputs(NamedTuple):
     """Raw outputs of an RPN head, a map a level."""
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import torch
+from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor, nn
 
@@ -56,14 +57,33 @@ class StudentKnowledge:
 
     @property
     def dense_targets(self) -> DenseTargets:
-        """The targets of the dense head, the levels joined.
-
-        Heads return lists with a tensor a level, in no common order; the labels are the one list of integers.
-        """
-        lists = [part for part in self._only('dense.get_targets').result if isinstance(part, (list, tuple))]
-        labels = next(part for part in lists if not part[0].is_floating_point())
+        """The targets of the dense head, the levels joined."""
+        labels, _ = self._dense_target_lists()
         images = len(self.dense[0])
         return DenseTargets(torch.cat([level.reshape(images, -1) for level in labels], dim=1))
+
+    @property
+    def dense_regressions(self) -> tuple[Tensor, ...]:
+        """What the dense head regresses, as its ``forward`` gives it, (N, A * R, H, W) a level."""
+        return tuple(self._only('dense.forward').result[1])
+
+    @property
+    def dense_bbox_targets(self) -> Tensor:
+        """What the dense head was to regress (N, M, 4), in its own encoding; of any value but on positive priors."""
+        _, targets = self._dense_target_lists()
+        images = len(self.dense[0])
+        return torch.cat([level.reshape(images, -1, 4) for level in targets], dim=1)
+
+    def _dense_target_lists(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Labels and regression targets of the dense head, a tensor a level.
+
+        Heads return lists in no common order. The labels are the one list of integers; after it, the targets are the
+        first list that has as many dimensions and one more.
+        """
+        lists = [part for part in self._only('dense.get_targets').result if isinstance(part, (list, tuple))]
+        place = next(i for i, part in enumerate(lists) if not part[0].is_floating_point())
+        labels = lists[place]
+        return labels, next(part for part in lists[place + 1 :] if part[0].dim() == labels[0].dim() + 1)
 
     def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
         """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
@@ -72,6 +92,10 @@ class StudentKnowledge:
                 arguments, result = self._only(name)
                 outputs = RoIOutputs(arguments['cls_score'], arguments['bbox_pred'])
                 yield int(name.removeprefix('roi.')), outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
+
+    def roi_sampling(self, stage: int) -> list[SamplingResult]:
+        """How one stage's RoIs of each picture were sampled, and what is assigned to the positive ones."""
+        return self._only(f'roi.{stage}').arguments['sampling_results']
 
     def _only(self, point: str) -> Call:
         calls = self._calls[point]

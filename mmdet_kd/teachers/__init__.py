@@ -1,13 +1,20 @@
 """Frozen models: building, strict loading, preprocessing of their own."""
 
+from .base import BaseTeacher
+from .batch import Batch, LoadedPictures
 from .checkpoint import Weights, read_weights
 from .classes import classes_in_training, describe_difference, same_classes
+from .classifier_teacher import ClassifierTeacher
 from .config import load_teacher_config
 from .detector_teacher import DetectorTeacher
 from .preprocessing import preprocess_alike, preprocess_images
 
 __all__ = [
+    'BaseTeacher',
+    'Batch',
+    'ClassifierTeacher',
     'DetectorTeacher',
+    'LoadedPictures',
     'Weights',
     'classes_in_training',
     'describe_difference',

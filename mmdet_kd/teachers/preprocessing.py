@@ -1,4 +1,4 @@
-"""Whether two detectors look at a picture in the same way."""
+"""Whether two models look at a picture in the same way."""
 
 import torch
 from torch import Tensor, nn
@@ -29,3 +29,10 @@ def preprocess_alike(first: nn.Module, second: nn.Module) -> bool:
     ]
     images = [preprocess_images(preprocessor, pictures) for preprocessor in (first, second)]
     return images[0].shape == images[1].shape and bool(torch.equal(*images))
+
+
+def normalise_alike(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two preprocessors make the same of a pixel, however they pad."""
+    pixel = torch.tensor([10, 100, 200], dtype=torch.uint8).view(3, 1, 1)
+    values = [preprocess_images(preprocessor, [pixel])[0, :, 0, 0] for preprocessor in (first, second)]
+    return bool(torch.equal(*values))

@@ -14,6 +14,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 import mmdet_kd  # noqa: F401  (registers what the configs name)
+from mmdet_kd.knowledge import Truth
+from mmdet_kd.teachers import Batch
 
 SOFT = {'type': 'ClassWeightedSoftCrossEntropyLoss'}
 BOUNDED = {'type': 'TeacherBoundedL2Loss'}
@@ -89,3 +91,11 @@ def total(losses: dict[str, Any]) -> Tensor:
 def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
     """The losses of the distillers alone."""
     return {k: v for k, v in losses.items() if '.loss_' in k and not k.startswith('s')}
+
+
+def taught(detector: nn.Module, batch: dict[str, Any]) -> Any:
+    """What the only teacher makes of a batch that the student has just preprocessed."""
+    loaded = None if detector._views is None else detector._views.take()
+    instances = [sample.gt_instances for sample in batch['data_samples']]
+    truth = Truth([each.bboxes for each in instances], [each.labels for each in instances])
+    return detector.teacher.see(Batch(batch['inputs'], truth, loaded))

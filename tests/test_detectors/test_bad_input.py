@@ -152,7 +152,7 @@ class TestTheDistillers:
     @pytest.mark.parametrize(
         ('name', 'change', 'message'),
         [
-            ('hint', dict(type='FeatureDistill'), 'FeatureDistill is not in the'),
+            ('hint', dict(type='FeatureDistill'), 'FeatureDistill.* is not a distiller. This package has Classif'),
             ('hint', dict(loss=dict(type='HintLos')), 'HintLos is not in the'),
             ('hint', dict(loss=dict(type='HintLoss', loss_weight=-1)), 'loss_weight must be at least 0, not -1'),
             ('roi', dict(loss_cls=dict(SOFT, temperature=0)), 'temperature must be greater than 0'),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.architectures import mask
-from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, taught, total
 from mmcv.ops import roi_align
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
@@ -203,7 +203,7 @@ def test_under_autocast_the_losses_are_of_single_precision(cfg):
     with torch.autocast('cpu', dtype=torch.bfloat16), observe_student(detector, ('neck',), (96, 96)) as student:
         data = detector.data_preprocessor(uneven_batch(), True)
         detector.extract_feat(data['inputs'])
-        teacher = detector._look(data['inputs'], detector._views.take())
+        teacher = taught(detector, data)
         loss = detector.distillers.hint(student, teacher)['feat']
     assert loss.dtype == torch.float32
     assert loss.isfinite()

@@ -15,6 +15,7 @@ from helpers.distil import (
     losses_of,
     raw_batch,
     soft_part,
+    taught,
     total,
 )
 from helpers.one_stage import retinanet
@@ -227,7 +228,7 @@ class TestLaw4And5AreTheTeachersOwn:
         cfg.model.teacher.update(AS_ALONE)
         detector = build(cfg)
         data = detector.data_preprocessor(raw_batch(), training=True)
-        assert detector._look(data['inputs'], loaded=None)._images is data['inputs']
+        assert taught(detector, data)._images is data['inputs']
 
 
 class TestLaw6EveryBatchTrains:

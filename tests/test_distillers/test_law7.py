@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.distil import METHOD, build, distilled_cfg, raw_batch
+from helpers.distil import METHOD, build, distilled_cfg, raw_batch, taught
 from helpers.one_stage import retinanet
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -55,7 +55,7 @@ def one_step(detector, boxes):
         super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
-        knowledge = detector._look(data['inputs'], detector._views and detector._views.take())
+        knowledge = taught(detector, data)
         return calls, Seen(knowledge, rois), student.canvas
 
 

@@ -13,7 +13,7 @@ model = dict(
         in_channels=32,
         feat_channels=32,
         stacked_convs=2,
-        norm_cfg=_base_.norm_cfg,
+        norm_cfg=dict(type='GN', num_groups=8),  # the levels share the head, and differ in their statistics
         anchor_generator=dict(
             type='AnchorGenerator',
             octave_base_scale=2.5,

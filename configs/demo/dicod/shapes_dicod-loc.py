@@ -1,0 +1,4 @@
+# KD-loc alone.
+_base_ = './shapes_dicod.py'
+
+model = dict(distillers=dict(kd_cls=None))

@@ -1,0 +1,4 @@
+# Both parts of DICOD.
+_base_ = './shapes_dicod-hint.py'
+
+model = dict(teachers=dict(detector=None), distillers=dict(hint=None))

@@ -1,0 +1,68 @@
+"""A frozen classifier that teaches detectors."""
+
+from pathlib import Path
+
+from mmdet.registry import MODELS
+from torch import nn
+
+from ..classifiers import CropClassifier
+from ..errors import DistillationError, raise_if_any
+from ..knowledge import ClassifierKnowledge
+from .base import NOT_GIVEN, BaseTeacher
+from .batch import Batch
+from .config import ConfigSource
+from .preprocessing import normalise_alike
+
+
+@MODELS.register_module()
+class ClassifierTeacher(BaseTeacher):
+    """A frozen :class:`~mmdet_kd.classifiers.CropClassifier`; see :class:`BaseTeacher`.
+
+    It looks at boxes of the student's own pictures, and so must know the student's normalisation.
+
+    Args:
+        config: the config that ``tools/train_classifier.py`` trained: a path, a dict or a Config.
+        checkpoint: path or URL of its weights. None, written out, leaves it untrained.
+        chunk: so many crops at most are looked at at a time; the memory that a step takes grows with it.
+
+    Raises:
+        DistillationError: there is no such config, it is not a classifier's, or ``checkpoint`` is not given.
+
+    Source: Guo, Alvarez and Salzmann, NeurIPS 2021 (DICOD), section 3.
+    """
+
+    def __init__(self, config: ConfigSource, checkpoint: str | Path | None = NOT_GIVEN, chunk: int = 256) -> None:
+        super().__init__(config, checkpoint)
+        if not isinstance(chunk, int) or chunk < 1:
+            raise_if_any([f'teacher.chunk is the number of crops at a time, at least 1, not {chunk!r}'])
+        self.chunk = chunk
+
+    def see(self, batch: Batch) -> ClassifierKnowledge:
+        """What the teacher can be asked about the boxes of a batch."""
+        self.require_weights()
+        return ClassifierKnowledge(self.model, batch.images, batch.truth, self.chunk)
+
+    def wants_loaded_pictures(self, preprocessor: nn.Module) -> bool:
+        """Never: what it is asked about are boxes of the student's pictures."""
+        del preprocessor
+        return False
+
+    def preprocessing_problems(self, preprocessor: nn.Module) -> list[str]:
+        """Whether the student's pixels are normalised as those that the classifier was trained on."""
+        if normalise_alike(preprocessor, self.model.data_preprocessor):
+            return []
+        return [
+            "the classifier was trained on pixels that are normalised otherwise than the student's: train it with the "
+            "mean, std and bgr_to_rgb of the student's data_preprocessor, or take the student that it was made for"
+        ]
+
+    def _build(self) -> nn.Module:
+        model = super()._build()
+        if not isinstance(model, CropClassifier):
+            raise DistillationError(
+                [
+                    f'ClassifierTeacher: {self.cfg.model.type} is not a classifier of crops; name a config of a '
+                    'CropClassifier, or leave the type out for a detector'
+                ]
+            )
+        return model
