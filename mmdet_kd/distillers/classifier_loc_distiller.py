@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ..classifiers import PIXELS, Layer
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
+from ..losses.precision import in_full_precision
 from ..teachers import ClassifierTeacher
 from .base import BaseDistiller, counts, try_out
 from .pair import Pair
@@ -70,7 +71,16 @@ class ClassifierLocDistiller(BaseDistiller):
             loss = positives.boxes[:0].sum()  # attached also where there is nothing to compare
             for rows, within in teacher.chunks(positives.counts):
                 boxes, truth = positives.boxes[rows], positives.truth[rows]
-                loss = loss + checkpoint(self._distance, teacher, boxes, within, truth, avg_factor, use_reentrant=False)
+                loss = loss + checkpoint(
+                    self._distance,
+                    teacher,
+                    boxes,
+                    within,
+                    truth,
+                    avg_factor,
+                    use_reentrant=False,
+                    preserve_rng_state=False,  # nothing here is random
+                )
             losses.append(positives.weight * loss)
         return {'loc': sum(losses)}
 
@@ -82,10 +92,14 @@ class ClassifierLocDistiller(BaseDistiller):
         found = teacher.maps(boxes, within, layers)
         wanted = [of_layer[truth] for of_layer in teacher.truth_maps(layers)]
         terms = [
-            weight * self.loss_loc(ours.float(), theirs.float(), avg_factor=avg_factor * ours[0].numel())
+            weight * self._compare(ours, theirs, avg_factor * ours[0].numel())
             for weight, ours, theirs in zip(self._weights.values(), found, wanted, strict=True)
         ]
         return sum(terms)
+
+    @in_full_precision
+    def _compare(self, ours: Tensor, theirs: Tensor, avg_factor: Tensor) -> Tensor:
+        return self.loss_loc(ours, theirs, avg_factor=avg_factor)
 
 
 def _read_layers(layers: Any, pair: Pair) -> dict[Layer, float]:

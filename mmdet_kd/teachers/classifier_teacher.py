@@ -40,7 +40,7 @@ class ClassifierTeacher(BaseTeacher):
     def see(self, batch: Batch) -> ClassifierKnowledge:
         """What the teacher can be asked about the boxes of a batch."""
         self.require_weights()
-        return ClassifierKnowledge(self.model, batch.images, batch.truth, self.chunk)
+        return ClassifierKnowledge(self.model, batch.images.detach(), batch.truth, self.chunk)
 
     def wants_loaded_pictures(self, preprocessor: nn.Module) -> bool:
         """Never: what it is asked about are boxes of the student's pictures."""

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.classifier import KD_LOC, kd_cls, taught_by_classifier
 from helpers.distil import METHOD, build, distilled_cfg, raw_batch, taught
 from helpers.one_stage import retinanet
 from torch._subclasses.fake_tensor import (
@@ -109,6 +110,38 @@ def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
             detector.distillers[name](StudentKnowledge(calls, canvas), seen)
         counts.append(counter.count)
     assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize('name', ['kd_cls', 'kd_loc'])
+class TestAClassifierOnRoIs:
+    """How many RoIs are positive is known from the shapes of what the student sampled."""
+
+    @pytest.fixture
+    def detector(self, student_cfg):
+        student_cfg.model.train_cfg.rcnn.sampler.num = 64
+        return build(taught_by_classifier(student_cfg, kd_cls=kd_cls(), kd_loc=KD_LOC))
+
+    def step(self, detector, boxes):
+        data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
+        torch.manual_seed(0)
+        with observe_student(detector, ('roi',), tuple(data['inputs'].shape[-2:])) as student:
+            super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
+            return StudentKnowledge(dict(student._calls), student.canvas), taught(detector, data)
+
+    def test_no_number_is_asked_for_on_the_host(self, detector, name):
+        student, knowledge = self.step(detector, boxes=3)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            losses = detector.distillers[name](student, knowledge)
+        assert all(isinstance(loss, FakeTensor) for loss in losses.values())
+
+    def test_the_number_of_operations_does_not_grow_with_the_boxes(self, detector, name):
+        counts = []
+        for boxes in (1, 12):
+            student, knowledge = self.step(detector, boxes)
+            with OpCounter() as counter:
+                detector.distillers[name](student, knowledge)
+            counts.append(counter.count)
+        assert counts[0] == counts[1] > 0
 
 
 def test_fake_tensors_would_tell():
