@@ -32,9 +32,8 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from scipy import stats  # noqa: E402
 from step_time import measure, set_up  # noqa: E402
-from steps import Workload, build, step_of  # noqa: E402
+from steps import Workload, build, prepared, step_of, teachers_of  # noqa: E402
 
-from mmdet_kd.export import drop_pretrained  # noqa: E402
 from mmdet_kd.runtime.results import AP_KEYS, read_json, trained_steps, validation_curve, write_json  # noqa: E402
 
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -109,12 +108,6 @@ def require_weights(configs: Iterable[str]) -> None:
         )
 
 
-def teachers_of(cfg: Config) -> list[Config]:
-    """The configs of a config's teachers."""
-    several = cfg.model.get('teachers', {'teacher': cfg.model.get('teacher')})
-    return [teacher for teacher in several.values() if teacher is not None]
-
-
 def finish(run: Run, results: Path, order: list[str]) -> None:
     """Train a run to its end, unless its work_dir says that this was done, and put it into the results."""
     mark = run.work_dir / 'gain.json'
@@ -148,29 +141,28 @@ def train(run: Run, mark: Path) -> None:
 
 
 def measure_costs(rows: dict[str, str], results: Path) -> None:
-    """Put into the results what a step of each row takes, and its tax where it has a teacher."""
+    """Put into the results what a step of each row takes, and its tax where a detector alone teaches it."""
     set_up()
     content = read_json(results)
     for row, path in rows.items():
         cfg = Config.fromfile(path)
         work = workload(cfg)
-        if 'teacher' in cfg.model:
+        if [teacher.get('type') for teacher in teachers_of(cfg)] == [None]:
             costs = measure(cfg, work, repeats=20, teachers={'as it comes': {}})
             content[row]['tax'] = costs['tax, teacher as it comes']
             content[row]['step, s'] = costs['distilled, teacher as it comes, s']
         else:
-            drop_pretrained(cfg.model)
-            step = step_of(build(cfg), cfg, work)
+            step = step_of(build(prepared(cfg, work)), cfg, work)
             content[row]['step, s'] = quartiles(in_turns({'step': step}, repeats=20)['step'])
-    write_json(results, content)
+        write_json(results, content)
 
 
 def workload(cfg: Config) -> Workload:
     """What a step of a training has to do."""
     loader = cfg.train_dataloader
     resize = next(step for step in loader.dataset.pipeline if step.type == 'Resize')
-    size = max(resize.scale)
-    return Workload(loader.batch_size, size, rois=cfg.model.train_cfg.rcnn.sampler.num)
+    sampled = dict(rois=cfg.model.train_cfg.rcnn.sampler.num) if 'rcnn' in cfg.model.train_cfg else {}
+    return Workload(loader.batch_size, max(resize.scale), **sampled)
 
 
 def show(content: dict[str, Any], title: str) -> None:
@@ -188,16 +180,17 @@ def table_cells(content: dict[str, Any]) -> list[list[str]]:
     Means over the seeds, with their standard deviation; of the gain, with its 95 % confidence interval, paired by seed.
     """
     first = next(iter(content.values()))
-    cells = [['', *AP_KEYS, 'gain in AP', 'tax', "steps to the first row's AP", 'seconds', 'seeds']]
+    cells = [['', *AP_KEYS, 'gain in AP', 'step, s', 'tax', "steps to the first row's AP", 'seconds', 'seeds']]
     for row, found in content.items():
         runs = found['seeds']
         scores = [spread([run['scores'][key] for run in runs.values()]) for key in AP_KEYS]
         pairs = [(run, first['seeds'][seed]) for seed, run in runs.items() if seed in first['seeds']]
         gain = '' if found is first else interval([run['scores']['AP'] - alone['scores']['AP'] for run, alone in pairs])
         tax = f'{found["tax"]["median"]:.2f}' if 'tax' in found else ''
+        step = f'{found["step, s"]["median"]:.2f}' if 'step, s' in found else ''
         steps = reach(pairs)
         seconds = f'{steps * found["step, s"]["median"]:.0f}' if steps and 'step, s' in found else ''
-        cells.append([row, *scores, gain, tax, '' if steps is None else f'{steps:.0f}', seconds, str(len(runs))])
+        cells.append([row, *scores, gain, step, tax, '' if steps is None else f'{steps:.0f}', seconds, str(len(runs))])
     return cells
 
 

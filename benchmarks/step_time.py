@@ -5,8 +5,8 @@ Of each config, in turns in one run: the student's own step, a plain forward pas
 asks (eval mode, no graph, single precision, nothing folded), and the distilled step, with the teacher as it comes and
 in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes. Then, for the
 last config, how all this grows with the pictures, the RoIs, the boxes and the hinted levels. Weights are untrained,
-pictures are noise. Prints medians with their quartiles, and writes benchmarks/results/step_time.json (on a GPU,
-step_time_cuda.json).
+pictures are noise. Prints medians with their quartiles, and writes each row, when it is measured, to
+benchmarks/results/step_time.json (on a GPU, step_time_cuda.json).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from steps import (  # noqa: E402
     student_work,
 )
 
-from mmdet_kd.runtime.results import write_json  # noqa: E402
+from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 
 PAIR = 'faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'
 CONFIGS = [f'configs/chen2017/{method}_{PAIR}.py' for method in ('chen2017-hint', 'chen2017-hint-adapted', 'chen2017')]
@@ -69,14 +69,20 @@ def main() -> None:
     work = Workload(args.images, args.size, args.rois)
     teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
     configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
-    content: dict[str, Any] = dict(settings=settings(work, args), rows={}, growth={})
+    results = Path(args.results) / f'step_time{"" if DEVICE == "cpu" else "_" + DEVICE}.json'
+    content = read_json(results)
+    if content.get('settings') != settings(work, args):
+        content = dict(settings=settings(work, args), rows={}, growth={})
     for name, cfg in configs.items():
         content['rows'][name] = measure(cfg, work, args.repeats, teachers) | measure_memory(cfg, work)
-    show(content['rows'], 'Seconds a step, taxes, and memory')
+        write_json(results, content)  # at once: the next row takes minutes
+    show({name: content['rows'][name] for name in configs}, 'Seconds a step, taxes, and memory')
     if not args.no_growth:
-        content['growth'] = grow(cfg, work, max(2, args.repeats // 2))
+        content['growth'] = {}
+        for row, costs in grow(cfg, work, max(2, args.repeats // 2)):
+            content['growth'][row] = costs
+            write_json(results, content)
         show(content['growth'], f'How {name} grows')
-    write_json(Path(args.results) / f'step_time{"" if DEVICE == "cpu" else "_" + DEVICE}.json', content)
 
 
 def set_up() -> None:
@@ -146,15 +152,13 @@ def measure_memory(cfg: Config, work: Workload) -> dict[str, float]:
     }
 
 
-def grow(cfg: Config, work: Workload, repeats: int) -> dict[str, dict[str, Any]]:
+def grow(cfg: Config, work: Workload, repeats: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The costs, and the share of the KD losses in a step, of one quantity after the other."""
-    rows = {}
     for name, other_cfg, other in _larger(cfg, work):
         costs = measure(other_cfg, other, repeats, {'as it comes': {}})
         losses = measure_losses(other_cfg, other, repeats)
         share = losses['median'] / costs['distilled, teacher as it comes, s']['median']
-        rows[name] = costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
-    return rows
+        yield name, costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
 
 
 def _larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload]]:

@@ -15,7 +15,7 @@ import torch
 from meter import seconds
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
@@ -62,15 +62,23 @@ def student_work(cfg: Config, work: Workload) -> Workload:
 
 
 def prepared(cfg: Config, work: Workload) -> Config:
-    """A distillation that samples ``work.rois``, with an untrained teacher."""
+    """A config that samples ``work.rois``, if it has RoIs, with untrained teachers."""
     cfg = copy.deepcopy(cfg)
     drop_pretrained(cfg.model)
-    cfg.model.teacher.checkpoint = None
+    for teacher in teachers_of(cfg):
+        teacher.checkpoint = None
     train_cfg = cfg.model.train_cfg
-    for stage in train_cfg.rcnn if isinstance(train_cfg.rcnn, list) else [train_cfg.rcnn]:
-        stage.sampler.num = work.rois
-    train_cfg.rpn_proposal.max_per_img = max(train_cfg.rpn_proposal.max_per_img, 2 * work.rois)
+    if 'rcnn' in train_cfg:
+        for stage in train_cfg.rcnn if isinstance(train_cfg.rcnn, list) else [train_cfg.rcnn]:
+            stage.sampler.num = work.rois
+        train_cfg.rpn_proposal.max_per_img = max(train_cfg.rpn_proposal.max_per_img, 2 * work.rois)
     return cfg
+
+
+def teachers_of(cfg: Config) -> list[ConfigDict]:
+    """The configs of a config's teachers, in place."""
+    several = cfg.model.get('teachers') or {'teacher': cfg.model.get('teacher')}
+    return [teacher for teacher in several.values() if teacher is not None]
 
 
 def build(cfg: Config) -> nn.Module:
@@ -97,7 +105,8 @@ def step_of(model: nn.Module, cfg: Config, work: Workload) -> Callable[[], None]
     """A training step: forward, backward, update; the same one whenever it is called."""
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     torch.manual_seed(0)
-    batch = work.batch(box_heads(model.roi_head)[0].num_classes)
+    head = box_heads(model.roi_head)[0] if hasattr(model, 'roi_head') else model.bbox_head
+    batch = work.batch(head.num_classes)
 
     def step() -> None:
         torch.manual_seed(0)

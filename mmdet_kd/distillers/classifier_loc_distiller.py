@@ -27,8 +27,9 @@ class ClassifierLocDistiller(BaseDistiller):
         \frac{\| AP(F_l(\text{crop}_{pred})) - AP(F_l(\text{crop}_{gt})) \|_1}{M_l H_l W_l}
 
     over the K positive RoIs or priors. The gradient runs through the frozen layers and the cropping to the predicted
-    box, and from there into the regression of the student's head alone. Crops are looked at in the teacher's chunks,
-    and once more on the way back, so that memory grows with these.
+    box, and from there into the regression of the student's head alone. Where there are more positives than the
+    teacher's chunk, what its layers make of each chunk is forgotten and made again on the way back, so that memory
+    grows with the chunk.
 
     Args:
         pair: the two sides; the detector fills it in.
@@ -69,18 +70,10 @@ class ClassifierLocDistiller(BaseDistiller):
         for positives in self._positives(student, teacher.truth):
             avg_factor = mean_over_ranks(len(positives.boxes), positives.boxes.device)
             loss = positives.boxes[:0].sum()  # attached also where there is nothing to compare
-            for rows, within in teacher.chunks(positives.counts):
-                boxes, truth = positives.boxes[rows], positives.truth[rows]
-                loss = loss + checkpoint(
-                    self._distance,
-                    teacher,
-                    boxes,
-                    within,
-                    truth,
-                    avg_factor,
-                    use_reentrant=False,
-                    preserve_rng_state=False,  # nothing here is random
-                )
+            chunks = teacher.chunks(positives.counts)
+            compare = self._distance if len(chunks) == 1 else self._forgetful_distance
+            for rows, within in chunks:
+                loss = loss + compare(teacher, positives.boxes[rows], within, positives.truth[rows], avg_factor)
             losses.append(positives.weight * loss)
         return {'loc': sum(losses)}
 
@@ -96,6 +89,10 @@ class ClassifierLocDistiller(BaseDistiller):
             for weight, ours, theirs in zip(self._weights.values(), found, wanted, strict=True)
         ]
         return sum(terms)
+
+    def _forgetful_distance(self, *chunk: Any) -> Tensor:
+        """The same, whose maps are not kept for the way back, but made again."""
+        return checkpoint(self._distance, *chunk, use_reentrant=False, preserve_rng_state=False)  # nothing is random
 
     @in_full_precision
     def _compare(self, ours: Tensor, theirs: Tensor, avg_factor: Tensor) -> Tensor:

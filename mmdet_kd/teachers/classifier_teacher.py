@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from mmdet.registry import MODELS
 from torch import nn
 
@@ -36,6 +37,10 @@ class ClassifierTeacher(BaseTeacher):
         if not isinstance(chunk, int) or chunk < 1:
             raise_if_any([f'teacher.chunk is the number of crops at a time, at least 1, not {chunk!r}'])
         self.chunk = chunk
+
+    def made_fast(self, model: nn.Module) -> nn.Module:
+        """The classifier with channels-last weights, which its maps follow: on a CPU its stem takes two thirds then."""
+        return model.to(memory_format=torch.channels_last)
 
     def see(self, batch: Batch) -> ClassifierKnowledge:
         """What the teacher can be asked about the boxes of a batch."""

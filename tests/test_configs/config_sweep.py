@@ -59,14 +59,28 @@ def base_lines(path: str | Path) -> list[str]:
     return re.findall(r"'(.+?)'", listed.group(1)) if listed else []
 
 
+def base_fragments(path: str | Path) -> dict[str, list[str]]:
+    """The names of the fragments of each kind that a config is made of, in the order of its lines."""
+    found: dict[str, list[str]] = {}
+    for line in base_lines(path):
+        found.setdefault(Path(line).parent.name, []).append(Path(line).stem)
+    return found
+
+
+def teacher_configs(cfg: Config) -> list[dict]:
+    """What a config says of its teachers: of none, of one, or of several; None leaves out an inherited one."""
+    teachers = [cfg.model.get('teacher'), *cfg.model.get('teachers', {}).values()]
+    return [teacher for teacher in teachers if teacher is not None]
+
+
 def shrink(cfg: Config) -> Config:
     """Untrained weights, few proposals, few samples: what a small CPU and a test without a network ask for.
 
     The architecture stays as it is. Changes `cfg` in place and returns it.
     """
     _strip(cfg.model)
-    if 'teacher' in cfg.model:
-        cfg.model.teacher.checkpoint = None
+    for teacher in teacher_configs(cfg):
+        teacher.checkpoint = None
     return cfg
 
 
@@ -131,11 +145,13 @@ def _reached(losses: list[Tensor], parameters: dict[str, nn.Parameter]) -> set[s
 def _batch(model: nn.Module) -> dict[str, Any]:
     roi_head = getattr(model, 'roi_head', None)
     head = getattr(roi_head or model, 'bbox_head', model)  # a classifier of crops is its own head
+    head = head[0] if isinstance(head, nn.ModuleList) else head
+    size = getattr(getattr(head, 'prior_generator', None), 'input_size', IMAGE_SIZE)  # SSD sees one size alone
     return demo_mm_inputs(
         batch_size=2,
-        image_shapes=[(3, IMAGE_SIZE, IMAGE_SIZE), (3, IMAGE_SIZE, IMAGE_SIZE - 32)],
+        image_shapes=[(3, size, size), (3, size, size - 32)],
         num_items=[2, 3],
-        num_classes=(head[0] if isinstance(head, nn.ModuleList) else head).num_classes,
+        num_classes=head.num_classes,
         with_mask=getattr(roi_head, 'with_mask', False),
     )
 
@@ -145,6 +161,10 @@ def expected_parts(distiller: dict) -> set[str]:
     kind = distiller['type']
     if kind == 'FeatureDistiller':
         return {'feat'}
+    if kind == 'ClassifierClsDistiller':
+        return {'cls'}
+    if kind == 'ClassifierLocDistiller':
+        return {'loc'}
     if kind in ('RPNDistiller', 'RoIDistiller'):
         return {part for part in ('cls', 'bbox') if distiller.get(f'loss_{part}')}
     return set()

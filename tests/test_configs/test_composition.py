@@ -18,12 +18,17 @@ from mmdet_kd.knowledge.probe import on_meta
 COCO = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco.py'
 VOC = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py'
 C4 = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-c4-from-r50-caffe-c4_1x_coco.py'
+QR50 = CONFIGS / 'dicod/dicod_faster-rcnn-qr50-fpn-from-classifier-r50_1x_coco.py'
+QR50_HINT = CONFIGS / 'dicod/dicod-hint_faster-rcnn-qr50-fpn-from-classifier-r50-and-r50-fpn_1x_coco.py'
+RETINANET = CONFIGS / 'dicod/dicod_retinanet-r50-fpn-from-classifier-r50_2x_coco.py'
+SSD512 = CONFIGS / 'dicod/dicod_ssd512-vgg16-from-classifier-r50-ssd_2x_coco.py'
 
 METHODS_C4 = [name for name in fragments('distillers') if name.endswith('-c4')]
-METHODS = [name for name in fragments('distillers') if name not in METHODS_C4]
+METHODS = [name for name in fragments('distillers') if name.startswith('chen2017') and name not in METHODS_C4]
+DICOD = [name for name in fragments('distillers') if name.startswith('dicod') and 'hint' not in name]
 STUDENTS_C4 = [name for name in fragments('students') if name.endswith('_c4')]
-STUDENTS = [name for name in fragments('students') if name.endswith('_fpn')]
-TEACHERS = [name for name in fragments('teachers') if '_fpn_' in name]
+STUDENTS = [name for name in fragments('students') if '-rcnn_' in name and name.endswith('_fpn')]
+TEACHERS = [name for name in fragments('teachers') if '-rcnn_' in name and '_fpn_' in name]
 
 
 def swap(whole: Path, folder: Path, **by_kind: str | None) -> Path:
@@ -51,7 +56,9 @@ def build_shape(cfg: Config) -> None:
 def test_fragments_of_a_kind_define_the_same_keys() -> None:
     for kind, allowed in dict(
         students={'model', 'norm_cfg', 'pretrained'},
-        teachers={'teacher'},
+        teachers={'teacher', 'classifier'},
+        classifiers={'model', 'custom_hooks'},
+        pipelines={'ssd_train_pipeline', 'ssd_test_pipeline'},
         distillers={'distillers', 'custom_hooks'},
         schedules={'train_cfg', 'val_cfg', 'test_cfg', 'param_scheduler', 'optim_wrapper', 'auto_scale_lr'},
     ).items():
@@ -125,6 +132,20 @@ def test_swap_the_student_without_a_neck(student: str, tmp_path: Path) -> None:
     build_shape(swapped(C4, tmp_path, students=student))
 
 
+@pytest.mark.parametrize('method', DICOD)
+def test_swap_the_method_of_dicod(method: str, tmp_path: Path) -> None:
+    whole = RETINANET if method.endswith('-sigmoid') else SSD512 if method.endswith('-std1') else QR50
+    cfg = swapped(whole, tmp_path, distillers=method)
+    assert cfg.model.distillers == load(f'_base_/distillers/{method}.py').distillers
+    build_shape(cfg)
+
+
+@pytest.mark.parametrize('student', STUDENTS)
+def test_swap_the_student_of_dicod(student: str, tmp_path: Path) -> None:
+    build_shape(swapped(QR50, tmp_path, students=student))
+    build_shape(swapped(QR50_HINT, tmp_path, students=student))
+
+
 # All together
 
 
@@ -138,10 +159,11 @@ def test_every_combination_builds(student: str, teacher: str, method: str, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:The teacher is untrained')
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', [*METHODS, 'dicod-cls', 'dicod-loc'])
 @pytest.mark.parametrize('student', ['cascade-rcnn_r50_fpn', 'mask-rcnn_r50_fpn'])
 def test_every_method_trains_every_kind_of_head(student: str, method: str, tmp_path: Path) -> None:
-    cfg = shrink(swapped(COCO, tmp_path, students=student, distillers=method))
+    whole = QR50 if method in DICOD else COCO
+    cfg = shrink(swapped(whole, tmp_path, students=student, distillers=method))
     step = train_step(build(cfg), cfg)
     assert step.total.isfinite()
     assert not step.unreached
@@ -172,8 +194,10 @@ def test_a_missing_fragment_is_refused(kind: str, key: str, tmp_path: Path) -> N
         (COCO, dict(teachers='faster-rcnn_r50-caffe-c4_coco'), 'strides'),
         (COCO, dict(teachers='faster-rcnn_r50_fpn_voc0712'), 'the student knows 80 classes, the teacher 20'),
         (C4, dict(teachers='faster-rcnn_r50_fpn_coco'), 'strides'),
+        (QR50, dict(distillers='dicod-sigmoid'), 'sigmoid'),
+        (RETINANET, dict(distillers='dicod'), 'sigmoid'),
     ],
-    ids=['no neck', 'teacher without neck', 'other classes', 'teacher with neck'],
+    ids=['no neck', 'teacher without neck', 'other classes', 'teacher with neck', 'no sigmoids', 'sigmoids'],
 )
 def test_pairs_that_do_not_fit_are_refused(whole: Path, lines: dict[str, str], reason: str, tmp_path: Path) -> None:
     with pytest.raises(DistillationError, match=reason):

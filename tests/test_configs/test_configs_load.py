@@ -9,7 +9,18 @@ from pathlib import Path
 
 import mmdet
 import pytest
-from config_sweep import CONFIGS, REPO, base_lines, config_files, fragments, load, quick_first, whole_configs
+from config_sweep import (
+    CONFIGS,
+    REPO,
+    base_fragments,
+    base_lines,
+    config_files,
+    fragments,
+    load,
+    quick_first,
+    teacher_configs,
+    whole_configs,
+)
 from mmengine.config import Config
 from mmengine.fileio import load as load_file
 
@@ -34,6 +45,15 @@ def method_folders() -> list[str]:
     return sorted({path.parts[0] for path in whole_configs()} - set(NOT_METHODS))
 
 
+def distilled_configs() -> list[Path]:
+    return [path for path in in_folder(*method_folders()) if '-from-' in path.stem]
+
+
+def plain_configs() -> list[Path]:
+    """The baselines, and the classifiers that a method has for teachers."""
+    return [path for path in in_folder('baselines', *method_folders()) if path not in distilled_configs()]
+
+
 @pytest.mark.parametrize('path', config_files(), ids=str)
 def test_config_loads(path: Path) -> None:
     cfg = load(path)
@@ -46,13 +66,13 @@ def test_whole_config_is_whole(path: Path) -> None:
     for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
         assert key in cfg, key
     assert cfg.default_scope == 'mmdet'
-    if 'teacher' in cfg.model:
+    if teacher_configs(cfg):
         assert cfg.custom_imports.imports == ['mmdet_kd']
         # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
         if path.parts[0] not in NOT_METHODS:
             assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
         # in the model and nowhere else, or a change of the wrong one would go unnoticed
-        assert not {'teacher', 'distillers'} & cfg.keys()
+        assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
 
 
 @pytest.mark.parametrize('path', quick_first(whole_configs(), 'chen2017-l2_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'))
@@ -69,37 +89,43 @@ def test_names_are_unique() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize('path', in_folder(*method_folders()), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', distilled_configs(), ids=lambda path: path.stem)
 def test_distillation_config_follows_the_grammar(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     assert name
     assert name['method'].split('-')[0] == path.parts[0]
     cfg = load(path)
-    assert {'teacher', 'distillers'} <= cfg.model.keys()
+    assert teacher_configs(cfg)
+    assert 'distillers' in cfg.model
 
 
-@pytest.mark.parametrize('path', in_folder('baselines'), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', plain_configs(), ids=lambda path: path.stem)
 def test_plain_config_follows_the_grammar(path: Path) -> None:
     assert PLAIN.fullmatch(path.stem)
-    assert 'teacher' not in load(path).model
+    assert not teacher_configs(load(path))
 
 
-@pytest.mark.parametrize('path', in_folder('chen2017'), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', distilled_configs(), ids=lambda path: path.stem)
 def test_name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
-    student, teacher, method, data, schedule, runtime = [Path(line).stem for line in base_lines(path)]
-    teacher, _, trained_on = teacher.rpartition('_')
-    assert student.replace('_', '-') == name['student']
-    # a teacher of the student's own architecture is not said twice
-    teacher = teacher.replace('_', '-')
-    architecture = re.match(r'[a-z]+-rcnn-', student.replace('_', '-')).group()
-    assert name['teacher'] in (teacher, teacher.removeprefix(architecture))
+    lines = base_fragments(path)
+    kinds = ('students', 'distillers', 'datasets', 'schedules', '_base_')
+    (student,), (method,), (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
+    # the anchors of SSD are made for a set
+    student = student.removesuffix(f'_{name["dataset"]}').replace('_', '-')
+    assert student == name['student']
     # with a student at a lower resolution, the teacher's own follows: voc07-344-from-688
     size, _, size_of_teacher = name['dataset'].partition('-from-')
-    assert trained_on == (f'{size.rpartition("-")[0]}-{size_of_teacher}' if size_of_teacher else size)
-    assert method in (name['method'], f'{name["method"]}-c4')
+    trained_on = f'{size.rpartition("-")[0]}-{size_of_teacher}' if size_of_teacher else size
+    # a teacher of the student's own architecture is not said twice
+    architecture = re.match(r'[a-z0-9]+(-rcnn)?-', student).group()
+    for said, teacher in zip(name['teacher'].split('-and-'), lines['teachers'], strict=True):
+        teacher, _, its_set = teacher.rpartition('_')
+        assert said in (teacher.replace('_', '-'), teacher.replace('_', '-').removeprefix(architecture))
+        assert its_set == trained_on
+    assert method.removeprefix(name['method']) in ('', '-c4', '-sigmoid', '-std1')
     assert data.split('_')[0] == name['dataset']
-    assert schedule.removesuffix('_no-norm') == f'schedule_{name["schedule"]}'
+    assert schedule.split('_')[:2] == ['schedule', name['schedule']]
     assert runtime == 'default_runtime'
 
 
@@ -133,7 +159,7 @@ def test_named_configs_exist_wherever_one_stands(path: Path, tmp_path: Path, mon
 
 @pytest.mark.parametrize('name', fragments('teachers'))
 def test_teacher_and_its_weights_belong_together(name: str) -> None:
-    teacher = load(f'_base_/teachers/{name}.py').teacher
+    (teacher,) = load(f'_base_/teachers/{name}.py').values()
     if teacher.config.startswith('mmdet::'):
         config = f'configs/{teacher.config.removeprefix("mmdet::")}'
         metafile = load_file(str(MMDET / Path(config).parent / 'metafile.yml'))
@@ -171,6 +197,86 @@ def test_the_other_experiments_of_the_paper_have_configs() -> None:
             assert f'chen2017-{part}_faster-rcnn-alexnet-tucker37.5-from-vgg16_{data}' in stems
         for part in ('hint', 'hint-adapted'):
             assert f'chen2017-{part}_faster-rcnn-alexnet-tucker37.5-from-alexnet_{data}' in stems
+
+
+# DICOD's students, and its classifiers
+
+SSDS = [f'{folder}_vgg16_2x_{data}' for folder in ('ssd300', 'ssd512') for data in ('coco', 'voc0712')]
+COMPACT = {
+    'ssd300-vgg16': '2x',
+    'ssd512-vgg16': '2x',
+    'faster-rcnn-qr50-fpn': '1x',
+    'faster-rcnn-mobilenetv2-fpn': '1x',
+}
+LARGE = {'faster-rcnn-r50-fpn': '2x', 'retinanet-r50-fpn': '2x'}
+
+
+def students_of(method: str, data: str) -> dict[str, str]:
+    """Student -> schedule, of a method's configs for a set."""
+    names = [DISTILLED.fullmatch(path.stem) for path in distilled_configs()]
+    return {n['student']: n['schedule'] for n in names if (n['method'], n['dataset']) == (method, data)}
+
+
+def test_the_cells_of_the_tables_of_dicod_have_configs() -> None:
+    for part in ('dicod-cls', 'dicod-loc'):
+        assert students_of(part, 'coco') == COMPACT
+    assert students_of('dicod', 'coco') == {**COMPACT, **LARGE}
+    assert students_of('dicod-hint', 'coco').keys() == {*COMPACT, *LARGE} - {'ssd300-vgg16'}
+    for part in ('dicod-cls', 'dicod-loc', 'dicod'):
+        assert students_of(part, 'voc0712').keys() == COMPACT.keys()
+    baselines = {path.stem.replace('_', '-') for path in in_folder('baselines')}
+    assert {f'{student}-{schedule}-coco' for student, schedule in COMPACT.items()} <= baselines
+
+
+@pytest.mark.parametrize('name', SSDS)
+def test_ssd_is_mmdets(name: str) -> None:
+    """Its fragments say the same as mmdet's whole config of it."""
+    size, _, _, data = name.split('_')
+    folder = 'ssd' if data == 'coco' else 'pascal_voc'
+    ours, theirs = load(f'baselines/{name}.py'), Config.fromfile(MMDET / f'configs/{folder}/{size}_{data}.py')
+    assert plain(ours.model) == plain(theirs.model)
+    for key in ('train_pipeline', 'test_pipeline', 'optim_wrapper', 'train_cfg'):
+        assert plain(ours[key]) == plain(theirs[key]), key
+    assert ours.auto_scale_lr.base_batch_size == theirs.auto_scale_lr.base_batch_size
+    assert ours.train_dataloader.batch_size == theirs.train_dataloader.batch_size
+    assert plain(ours.train_dataloader.dataset) == plain(theirs.train_dataloader.dataset)
+    assert plain(ours.val_dataloader.dataset) == plain(theirs.val_dataloader.dataset)
+
+
+def plain(cfg: object) -> object:
+    """A part of a config with lists for tuples, and without what says that files are local and names are mmdet's."""
+    if isinstance(cfg, dict):
+        return {key: plain(value) for key, value in cfg.items() if key not in ('backend_args', '_scope_')}
+    return [plain(value) for value in cfg] if isinstance(cfg, (list, tuple)) else cfg
+
+
+def of_dicod(*, distilled: bool) -> list[Path]:
+    return [path for path in in_folder('dicod') if (path in distilled_configs()) == distilled]
+
+
+@pytest.mark.parametrize('path', of_dicod(distilled=True), ids=lambda path: path.stem)
+def test_dicod_suits_the_students_pixels_and_scores(path: Path) -> None:
+    model = load(path).model
+    (classifier,) = (teacher for teacher in teacher_configs(load(path)) if teacher.get('type') == 'ClassifierTeacher')
+    assert Config.fromfile(find_config(classifier.config)).model.data_preprocessor == model.data_preprocessor
+    loc, cls = model.distillers.kd_loc, model.distillers.kd_cls
+    if loc:
+        (pixels,) = (layer for layer in loc.layers if layer.name == 'pixels')
+        assert pixels.get('weight', 1) == pytest.approx(model.data_preprocessor.std[1], abs=0.5)
+    if cls:
+        head = model.roi_head.bbox_head if 'roi_head' in model else model.bbox_head
+        assert cls.loss_cls.get('use_sigmoid', False) == head.get('loss_cls', {}).get('use_sigmoid', False)
+
+
+@pytest.mark.parametrize('path', of_dicod(distilled=False), ids=lambda path: path.stem)
+def test_classifiers_are_judged_on_the_boxes_of_the_pictures_that_they_see(path: Path) -> None:
+    cfg = load(path)
+    assert cfg.model.type == 'CropClassifier'
+    assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'CropAccuracy'
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):  # a resizing leaves boxes that are loaded after it alone
+        steps = [step.type for step in loader.dataset.pipeline]
+        assert steps.index('LoadAnnotations') < steps.index('Resize')
+        assert {'LoadImageFromFile', 'PackDetInputs'} < set(steps)
 
 
 # What stands around the configs

@@ -23,7 +23,7 @@ from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-DOCUMENTS = ['README.md', 'configs/chen2017/README.md']
+DOCUMENTS = ['README.md', 'configs/chen2017/README.md', 'configs/dicod/README.md']
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: How a metafile calls what the name of a config says.

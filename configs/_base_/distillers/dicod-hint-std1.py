@@ -3,5 +3,6 @@
 _base_ = './dicod-hint.py'
 
 distillers = dict(
-    kd_loc=dict(layers=[dict(name='pixels', size=4), dict(name='backbone.maxpool', size=8)]),
+    kd_loc=dict(
+        layers=[dict(name='pixels', size=4), dict(name='backbone.maxpool', size=8)], loss_loc=dict(loss_weight=0.15)),
     hint=dict(levels=(0, 1, 2, 3, 4)))

@@ -1,10 +1,12 @@
 # DICOD (Guo et al., NeurIPS 2021): a classifier of the objects teaches the classes (KD-cls) and the boxes (KD-loc). For
-# heads that score by a softmax. The paper's weight of KD-loc is for pixels of std 1; those that are divided by about 57
-# count 57 times as much.
+# RoI heads that score by a softmax. The paper's weight of KD-loc, 0.15, is for SSD300, whose pixels have std 1 and whose
+# own regression is a mean over the positives, as KD-loc is. Here pixels are divided by about 57, and count 57 times as
+# much; and the head's regression is divided by all sampled RoIs, of which a quarter is positive at most, so the weight
+# is a quarter.
 distillers = dict(
     kd_cls=dict(
         type='ClassifierClsDistiller', loss_cls=dict(type='SoftenedKLLoss', temperature=2.0, loss_weight=0.4)),
     kd_loc=dict(
         type='ClassifierLocDistiller',
         layers=[dict(name='pixels', size=4, weight=57.0), dict(name='backbone.maxpool', size=8)],
-        loss_loc=dict(type='L1Loss', loss_weight=0.15)))
+        loss_loc=dict(type='L1Loss', loss_weight=0.04)))

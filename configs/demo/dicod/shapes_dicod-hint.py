@@ -1,5 +1,5 @@
 # DICOD and a hint, for the two-stage student: the other rows are parts of it.
-_base_ = ['../ablation/shapes_none.py', '../_base_/shapes_dicod.py']
+_base_ = ['../ablation/shapes_none.py', '../_base_/shapes_two-teachers.py']
 custom_imports = dict(imports=['mmdet_kd'], allow_failed_imports=False)
 
 model = dict(type='KnowledgeDistillationTwoStageDetector', teachers=_base_.teachers, distillers=_base_.distillers)

@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/students/retinanet_r50_fpn.py',
+    '../_base_/teachers/classifier_r50_coco.py',
+    '../_base_/teachers/retinanet_r101_fpn_coco.py',
+    '../_base_/distillers/dicod-hint-sigmoid.py',
+    '../_base_/datasets/coco_detection.py',
+    '../_base_/schedules/schedule_2x_retinanet.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='KnowledgeDistillationOneStageDetector',
+    teachers=dict(detector=_base_.teacher, classifier=_base_.classifier),
+    distillers=_base_.distillers,
+    num_classes=_base_.num_classes,
+)
+del _base_.teacher, _base_.classifier, _base_.distillers
