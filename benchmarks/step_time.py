@@ -6,7 +6,7 @@ asks (eval mode, no graph, single precision, nothing folded), and the distilled 
 in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes. Then, for the
 last config, how all this grows with the pictures, the RoIs, the boxes and the hinted levels. Weights are untrained,
 pictures are noise. Prints medians with their quartiles, and writes each row, when it is measured, to
-benchmarks/results/step_time.json (on a GPU, step_time_cuda.json).
+benchmarks/results/step_time.json (with a compiled teacher step_time_compiled.json, on a GPU ..._cuda.json).
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def main() -> None:
     work = Workload(args.images, args.size, args.rois)
     teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
     configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
-    results = Path(args.results) / f'step_time{"" if DEVICE == "cpu" else "_" + DEVICE}.json'
+    name = 'step_time' + ('_compiled' if args.compile else '') + ('' if DEVICE == 'cpu' else f'_{DEVICE}')
+    results = Path(args.results) / f'{name}.json'
     content = read_json(results)
     if content.get('settings') != settings(work, args):
         content = dict(settings=settings(work, args), rows={}, growth={})

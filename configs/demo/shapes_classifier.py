@@ -36,3 +36,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', begin=0, end=max_epochs, T_max=max_epochs, convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type='CropSetCheckHook')]
+work_dir = 'work_dirs/demo/shapes_classifier'  # where the demo's distillations look for it

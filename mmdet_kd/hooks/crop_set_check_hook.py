@@ -7,6 +7,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..runtime.annotations import leaf_datasets
+
 
 @HOOKS.register_module()
 class CropSetCheckHook(Hook):
@@ -16,7 +18,12 @@ class CropSetCheckHook(Hook):
         """Count the boxes of each class; the pictures are not read."""
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo['classes']
-        counts = Counter(label for index in range(len(dataset)) for label in dataset.get_cat_ids(index))
+        counts = Counter(
+            label
+            for leaf in leaf_datasets(dataset)
+            for index in range(len(leaf))
+            for label in leaf.get_cat_ids(index)
+        )
         empty = [name for label, name in enumerate(classes) if not counts[label]]
         if empty:
             warnings.warn(

@@ -48,16 +48,16 @@ def _build(runner: Runner, split: str) -> list[Any]:
         if 'at least one array' not in str(error):  # how BaseDataset fails when its filters leave no image
             raise
         raise DistillationError(_describe_empty(runner, split)) from error
-    return [] if loop is None else list(_leaves(loop.dataloader.dataset))
+    return [] if loop is None else list(leaf_datasets(loop.dataloader.dataset))
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside any wrappers."""
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
+    """The data sets inside any wrappers (repeated, joined, class-balanced, mixed)."""
     parts = [*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])]
     if not parts:
         yield dataset
     for part in parts:
-        yield from _leaves(part)
+        yield from leaf_datasets(part)
 
 
 def _unreadable(runner: Runner, split: str) -> list[str]:

@@ -70,16 +70,26 @@ def test_it_learns_and_resumes_with_the_command(cfg, tmp_path):
     assert {'loss_softmax', 'loss_sigmoid'} <= next(record for record in records if 'loss' in record).keys()
 
 
-def test_a_class_without_a_box_is_named(cfg):
+WRAPPERS = {
+    'bare': lambda dataset: dataset,
+    'repeated': lambda dataset: dict(type='RepeatDataset', times=2, dataset=dataset),
+    'joined': lambda dataset: dict(type='ConcatDataset', datasets=[dataset, dataset]),
+}
+
+
+@pytest.mark.parametrize('wrap', WRAPPERS.values(), ids=WRAPPERS)
+def test_a_class_without_a_box_is_named(cfg, wrap):
     cfg.model.num_classes = 4
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.metainfo = dict(classes=('circle', 'square', 'triangle', 'hexagon'))
     cfg.train_cfg.max_epochs = 1
+    cfg.train_dataloader.dataset = wrap(cfg.train_dataloader.dataset)
     runner = Runner.from_cfg(cfg)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         runner.train()
-    assert any('no box of hexagon' in str(each.message) for each in caught)
+    (warning,) = (str(each.message) for each in caught if 'no box of' in str(each.message))
+    assert 'no box of hexagon:' in warning  # and of none of the others
 
 
 def test_accuracy_by_hand():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_student_cfg, tiny_teacher_cfg
-from helpers.classifier import tiny_classifier_cfg
+from helpers.classifier import KD_LOC, kd_cls, taught_by_classifier, tiny_classifier_cfg
 from helpers.distil import distilled_cfg, save_teacher
 from mmengine.config import Config
 
@@ -77,8 +77,13 @@ def demo_in_small(tiny_set, tmp_path):
     distilled_cfg(student, str(demo / 'shapes_teacher.py'), checkpoint).dump(demo / 'shapes_distilled.py')
     shutil.copy(demo / 'shapes_distilled.py', tmp_path)
     classifier = tiny_classifier_cfg(tiny_set, tmp_path / 'unused')
-    classifier.pop('work_dir')
+    classifier.work_dir = 'work_dirs/demo/shapes_classifier'
     classifier.dump(demo / 'shapes_classifier.py')
+    taught = taught_by_classifier(student, kd_cls=kd_cls(), kd_loc=KD_LOC)
+    last = f'{classifier.work_dir}/epoch_{classifier.train_cfg.max_epochs}.pth'
+    taught.model.teacher.update(config=str(demo / 'shapes_classifier.py'), checkpoint=last)
+    (demo / 'dicod').mkdir()
+    taught.dump(demo / 'dicod' / 'shapes_dicod.py')
     return tmp_path
 
 

@@ -142,11 +142,17 @@ def shrinking_table() -> str:
 
 
 def step_time_tables() -> dict[str, str]:
-    """What benchmarks/step_time.py measured: each config, and how the last one grows."""
-    found = read_json(RESULTS / 'step_time.json')
+    """What benchmarks/step_time.py measured: each config, how the last one grows, and compiled teachers."""
+    found, compiled = (read_json(RESULTS / f'{name}.json') for name in ('step_time', 'step_time_compiled'))
     return {
         'step_time': measured_table(found.get('rows', {})),
         'step_time_growth': measured_table(found.get('growth', {})),
+        'step_time_compiled': measured_table(
+            {
+                row: {name: value for name, value in costs.items() if 'tax' in name}
+                for row, costs in compiled['rows'].items()
+            }
+        ),
     }
 
 
