@@ -23,8 +23,9 @@ class CropClassifier(BaseModel):
     and classifies them, so that as a teacher it knows the detector's own pictures. There is no background class.
 
     Args:
-        backbone: config of any backbone of mmdet, or of mmpretrain where that is installed (``'mmpretrain.ResNet'``);
-            its last map is averaged over the picture.
+        backbone: config of any backbone of mmdet; of timm, where that is installed (:class:`TimmBackbone`); or of
+            mmpretrain, where that is installed and imported (``'mmpretrain.ResNet'``, with 'mmpretrain.models' among
+            the ``custom_imports``). Its last map is averaged over the picture.
         num_classes: C.
         losses: name -> config of a loss of mmdet that is called with (logits (K, C), labels (K,), avg_factor=K); the
             log shows it as ``loss_<name>``. DICOD trains with a softmax and with sigmoids, on the same logits.

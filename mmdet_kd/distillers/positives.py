@@ -39,11 +39,13 @@ class RoIPositives:
         heads = box_heads(roi_head)
         self.problems = box_head_problems(heads, who, side.name)
         self.num_classes, self.use_sigmoid = heads[0].num_classes, is_sigmoid(heads[0])
+        self._who = who
         self._coders = [getattr(head, 'bbox_coder', None) for head in heads]
         self._weights = getattr(roi_head, 'stage_loss_weights', [1.0] * len(heads))
 
     def __call__(self, student: StudentKnowledge, truth: Truth) -> Iterator[Positives]:
         """Stage after stage, as far as they ran."""
+        stage = None
         for stage, outputs, targets in student.roi_stages():
             results = student.roi_sampling(stage)
             rows, assigned = _rows_of(results, truth)
@@ -51,6 +53,11 @@ class RoIPositives:
             boxes = self._coders[stage].decode(rois, deltas.float())
             counts = [len(result.pos_priors) for result in results]
             yield Positives(outputs.cls_score[rows], boxes, assigned, counts, self._weights[stage])
+        if stage is None:
+            raise RuntimeError(
+                f"the student's box head did not call loss_and_target, which {self._who} observes; leave it out for "
+                'this RoI head'
+            )
 
 
 class DensePositives:

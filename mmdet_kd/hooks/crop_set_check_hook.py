@@ -19,10 +19,7 @@ class CropSetCheckHook(Hook):
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo['classes']
         counts = Counter(
-            label
-            for leaf in leaf_datasets(dataset)
-            for index in range(len(leaf))
-            for label in leaf.get_cat_ids(index)
+            label for leaf in leaf_datasets(dataset) for index in range(len(leaf)) for label in leaf.get_cat_ids(index)
         )
         empty = [name for label, name in enumerate(classes) if not counts[label]]
         if empty:

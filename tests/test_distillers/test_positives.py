@@ -146,3 +146,14 @@ def test_a_head_that_is_not_known_is_refused(student_cfg):
     cfg.model.bbox_head.update(stacked_convs=2, initial_loss_cls=dict(cfg.model.bbox_head.loss_cls))
     with pytest.raises(Exception, match='take an SSDHead, RetinaHead, FCOSHead, GFLHead or ATSSHead'):
         build(taught_by_classifier(cfg, kd_loc=KD_LOC), init=False)
+
+
+def test_a_roi_head_that_trains_otherwise_is_no_zero(student_cfg):
+    """PISA's box head is asked for its targets alone."""
+    student_cfg.model.roi_head.type = 'PISARoIHead'
+    rcnn = student_cfg.model.train_cfg.rcnn
+    rcnn.sampler.update(type='ScoreHLRSampler', k=0.5, bias=0.0)
+    rcnn.update(isr=dict(k=2, bias=0), carl=dict(k=1, bias=0.2))
+    detector = build(taught_by_classifier(student_cfg))
+    with pytest.raises(RuntimeError, match='did not call loss_and_target, which ClassifierLocDistiller observes'):
+        losses_of(detector, raw_batch())
