@@ -1,27 +1,24 @@
 """Distillation around any detector whose ``loss()`` is left as it is."""
 
 import copy
-import inspect
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..distillers import BaseDistiller, Pair, Side
-from ..errors import DistillationError, raise_if_any
+from ..distillers import Pair, Side
+from ..errors import raise_if_any
 from ..export import with_num_classes
 from ..knowledge import Truth, observe_student
 from ..teachers import BaseTeacher, Batch, classes_in_training
 from .class_check import class_problems
+from .distillers_by_name import build_distillers
 from .loss_guard import FiniteLossGuard
-from .teachers_by_name import build_teachers, teacher_of
+from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
 
 
@@ -62,7 +59,9 @@ class KnowledgeDistillationMixin:
         super().__init__(**student)
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
-        self.distillers = self._build_distillers(distillers, student_cfg)
+        as_student = Side('student', self, student_cfg)
+        pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
+        self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()
 
@@ -142,41 +141,9 @@ class KnowledgeDistillationMixin:
     def head_classes(self) -> int:
         """How many classes the student's heads know."""
 
-    def _build_distillers(self, configs: Mapping[str, dict | None], student_cfg: ConfigDict) -> nn.ModuleDict:
-        if not isinstance(configs, Mapping) or all(cfg is None for cfg in configs.values()):
-            raise DistillationError(
-                [f'distillers is {configs!r}: nothing would be distilled. Write dict(name=dict(type=...), ...)']
-            )
-        configs = {name: cfg for name, cfg in configs.items() if cfg is not None}
-        student = Side('student', self, student_cfg)
-        pairs = {name: self._pair_with(teacher, student) for name, teacher in self.teachers.items()}
-        distillers, problems = nn.ModuleDict(), []
-        self._teacher_of: dict[str, str] = {}
-        with torch.random.fork_rng(devices=[]):  # adapters draw no numbers that the student would draw without them
-            for name, cfg in configs.items():
-                try:
-                    self._teacher_of[name] = self._find_teacher(cfg)
-                    distillers[_checked_name(name)] = _build_distiller(cfg, pairs[self._teacher_of[name]])
-                except DistillationError as error:
-                    problems += [f'distillers.{name}: {problem}' for problem in error.problems]
-        raise_if_any(problems or self._idle_teachers())
-        return distillers
-
-    def _pair_with(self, teacher: BaseTeacher, student: Side) -> Pair:
+    def _pair(self, student: Side, teacher: BaseTeacher) -> Pair:
         shape = Side('teacher', teacher.build_shape(), teacher.cfg.model)
         return Pair(student, shape, self.student_scale, teacher.classes_by_name)
-
-    def _find_teacher(self, cfg: Any) -> str:
-        if not isinstance(cfg, Mapping):
-            raise DistillationError([f'must be dict(type=...), not {cfg!r}'])
-        return teacher_of(cfg.get('teacher'), _distiller_class(cfg).learns_from, self.teachers)
-
-    def _idle_teachers(self) -> list[str]:
-        return [
-            f'teachers.{name}: no distiller learns from it; leave it out, or add a distiller'
-            for name in self.teachers
-            if name not in self._teacher_of.values()
-        ]
 
     def _class_problems(self) -> list[str]:
         problems = [
@@ -225,34 +192,3 @@ class _Looks(dict):
 def _truth(data_samples: SampleList) -> Truth:
     instances = [sample.gt_instances for sample in data_samples]
     return Truth([get_box_tensor(each.bboxes) for each in instances], [each.labels for each in instances])
-
-
-def _checked_name(name: str) -> str:
-    # A stage of a cascade logs its losses as s0.loss_cls; the rest are names that a ModuleDict has taken.
-    if '.' in name or hasattr(nn.ModuleDict, name) or re.fullmatch(r's\d+', name):
-        raise DistillationError(['this name is taken; choose another, without a dot'])
-    return name
-
-
-def _distiller_class(cfg: Mapping[str, Any]) -> type[BaseDistiller]:
-    kind = cfg.get('type')
-    found = MODELS.get(kind) if isinstance(kind, str) else kind
-    if inspect.isclass(found) and issubclass(found, BaseDistiller):
-        return found
-    package = __name__.partition('.')[0] + '.'
-    ours = [
-        name
-        for name, module in MODELS.module_dict.items()
-        if module.__module__.startswith(package) and inspect.isclass(module) and issubclass(module, BaseDistiller)
-    ]
-    raise DistillationError([f'{kind!r} is not a distiller. This package has {", ".join(sorted(ours))}'])
-
-
-def _build_distiller(cfg: Mapping[str, Any], pair: Pair) -> BaseDistiller:
-    arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
-    try:
-        return MODELS.build({'type': _distiller_class(cfg), **arguments, 'pair': pair})
-    except DistillationError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise DistillationError([str(error)]) from error

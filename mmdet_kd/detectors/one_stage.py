@@ -16,6 +16,7 @@ class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleSt
 
     Args:
         teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
+        teachers: name -> config of a teacher, instead, where there are several.
         distillers: name -> config of a distiller, any number of them.
         student_scale: size of the student's pictures relative to the loaded ones, which the teacher sees; see
             :class:`KnowledgeDistillationMixin`.

@@ -17,6 +17,7 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
 
     Args:
         teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
+        teachers: name -> config of a teacher, instead, where there are several.
         distillers: name -> config of a distiller, any number of them.
         student_scale: size of the student's pictures relative to the loaded ones, which the teacher sees; see
             :class:`KnowledgeDistillationMixin`.
