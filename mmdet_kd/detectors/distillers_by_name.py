@@ -29,7 +29,7 @@ def build_distillers(
         The distillers, and for each the name of the teacher that it learns from.
 
     Raises:
-        DistillationError: there is none; or some do not fit their pair, or find no teacher; or a teacher teaches nobody.
+        DistillationError: there is none; some do not fit their pair, or find no teacher; or a teacher teaches nobody.
     """
     if not isinstance(configs, Mapping) or all(cfg is None for cfg in configs.values()):
         raise_if_any([f'distillers is {configs!r}: nothing would be distilled. Write dict(name=dict(type=...), ...)'])
