@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from helpers.architectures import faster
+from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
 from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import retinanet
 from mmengine.config import Config
@@ -44,10 +45,22 @@ def run_rank(rank, port, cfg_file, folder):
     dist.destroy_process_group()
 
 
+def by_detector(family, student_cfg, teacher_cfg, path):
+    checkpoint = save_teacher(family(teacher_cfg), path)
+    return distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint)
+
+
+def by_classifier(family, student_cfg, teacher_cfg, path):
+    classifier = classifier_of(student_cfg)
+    cfg = taught_by_classifier(family(student_cfg), classifier, kd_cls=kd_cls(family is retinanet), kd_loc=KD_LOC)
+    cfg.model.teacher.checkpoint = str(save_teacher(Config(classifier), path))
+    return cfg
+
+
+@pytest.mark.parametrize('taught', [by_detector, by_classifier])
 @pytest.mark.parametrize('family', [faster, retinanet])
-def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, tmp_path, family):
-    checkpoint = save_teacher(family(teacher_cfg), tmp_path / 'weights.pth')
-    cfg = distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint)
+def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, tmp_path, family, taught):
+    cfg = taught(family, student_cfg, teacher_cfg, tmp_path / 'weights.pth')
     cfg.model.backbone.norm_eval = True  # statistics of a batch are another matter
     for part in ('rpn', 'rcnn'):
         if part in cfg.model.train_cfg:

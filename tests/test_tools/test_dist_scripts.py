@@ -4,6 +4,7 @@ import json
 
 import pytest
 from helpers import run_tool
+from helpers.classifier import tiny_classifier_cfg
 from helpers.training import assert_same_weights, distilled_run
 from mmengine.device import get_device
 
@@ -29,6 +30,17 @@ def test_two_ranks_train_resume_exactly_and_test_as_one_does(tmp_path, tiny_set)
     run_tool(['tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'one'], cwd=tmp_path)
     assert metrics(tmp_path / 'two') == metrics(tmp_path / 'one')
     assert metrics(tmp_path / 'one')['coco/bbox_mAP_50'] > 0
+
+
+def test_two_ranks_train_a_classifier(tmp_path, tiny_set):
+    cfg = tiny_classifier_cfg(tiny_set, tmp_path / 'run')
+    cfg.train_cfg.max_epochs = 1
+    cfg.dump(tmp_path / 'classifier.py')
+    run_tool(['tools/dist_train.sh', tmp_path / 'classifier.py', 2], cwd=tmp_path)
+    (scalars,) = (tmp_path / 'run').glob('2*/vis_data/scalars.json')
+    last = json.loads(scalars.read_text().splitlines()[-1])
+    assert 0 <= last['crops/top1'] <= last['crops/top2'] <= 100
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
 
 
 @pytest.mark.parametrize(
