@@ -119,10 +119,11 @@ def test_means_spreads_gains_and_when_they_are_reached():
             'worse': row((20.0, 31.0), (20.0, 29.0)),
         }
     )
-    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', 'tax', "steps to the first row's AP", 'seconds', 'seeds']
+    costs = ['step, s', 'tax', "steps to the first row's AP", 'seconds']
+    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', *costs, 'seeds']
     # standard deviations of two: difference / sqrt(2)
-    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '', '100', '50', '2']
+    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '0.50', '', '100', '50', '2']
     # gains 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1
-    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.50', '75', '60', '2']
-    assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '100', '', '1']
-    assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '2']  # one seed never has it
+    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.80', '0.50', '75', '60', '2']
+    assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '', '100', '', '1']
+    assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2']  # one seed never has it
