@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
@@ -86,15 +85,16 @@ class KnowledgeDistillationMixin:
             batch_data_samples: annotations and meta information of each image.
         """
         loaded = None if self._views is None else self._views.take()
-        at_work = [distiller for distiller in self.distillers.values() if distiller.at_work]
-        kinds = {kind for distiller in at_work for kind in distiller.kinds}
+        kinds = {kind for distiller in self.distillers.values() if distiller.at_work for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            teachers = _Looks(self.teachers, Batch(batch_inputs, _truth(batch_data_samples), loaded))
+            teachers = _Looks(self.teachers, Batch(batch_inputs, Truth.of(batch_data_samples), loaded))
             soft = {}
             for name, distiller in self.distillers.items():
-                teacher = teachers[self._teacher_of[name]] if distiller.at_work else None
-                parts = distiller(student, teacher) if distiller.at_work else distiller.idle(batch_inputs.device)
+                if distiller.at_work:
+                    parts = distiller(student, teachers[self._teacher_of[name]])
+                else:
+                    parts = distiller.idle(batch_inputs.device)
                 soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
         self._guard.watch(soft)
         return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
@@ -187,8 +187,3 @@ class _Looks(dict):
     def __missing__(self, name: str) -> Any:
         self[name] = self._teachers[name].see(self._batch)
         return self[name]
-
-
-def _truth(data_samples: SampleList) -> Truth:
-    instances = [sample.gt_instances for sample in data_samples]
-    return Truth([get_box_tensor(each.bboxes) for each in instances], [each.labels for each in instances])

@@ -82,3 +82,25 @@ def try_out(what: str, call: Callable[[], object]) -> None:
         call()
     except (TypeError, ValueError, RuntimeError) as error:
         raise_if_any([f'{what} cannot be used here: {error}'])
+
+
+def loss_kind_problems(who: str, loss: nn.Module, use_sigmoid: bool) -> list[str]:
+    """What forbids comparing the scores of a head by a loss: that it is for the other kind of scores.
+
+    Args:
+        who: compares; for messages.
+        loss: on class scores; its ``use_sigmoid``, if it has one, says which kind it is for.
+        use_sigmoid: whether the head scores by sigmoids.
+    """
+    made_for = getattr(loss, 'use_sigmoid', None)
+    if made_for is None or bool(made_for) == bool(use_sigmoid):
+        return []
+    return [
+        f'{who}: {type(loss).__name__} is for a {kind_of_scores(made_for)}, and the student scores by a '
+        f'{kind_of_scores(use_sigmoid)}: set loss_cls.use_sigmoid={bool(use_sigmoid)}, or take another loss'
+    ]
+
+
+def kind_of_scores(use_sigmoid: bool) -> str:
+    """What scores are called, for messages."""
+    return 'sigmoid' if use_sigmoid else 'softmax'

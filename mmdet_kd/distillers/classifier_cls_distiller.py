@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, counts, try_out
+from .base import BaseDistiller, counts, loss_kind_problems, try_out
 from .pair import Pair
 from .positives import positives_of
 from .response import mean_over_ranks
@@ -46,7 +46,10 @@ class ClassifierClsDistiller(BaseDistiller):
         raise_if_any(self._positives.problems)
         self.kinds = (self._positives.kind,)
         self.loss_cls = MODELS.build(loss_cls)
-        raise_if_any(self._class_problems(pair) + self._loss_problems())
+        raise_if_any(
+            self._class_problems(pair)
+            + loss_kind_problems(type(self).__name__, self.loss_cls, self._positives.use_sigmoid)
+        )
         logits = self._teacher_rows(torch.zeros(2, self._positives.num_classes))
         try_out('loss_cls', lambda: self.loss_cls(torch.zeros_like(logits), logits, avg_factor=1.0))
 
@@ -76,16 +79,3 @@ class ClassifierClsDistiller(BaseDistiller):
             f'{type(self).__name__}: the student knows {student} classes, the classifier {teacher}: train the '
             "classifier on the student's set, or set num_classes of the student"
         ]
-
-    def _loss_problems(self) -> list[str]:
-        use_sigmoid, head_has = getattr(self.loss_cls, 'use_sigmoid', None), self._positives.use_sigmoid
-        if use_sigmoid is None or use_sigmoid == head_has:
-            return []
-        return [
-            f'{type(self).__name__}: {type(self.loss_cls).__name__} is for a {_kind(use_sigmoid)}, and the head scores '
-            f'by a {_kind(head_has)}: set loss_cls.use_sigmoid={head_has}, or take another loss'
-        ]
-
-
-def _kind(use_sigmoid: bool) -> str:
-    return 'sigmoid' if use_sigmoid else 'softmax'

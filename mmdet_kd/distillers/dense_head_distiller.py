@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller, counts, try_out
+from .base import BaseDistiller, counts, kind_of_scores, loss_kind_problems, try_out
 from .pair import Pair, Side
 from .prior_maps import fit, flatten_levels, which_fit
 from .response import mean_over_ranks
@@ -46,7 +46,8 @@ class DenseHeadDistiller(BaseDistiller):
         self.loss_cls = MODELS.build(loss_cls)
         raise_if_any(
             _head_problems(pair.student) + _head_problems(pair.teacher)
-            or _pair_problems(pair) + _loss_problems(pair, self.loss_cls)
+            or _pair_problems(pair)
+            + loss_kind_problems('DenseHeadDistiller', self.loss_cls, pair.student.detector.bbox_head.use_sigmoid_cls)
         )
         head = pair.student.detector.bbox_head
         self.num_classes, self._channels, self.priors = head.num_classes, head.cls_out_channels, priors
@@ -102,22 +103,12 @@ def _pair_problems(pair: Pair) -> list[str]:
             "take a teacher that was trained on the student's classes, or set num_classes of the student"
         )
     if bool(student.use_sigmoid_cls) != bool(teacher.use_sigmoid_cls):
+        kinds = [kind_of_scores(head.use_sigmoid_cls) for head in (student, teacher)]
         problems.append(
-            f'DenseHeadDistiller: the student scores by a {_kind(student)}, the teacher by a {_kind(teacher)}: take '
-            'heads that score alike'
+            f'DenseHeadDistiller: the student scores by a {kinds[0]}, the teacher by a {kinds[1]}: take heads that score '
+            'alike'
         )
     return problems
-
-
-def _loss_problems(pair: Pair, loss: nn.Module) -> list[str]:
-    head = pair.student.detector.bbox_head
-    use_sigmoid = getattr(loss, 'use_sigmoid', None)
-    if use_sigmoid is None or bool(use_sigmoid) == bool(head.use_sigmoid_cls):
-        return []
-    return [
-        f'DenseHeadDistiller: {type(loss).__name__} is for a {"sigmoid" if use_sigmoid else "softmax"}, and the heads '
-        f'score by a {_kind(head)}: set loss_cls.use_sigmoid={bool(head.use_sigmoid_cls)}, or take another loss'
-    ]
 
 
 def _grid(head: nn.Module) -> tuple[list, list]:
@@ -136,7 +127,3 @@ def _same_anchors(pair: Pair) -> bool:
 def _describe(head: nn.Module) -> str:
     strides, counts = _grid(head)
     return ', '.join(f'{count} at stride {stride[0]}' for stride, count in zip(strides, counts, strict=True))
-
-
-def _kind(head: nn.Module) -> str:
-    return 'sigmoid' if head.use_sigmoid_cls else 'softmax'

@@ -6,6 +6,8 @@ Boxes are xyxy in pixels of the batch that the detector sees.
 
 from typing import NamedTuple
 
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 
@@ -14,6 +16,12 @@ class Truth(NamedTuple):
 
     boxes: list[Tensor]  # of each picture (k, 4)
     labels: list[Tensor]  # of each picture (k,)
+
+    @classmethod
+    def of(cls, data_samples: SampleList) -> 'Truth':
+        """What the samples of a batch say."""
+        instances = [sample.gt_instances for sample in data_samples]
+        return cls([get_box_tensor(each.bboxes) for each in instances], [each.labels for each in instances])
 
 
 class RPNOutputs(NamedTuple):

@@ -96,6 +96,4 @@ def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
 def taught(detector: nn.Module, batch: dict[str, Any]) -> Any:
     """What the only teacher makes of a batch that the student has just preprocessed."""
     loaded = None if detector._views is None else detector._views.take()
-    instances = [sample.gt_instances for sample in batch['data_samples']]
-    truth = Truth([each.bboxes for each in instances], [each.labels for each in instances])
-    return detector.teacher.see(Batch(batch['inputs'], truth, loaded))
+    return detector.teacher.see(Batch(batch['inputs'], Truth.of(batch['data_samples']), loaded))
