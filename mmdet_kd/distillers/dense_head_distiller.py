@@ -105,8 +105,8 @@ def _pair_problems(pair: Pair) -> list[str]:
     if bool(student.use_sigmoid_cls) != bool(teacher.use_sigmoid_cls):
         kinds = [kind_of_scores(head.use_sigmoid_cls) for head in (student, teacher)]
         problems.append(
-            f'DenseHeadDistiller: the student scores by a {kinds[0]}, the teacher by a {kinds[1]}: take heads that score '
-            'alike'
+            f'DenseHeadDistiller: the student scores by a {kinds[0]}, the teacher by a {kinds[1]}: take heads that '
+            'score alike'
         )
     return problems
 
