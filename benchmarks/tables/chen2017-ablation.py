@@ -11,4 +11,6 @@ rows = {
     'Hints-A': 'configs/demo/ablation/shapes_hint-adapted.py',
     'L2-B + CLS-W': 'configs/demo/ablation/shapes_cls-weighted-l2-bounded.py',
     'all': 'configs/demo/ablation/shapes_all.py',
+    'control: L2-B, nu 0.05': 'configs/demo/ablation/shapes_l2-bounded-weak.py',
+    'control: own loss_bbox x 4': 'configs/demo/ablation/shapes_bbox-x4.py',
 }

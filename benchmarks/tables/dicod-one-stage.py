@@ -6,5 +6,6 @@ rows = {
     'KD-cls': 'configs/demo/dicod/shapes_retinanet-dicod-cls.py',
     'KD-loc': 'configs/demo/dicod/shapes_retinanet-dicod-loc.py',
     'both': 'configs/demo/dicod/shapes_retinanet-dicod.py',
+    'hint': 'configs/demo/dicod/shapes_retinanet-hint.py',
     'both + hint': 'configs/demo/dicod/shapes_retinanet-dicod-hint.py',
 }

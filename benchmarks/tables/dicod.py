@@ -6,5 +6,6 @@ rows = {
     'KD-cls': 'configs/demo/dicod/shapes_dicod-cls.py',
     'KD-loc': 'configs/demo/dicod/shapes_dicod-loc.py',
     'both': 'configs/demo/dicod/shapes_dicod.py',
+    'hint': 'configs/demo/ablation/shapes_hint-adapted.py',
     'both + hint': 'configs/demo/dicod/shapes_dicod-hint.py',
 }
