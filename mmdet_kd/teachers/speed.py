@@ -7,12 +7,14 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.logging import print_log
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..knowledge import box_heads, forward_box_head
+from ..knowledge import TeacherKnowledge, box_heads
 
-_PROBE_SIZES = (128, 512)  # pixels; the first that is enough. SSD512 computes nothing of less than 512
+_PROBE_SIZE = 128  # pixels; divisible by the strides of pyramids
 _PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head')
-_ROUNDING = 1e-3  # of the largest value of a map; folding leaves 1e-6 to 1e-5 in single precision
+_ROUNDING = 1e-4  # of the largest value of a map; folding leaves 1e-6 to 1e-5 in single precision
+_CANNOT_RUN = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 PRECISIONS = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
@@ -36,73 +38,72 @@ class Speed:
 def speed_up(detector: nn.Module, speed: Speed) -> nn.Module:
     """Change a frozen detector, in eval mode and with its weights, so that it runs as fast as ``speed`` allows."""
     if speed.fold_batch_norm:
-        detector = fold_batch_norm(detector)
+        fold_batch_norm(detector)
     if speed.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     parts = [getattr(detector, name) for name in _PARTS if getattr(detector, name, None) is not None]
-    for part in parts:
-        if speed.precision is not None:
+    boxes = box_heads(detector.roi_head) if getattr(detector, 'roi_head', None) is not None else []
+    if speed.precision is not None:
+        for part in (*parts, *boxes):
             part.to(speed.precision)
-        if speed.compile:
+    if speed.compile:
+        for part in parts:
             part.compile()
     return detector
 
 
-def fold_batch_norm(detector: nn.Module) -> nn.Module:
-    """Fold batch norm into the convolutions before it, where that changes nothing beyond rounding.
+def fold_batch_norm(detector: nn.Module) -> None:
+    """Fold batch norm into the convolutions before it, part by part, where that changes nothing beyond rounding.
 
-    mmcv takes the order in which layers are registered for that in which they are called. Where this is not so, it
-    fails or the result differs on a picture of noise, and the detector is left as it is.
+    mmcv takes the order in which layers are registered for that in which they are called. A part where this is not so,
+    which is found out on a picture of noise, is left as it is; so is one that cannot be tried.
 
     Args:
-        detector: frozen, in eval mode, with its weights; it is not changed.
-
-    Returns:
-        The folded detector, or the given one.
+        detector: frozen, in eval mode, with its weights; changed in place.
     """
+    kept = [name for name in (*_PARTS, 'roi_head') if _has_batch_norm(detector, name) and not _fold(detector, name)]
+    if kept:
+        print_log(
+            f"The batch norm of the teacher's {', '.join(kept)} is not folded into its convolutions: that would change "
+            'what it says, or could not be tried.',
+            logger='current',
+        )
+
+
+def _has_batch_norm(detector: nn.Module, part: str) -> bool:
+    return any(isinstance(module, _BatchNorm) for module in getattr(detector, part, nn.Module()).modules())
+
+
+def _fold(detector: nn.Module, name: str) -> bool:
+    """Fold the batch norm of one part, unless its answers change; whether it was folded."""
+    part, folded = getattr(detector, name), copy.deepcopy(getattr(detector, name))
     try:
-        folded = fuse_conv_bn(copy.deepcopy(detector)).eval().requires_grad_(False)
-    except RuntimeError:
-        folded = None
-    if folded is not None and _say_the_same(detector, folded):
-        return folded
-    print_log(
-        "The teacher's batch norm is not folded into its convolutions: that would change what it says.",
-        logger='current',
-    )
-    return detector
+        before = _answers(detector, name)
+        fuse_conv_bn(folded)
+        setattr(detector, name, folded)
+        same = all(map(_close, before, _answers(detector, name)))
+    except _CANNOT_RUN:
+        same = False
+    if not same:
+        setattr(detector, name, part)
+    folded.requires_grad_(False)
+    folded.eval()  # some backbones of mmdet return nothing here
+    return same
 
 
-def _say_the_same(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two detectors make the same of a picture of noise, but for rounding."""
-    for size in _PROBE_SIZES:
-        try:
-            pairs = zip(_outputs(first, size), _outputs(second, size), strict=True)
-        except RuntimeError:
-            continue
-        return all(_close(a, b) for a, b in pairs)
-    return False
-
-
-def _outputs(detector: nn.Module, size: int) -> list[Tensor]:
-    """What a detector makes of a picture of noise, as far as a distiller may ask for it."""
+def _answers(detector: nn.Module, part: str) -> list[Tensor]:
+    """What a part of a detector says of a picture of noise, as far as a distiller may ask for it."""
     device = next(detector.parameters()).device
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.randn(1, 3, size, size, generator=generator).to(device)
-    with torch.no_grad():
-        maps = detector.backbone(picture)
-        outputs = list(maps)
-        if detector.with_neck:
-            maps = detector.neck(maps)
-            outputs += maps
-        for dense in ('rpn_head', 'bbox_head'):
-            if getattr(detector, dense, None) is not None:
-                outputs += [tensor for tensors in getattr(detector, dense)(maps) for tensor in tensors]
-        if getattr(detector, 'roi_head', None) is not None:
-            rois = picture.new_tensor([[0.0, 8.0, 8.0, 72.0, 104.0]])
-            for stage in range(len(box_heads(detector.roi_head))):
-                outputs += forward_box_head(detector.roi_head, stage, maps, rois)
-    return outputs
+    picture = torch.randn(1, 3, _PROBE_SIZE, _PROBE_SIZE, generator=torch.Generator().manual_seed(0)).to(device)
+    knowledge = TeacherKnowledge(detector, picture)
+    if part in ('backbone', 'neck'):
+        return list(knowledge.features(part))
+    if part == 'rpn_head':
+        return [tensor for tensors in knowledge.rpn for tensor in tensors]
+    if part == 'bbox_head':
+        return list(knowledge.dense)
+    roi = picture.new_tensor([[0.0, 8.0, 8.0, 72.0, 104.0]])
+    return [tensor for stage in range(len(box_heads(detector.roi_head))) for tensor in knowledge.roi(stage, roi)]
 
 
 def _close(first: Tensor, second: Tensor) -> bool:
