@@ -3,10 +3,10 @@
 
 A table is a file in benchmarks/tables: rows, the first of which is the one that the others are compared with, and
 seeds. With one seed every row starts from the same weights, where they have the same student, and sees the same data
-in the same order. Finished rows are kept, an interrupted one continues. When all rows of all seeds are asked for, what
-a step costs (see step_time.py) is measured last; leave the machine alone then. The numbers go to
-benchmarks/results/<table>.json, from where `make docs` puts them into the documents. The teachers are those that
-`make demo` leaves.
+in the same order. Finished rows are kept, an interrupted one continues; a row whose config or teacher is another one
+by now begins anew. When all rows of all seeds are asked for, what a step costs (see step_time.py) is measured last;
+leave the machine alone then. The numbers go to benchmarks/results/<table>.json, from where `make docs` puts them into
+the documents.
 """
 
 from __future__ import annotations
@@ -16,26 +16,30 @@ import hashlib
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from meter import in_turns, quartiles  # noqa: E402
+from costs import PLAIN, STUDENT, distilled_by, tax, works_of  # noqa: E402
+from gain_table import table_cells  # noqa: E402
+from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
+from mmengine.runner import Runner, set_random_seed  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
-from scipy import stats  # noqa: E402
-from step_time import measure, set_up  # noqa: E402
-from steps import Workload, build, prepared, step_of, teachers_of  # noqa: E402
+from step_time import set_up  # noqa: E402
+from steps import Batch, build, step_of, taught_by_a_detector_alone, teachers_of  # noqa: E402
 
-from mmdet_kd.runtime.results import AP_KEYS, read_json, trained_steps, validation_curve, write_json  # noqa: E402
+from mmdet_kd.runtime.checkpoints import latest_checkpoint, read_checkpoint  # noqa: E402
+from mmdet_kd.runtime.results import read_json, trained_steps, validation_curve, write_json  # noqa: E402
 
+STEP = distilled_by('as it comes')  # of a row's training, taught or not
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
@@ -61,9 +65,8 @@ class Run(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with its config, wherever the checkout lies."""
-        text = Config.fromfile(self.config).pretty_text.replace(str(ROOT), '')
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Changes with its config and with the weights that this reads, wherever the checkout lies."""
+        return fingerprint(self.config)
 
 
 def main() -> None:
@@ -83,23 +86,18 @@ def main() -> None:
     if unknown:
         sys.exit(f'error: the table has no row {", ".join(unknown)}; it has {", ".join(table.rows)}')
     require_weights(table.rows[row] for row in args.rows or table.rows)
-    results = Path(args.results) / f'{path.stem}.json'
+    results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
     for seed in args.seeds or table.seeds:
         for row in args.rows or table.rows:
-            finish(Run(row, table.rows[row], seed, Path(args.work_dir) / path.stem), results, list(table.rows))
+            finish(Run(row, table.rows[row], seed, folder), results, list(table.rows))
     if not args.rows and not args.seeds:
-        measure_costs(table.rows, results)
-    show(read_json(results), table.title)
+        measure_costs(table, results, folder)
+    show(table_cells(read_json(results), table), table.title)
 
 
 def require_weights(configs: Iterable[str]) -> None:
     """Stop before anything is trained if weights are missing that some row will want."""
-    missing = []
-    for config in configs:
-        cfg = Config.fromfile(config)
-        for file in (*(teacher.checkpoint for teacher in teachers_of(cfg)), cfg.get('load_from')):
-            if file and '://' not in file and not Path(file).is_file():
-                missing.append(f'{file}, for {config}')
+    missing = [f'{file}, for {config}' for config in configs for file in local_weights(config) if not file.is_file()]
     if missing:
         sys.exit(
             'error: there is no\n  '
@@ -108,8 +106,32 @@ def require_weights(configs: Iterable[str]) -> None:
         )
 
 
+def local_weights(config: str) -> list[Path]:
+    """The files of weights that a config reads: its teachers', and those that it starts from."""
+    cfg = Config.fromfile(config)
+    named = [*(teacher.checkpoint for teacher in teachers_of(cfg)), cfg.get('load_from')]
+    return [Path(file) for file in named if file and '://' not in file]
+
+
+@cache
+def fingerprint(config: str) -> str:
+    """Says whether a config, wherever its checkout lies, and the weights that it reads are still the same."""
+    digest = hashlib.sha256(Config.fromfile(config).pretty_text.replace(str(ROOT), '').encode())
+    for file in local_weights(config):
+        for name, tensor in sorted(read_checkpoint(file)['state_dict'].items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def finish(run: Run, results: Path, order: list[str]) -> None:
-    """Train a run to its end, unless its work_dir says that this was done, and put it into the results."""
+    """Train a run to its end, unless its work_dir says that this was done, and put it into the results.
+
+    Args:
+        run: the run.
+        results: file of the table's numbers.
+        order: all rows of the table.
+    """
     mark = run.work_dir / 'gain.json'
     if read_json(mark) != dict(fingerprint=run.fingerprint, finished=True):
         train(run, mark)
@@ -117,8 +139,10 @@ def finish(run: Run, results: Path, order: list[str]) -> None:
     last = max(curve)
     entry = dict(scores=curve[last], curve=curve, steps=trained_steps(run.work_dir))
     content = read_json(results)  # now: another row may have been finished beside this one
-    row = content.setdefault(run.row, {}) | dict(config=run.config)
-    row['seeds'] = dict(sorted({**row.get('seeds', {}), str(run.seed): entry}.items()))
+    row = content.get(run.row, {})
+    if row.get('fingerprint') != run.fingerprint:
+        row = dict(config=run.config, fingerprint=run.fingerprint, seeds={})  # the old numbers are of something else
+    row['seeds'] = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
     content[run.row] = row
     write_json(results, {row: content[row] for row in order if row in content})
     CONSOLE.print(f'{run.row}, seed {run.seed}: AP {curve[last]["AP"]:.1f}')
@@ -140,89 +164,42 @@ def train(run: Run, mark: Path) -> None:
     write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
 
 
-def measure_costs(rows: dict[str, str], results: Path) -> None:
-    """Put into the results what a step of each row takes, and its tax where a detector alone teaches it."""
+def measure_costs(table: Config, results: Path, folder: Path) -> None:
+    """Put into the results what a step of each row takes, and its tax where a detector alone teaches it.
+
+    A step of the training as it was at the end, with the first seed: its weights, and its first batch.
+    """
     set_up()
-    content = read_json(results)
-    for row, path in rows.items():
+    works: dict[tuple[str, str], Work] = {}
+    for row, path in table.rows.items():
         cfg = Config.fromfile(path)
-        work = workload(cfg)
-        if [teacher.get('type') for teacher in teachers_of(cfg)] == [None]:
-            costs = measure(cfg, work, repeats=20, teachers={'as it comes': {}})
-            content[row]['tax'] = costs['tax, teacher as it comes']
-            content[row]['step, s'] = costs['distilled, teacher as it comes, s']
-        else:
-            step = step_of(build(prepared(cfg, work)), cfg, work)
-            content[row]['step, s'] = quartiles(in_turns({'step': step}, repeats=20)['step'])
-        write_json(results, content)
+        weights, batch = latest_checkpoint(Run(row, path, table.seeds[0], folder).work_dir), first_batch(cfg)
+        taught = taught_by_a_detector_alone(cfg)
+        kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
+        works |= {(row, kind): work for kind, work in kinds.items()}
+    found = in_turns(works, repeats=20)
+    content = read_json(results)
+    for row in table.rows:
+        content[row]['step, s'] = median(found[row, STEP])
+        if (row, STUDENT) in found:
+            content[row]['tax'] = tax(*(found[row, kind] for kind in (STEP, STUDENT, PLAIN)))
+    write_json(results, content)
 
 
-def workload(cfg: Config) -> Workload:
-    """What a step of a training has to do."""
-    loader = cfg.train_dataloader
-    resize = next(step for step in loader.dataset.pipeline if step.type == 'Resize')
-    sampled = dict(rois=cfg.model.train_cfg.rcnn.sampler.num) if 'rcnn' in cfg.model.train_cfg else {}
-    return Workload(loader.batch_size, max(resize.scale), **sampled)
+def first_batch(cfg: Config) -> Batch:
+    """The first batch of a training."""
+    set_random_seed(0)
+    loader = {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}
+    return next(iter(Runner.build_dataloader(loader, seed=0)))
 
 
-def show(content: dict[str, Any], title: str) -> None:
+def show(cells: list[list[str]], title: str) -> None:
     """Print a table."""
-    heads, *rows = table_cells(content)
+    heads, *rows = cells
     table = Table(*heads, title=title)
     for row in rows:
         table.add_row(*row)
     CONSOLE.print(table)
-
-
-def table_cells(content: dict[str, Any]) -> list[list[str]]:
-    """The cells of a table of results, its head first.
-
-    Means over the seeds, with their standard deviation; of the gain, with its 95 % confidence interval, paired by seed.
-    """
-    first = next(iter(content.values()))
-    cells = [['', *AP_KEYS, 'gain in AP', 'step, s', 'tax', "steps to the first row's AP", 'seconds', 'seeds']]
-    for row, found in content.items():
-        runs = found['seeds']
-        scores = [spread([run['scores'][key] for run in runs.values()]) for key in AP_KEYS]
-        pairs = [(run, first['seeds'][seed]) for seed, run in runs.items() if seed in first['seeds']]
-        gain = '' if found is first else interval([run['scores']['AP'] - alone['scores']['AP'] for run, alone in pairs])
-        tax = f'{found["tax"]["median"]:.2f}' if 'tax' in found else ''
-        step = f'{found["step, s"]["median"]:.2f}' if 'step, s' in found else ''
-        steps = reach(pairs)
-        seconds = f'{steps * found["step, s"]["median"]:.0f}' if steps and 'step, s' in found else ''
-        cells.append([row, *scores, gain, step, tax, '' if steps is None else f'{steps:.0f}', seconds, str(len(runs))])
-    return cells
-
-
-def reach(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> float | None:
-    """Steps until the first validation at which a run has the final AP of the one it is compared with.
-
-    The mean over the pairs; None if one of them never has it.
-    """
-    reached = []
-    for run, alone in pairs:
-        epochs = [int(epoch) for epoch, scores in run['curve'].items() if scores['AP'] >= alone['scores']['AP']]
-        if not epochs:
-            return None
-        reached.append(run['steps'] * min(epochs) / max(map(int, run['curve'])))
-    return statistics.mean(reached) if reached else None
-
-
-def interval(values: list[float]) -> str:
-    """Mean, and its 95 % confidence interval where there is one."""
-    if not values:
-        return ''
-    mean = f'{statistics.mean(values):+.1f}'
-    if len(values) == 1:
-        return mean
-    low, high = stats.ttest_1samp(values, 0).confidence_interval()
-    return f'{mean} ({low:+.1f} to {high:+.1f})'
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and standard deviation where there is one."""
-    mean = f'{statistics.mean(values):.1f}'
-    return mean if len(values) == 1 else f'{mean} ± {statistics.stdev(values):.1f}'
 
 
 if __name__ == '__main__':

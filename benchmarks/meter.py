@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
+Name = TypeVar('Name', bound=Hashable)
 
 
 def seconds(work: Work) -> float:
@@ -27,15 +30,22 @@ def seconds(work: Work) -> float:
     return start.elapsed_time(end) / 1000
 
 
-def in_turns(works: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each kind of work, done in turns, so that whatever else the machine does meets all alike."""
+def in_turns(works: Mapping[Name, Work], repeats: int) -> dict[Name, list[float]]:
+    """Seconds of each kind of work, each done once a turn.
+
+    Whatever else the machine does meets all alike; and none always comes after the same other one, since each turn has
+    an order of its own.
+    """
     for _ in range(2):  # the first run finds out how to compute; of a compiled one, compiles
         for work in works.values():
             work()
-    found: dict[str, list[float]] = {name: [] for name in works}
+    found: dict[Name, list[float]] = {name: [] for name in works}
+    order = list(works)
+    generator = random.Random(0)
     for _ in range(repeats):
-        for name, work in works.items():
-            found[name].append(seconds(work))
+        generator.shuffle(order)
+        for name in order:
+            found[name].append(seconds(works[name]))
     return found
 
 
@@ -60,7 +70,7 @@ def peak_bytes(work: Work) -> int:
     return peak
 
 
-def quartiles(values: list[float]) -> dict[str, float]:
-    """Median, and the quartiles around it."""
+def median(values: list[float]) -> dict[str, float]:
+    """The median, and the quartiles around it."""
     low, middle, high = statistics.quantiles(values, n=4)
-    return dict(median=round(middle, 4), low=round(low, 4), high=round(high, 4))
+    return dict(value=round(middle, 4), low=round(low, 4), high=round(high, 4))

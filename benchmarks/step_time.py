@@ -3,10 +3,10 @@
 
 Of each config, in turns in one run: the student's own step, a plain forward pass of the teacher as deep as the method
 asks (eval mode, no graph, single precision, nothing folded), and the distilled step, with the teacher as it comes and
-in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes. Then, for the
-last config, how all this grows with the pictures, the RoIs, the boxes and the hinted levels. Weights are untrained,
-pictures are noise. Prints medians with their quartiles, and writes each row, when it is measured, to
-benchmarks/results/step_time.json (with a compiled teacher step_time_compiled.json, on a GPU ..._cuda.json).
+in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes, with its 95 %
+confidence interval. Then, for the last config and in a quarter of the turns, how all this grows with the pictures, the
+RoIs, the boxes and the hinted levels. Weights are untrained, pictures are noise. Writes each row, when it is measured,
+to benchmarks/results/step_time.json (with a compiled teacher step_time_compiled.json, on a GPU ..._cuda.json).
 """
 
 from __future__ import annotations
@@ -25,65 +25,63 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import torch  # noqa: E402
-from meter import in_turns, peak_bytes, quartiles  # noqa: E402
+from costs import AS_IT_COMES, costs_of, memory_of, works_of  # noqa: E402
+from meter import in_turns, median  # noqa: E402
 from mmdet.utils import register_all_modules  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
-from steps import (  # noqa: E402
-    DEVICE,
-    PlainTeacher,
-    Workload,
-    build_distilled,
-    loss_seconds,
-    prepared,
-    step_of,
-    student_step,
-    student_work,
-)
+from steps import DEVICE, Workload, build_distilled, loss_seconds, step_of, taught_by_a_detector_alone  # noqa: E402
 
 from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 
 PAIR = 'faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'
 CONFIGS = [f'configs/chen2017/{method}_{PAIR}.py' for method in ('chen2017-hint', 'chen2017-hint-adapted', 'chen2017')]
-TEACHERS = {'as it comes': {}, 'bf16': dict(precision='bfloat16')}
+TEACHERS = {**AS_IT_COMES, 'bf16': dict(precision='bfloat16')}
 COMPILED = {'compiled': dict(compile=True)}
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='*', default=CONFIGS, help='distillations (default: hints, and all of Chen)')
-    parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=320, help='pixels of their sides (default: %(default)s)')
-    parser.add_argument('--rois', type=int, default=64, help='sampled an image (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=20, help='turns (default: %(default)s)')
-    parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPUs alone)')
-    parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
-    parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
-    args = parser.parse_args()
+    args = parse_args()
     os.chdir(ROOT)
     set_up()
     work = Workload(args.images, args.size, args.rois)
     teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
     configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
-    name = 'step_time' + ('_compiled' if args.compile else '') + ('' if DEVICE == 'cpu' else f'_{DEVICE}')
-    results = Path(args.results) / f'{name}.json'
+    stem = 'step_time' + ('_compiled' if args.compile else '') + ('' if DEVICE == 'cpu' else f'_{DEVICE}')
+    results = Path(args.results) / f'{stem}.json'
     content = read_json(results)
     if content.get('settings') != settings(work, args):
         content = dict(settings=settings(work, args), rows={}, growth={})
-    for name, cfg in configs.items():
-        content['rows'][name] = measure(cfg, work, args.repeats, teachers) | measure_memory(cfg, work)
+    for row, cfg in configs.items():
+        content['rows'][row] = measure(cfg, work, args.repeats, teachers)
         write_json(results, content)  # at once: the next row takes minutes
-    show({name: content['rows'][name] for name in configs}, 'Seconds a step, taxes, and memory')
-    if not args.no_growth:
-        content['growth'] = {}
-        for row, costs in grow(cfg, work, max(2, args.repeats // 2)):
-            content['growth'][row] = costs
-            write_json(results, content)
-        show(content['growth'], f'How {name} grows')
+    show({row: content['rows'][row] for row in configs}, 'Seconds a step, taxes, and memory')
+    if args.no_growth:
+        return
+    content['growth'] = {}
+    last = list(configs)[-1]
+    for row, costs in grow(configs[last], work, max(2, args.repeats // 4)):
+        content['growth'][row] = costs
+        write_json(results, content)
+    show(content['growth'], f'How {last} grows')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('configs', nargs='*', default=CONFIGS, help='distillations (default: hints, and all of Chen)')
+    parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=320, help='pixels of their sides (default: %(default)s)')
+    parser.add_argument('--rois', type=int, default=64, help='sampled an image (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=40, help='turns (default: %(default)s)')
+    parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPUs alone)')
+    parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
+    parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
+    return parser.parse_args()
 
 
 def set_up() -> None:
@@ -97,6 +95,8 @@ def set_up() -> None:
 def read_config(path: str, amp: bool = False) -> Config:
     """A distillation; with ``amp``, trained in mixed precision."""
     cfg = Config.fromfile(path)
+    if not taught_by_a_detector_alone(cfg):
+        sys.exit(f'error: {path} has not one teacher that is a detector; a tax is counted in the passes of one')
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     return cfg
@@ -104,12 +104,13 @@ def read_config(path: str, amp: bool = False) -> Config:
 
 def settings(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
     """What the numbers depend on."""
-    device = torch.cuda.get_device_name() if DEVICE == 'cuda' else 'cpu'
-    return asdict(work) | dict(threads=torch.get_num_threads(), device=device, amp=args.amp, repeats=args.repeats)
+    device = torch.cuda.get_device_name() if DEVICE == 'cuda' else torch.backends.cpu.get_cpu_capability()
+    machine = dict(threads=torch.get_num_threads(), device=device, torch=torch.__version__)
+    return asdict(work) | machine | dict(amp=args.amp, repeats=args.repeats)
 
 
-def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict] = TEACHERS) -> dict[str, Any]:
-    """Seconds of each kind of step, and the taxes, as medians with quartiles.
+def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict] = AS_IT_COMES) -> dict[str, Any]:
+    """Seconds of each kind of step, the taxes, and memory.
 
     Args:
         cfg: a distillation.
@@ -117,60 +118,30 @@ def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict]
         repeats: turns.
         teachers: name -> options of the teacher.
     """
-    cfg = prepared(cfg, work)
-    models = {name: build_distilled(cfg, **options) for name, options in teachers.items()}
-    first = next(iter(models.values()))
-    works = {
-        'student': student_step(cfg, student_work(cfg, work)),
-        'plain teacher': PlainTeacher.of(first).pass_of(work),
-        **{f'distilled, teacher {name}': step_of(model, cfg, work) for name, model in models.items()},
-    }
-    found = in_turns(works, repeats)
-    result: dict[str, Any] = {f'{name}, s': quartiles(values) for name, values in found.items()}
-    for name in teachers:
-        turns = zip(found[f'distilled, teacher {name}'], found['student'], found['plain teacher'], strict=True)
-        result[f'tax, teacher {name}'] = quartiles([(taught - alone) / teacher for taught, alone, teacher in turns])
-    return result
-
-
-def measure_memory(cfg: Config, work: Workload) -> dict[str, float]:
-    """Peak memory of a distilled step beyond the student's own, in MiB, and its share of what a plain teacher holds.
-
-    That is its weights, and what is alive at the peak of a forward pass.
-    """
-    cfg = prepared(cfg, work)
-    model = build_distilled(cfg)
-    teacher = PlainTeacher.of(model)
-    held = sum(tensor.nbytes for tensor in model.teacher.detector.state_dict().values())
-    alone = peak_bytes(student_step(cfg, student_work(cfg, work)))
-    extra = held + peak_bytes(step_of(model, cfg, work)) - alone
-    plain = teacher.weight_bytes + peak_bytes(teacher.pass_of(work))
-    mib = 2**20
-    return {
-        'peak of the student, MiB': round(alone / mib, 1),
-        'beyond it, MiB': round(extra / mib, 1),
-        'of weights and a pass': round(extra / plain, 3),
-    }
+    cfg = work.prepared(cfg)
+    batch = work.batch(cfg)
+    return costs_of(in_turns(works_of(cfg, batch, teachers), repeats)) | memory_of(cfg, batch)
 
 
 def grow(cfg: Config, work: Workload, repeats: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The costs, and the share of the KD losses in a step, of one quantity after the other."""
-    for name, other_cfg, other in _larger(cfg, work):
-        costs = measure(other_cfg, other, repeats, {'as it comes': {}})
+    for row, other_cfg, other in _larger(cfg, work):
+        costs = measure(other_cfg, other, repeats)
         losses = measure_losses(other_cfg, other, repeats)
-        share = losses['median'] / costs['distilled, teacher as it comes, s']['median']
-        yield name, costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
+        share = losses['value'] / costs['distilled, teacher as it comes, s']['value']
+        yield row, costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
 
 
 def _larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload]]:
     for images in (1, 2, 4):
         yield f'images: {images}', cfg, replace(work, images=images)
-    for rois in (64, 256, 1024):
-        yield f'RoIs: {rois * work.images}', cfg, replace(work, rois=rois)
+    if 'roi_head' in cfg.model:
+        for rois in (64, 256, 1024):
+            yield f'RoIs: {rois * work.images}', cfg, replace(work, rois=rois)
     for boxes in (1, 10, 100):
         yield f'boxes an image: {boxes}', cfg, replace(work, boxes=boxes)
-    if 'hint' in cfg.model.distillers:
-        most = cfg.model.neck.num_outs
+    most = cfg.model.get('neck', {}).get('num_outs', 0)
+    if most and cfg.model.distillers.get('hint'):
         for levels in sorted({1, (most + 1) // 2, most}):
             other = copy.deepcopy(cfg)
             other.model.distillers.hint.levels = tuple(range(levels))
@@ -179,10 +150,10 @@ def _larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload
 
 def measure_losses(cfg: Config, work: Workload, repeats: int) -> dict[str, float]:
     """Seconds that the KD losses take by themselves."""
-    cfg = prepared(cfg, work)
+    cfg = work.prepared(cfg)
     model = build_distilled(cfg)
-    step = step_of(model, cfg, work)
-    return quartiles([loss_seconds(model, step) for _ in range(repeats)])
+    step = step_of(model, cfg, work.batch(cfg))
+    return median([loss_seconds(model, step) for _ in range(repeats)])
 
 
 def show(rows: dict[str, dict], title: str) -> None:
@@ -190,14 +161,14 @@ def show(rows: dict[str, dict], title: str) -> None:
     names = list(next(iter(rows.values())))
     table = Table('', *names, title=title)
     for row, result in rows.items():
-        table.add_row(row.partition('_')[0], *(cell(result[name]) for name in names))
+        table.add_row(row, *(cell(result[name]) for name in names))
     Console(width=240).print(table)
 
 
 def cell(value: dict[str, float] | float) -> str:
-    """A number, or a median with its quartiles."""
+    """A number, or one with its bounds."""
     if isinstance(value, dict):
-        return f'{value["median"]:.3g} ({value["low"]:.3g} to {value["high"]:.3g})'
+        return f'{value["value"]:.3g} ({value["low"]:.3g} to {value["high"]:.3g})'
     return f'{value:g}'
 
 

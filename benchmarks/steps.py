@@ -1,14 +1,13 @@
-"""The steps that are compared: a student's own, a plain pass of its teacher, and the distilled one.
-
-Weights are untrained, pictures are noise: neither changes what a step costs, but for the number of proposals.
-"""
+"""The steps that are compared: a student's own, a plain pass of its teacher, and the distilled one."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import attrgetter, methodcaller
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,18 +16,22 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
+from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
+from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import BaseDistiller
 from mmdet_kd.export import drop_pretrained, plain_student_config
-from mmdet_kd.knowledge import TeacherKnowledge, box_heads
+from mmdet_kd.knowledge import TeacherKnowledge
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+Batch = dict[str, Any]
+Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a step has to do.
+    """What a step on pictures of noise has to do.
 
     Args:
         images: a batch.
@@ -42,37 +45,30 @@ class Workload:
     rois: int = 64
     boxes: int = 5
 
-    def batch(self, num_classes: int) -> dict[str, Any]:
+    def batch(self, cfg: Config) -> Batch:
         """Pictures of noise with random boxes, as a data loader gives them."""
         shapes = [(3, self.size, self.size)] * self.images
-        return demo_mm_inputs(self.images, shapes, num_items=[self.boxes] * self.images, num_classes=num_classes)
+        return demo_mm_inputs(self.images, shapes, num_items=[self.boxes] * self.images, num_classes=_num_classes(cfg))
 
-    def some_rois(self) -> Tensor:
-        """As many RoIs (n, 5) as a step samples."""
-        count = self.images * self.rois
-        corners = torch.rand(count, 2) * self.size / 2
-        extents = 8 + torch.rand(count, 2) * self.size / 3
-        images = torch.arange(self.images).repeat_interleave(self.rois)[:, None].float()
-        return torch.cat([images, corners, corners + extents], dim=1).to(DEVICE)
+    def prepared(self, cfg: Config) -> Config:
+        """A config that samples so many RoIs, if it has some, with untrained teachers."""
+        cfg = copy.deepcopy(cfg)
+        for teacher in teachers_of(cfg):
+            teacher.checkpoint = None
+        train_cfg = cfg.model.train_cfg
+        if 'rcnn' in train_cfg:
+            for stage in train_cfg.rcnn if isinstance(train_cfg.rcnn, list) else [train_cfg.rcnn]:
+                stage.sampler.num = self.rois
+            train_cfg.rpn_proposal.max_per_img = max(train_cfg.rpn_proposal.max_per_img, 2 * self.rois)
+        return cfg
 
 
-def student_work(cfg: Config, work: Workload) -> Workload:
-    """What the student has to do where the teacher does ``work``: its pictures may be smaller."""
-    return replace(work, size=round(work.size * (cfg.model.get('student_scale') or 1)))
-
-
-def prepared(cfg: Config, work: Workload) -> Config:
-    """A config that samples ``work.rois``, if it has RoIs, with untrained teachers."""
-    cfg = copy.deepcopy(cfg)
-    drop_pretrained(cfg.model)
-    for teacher in teachers_of(cfg):
-        teacher.checkpoint = None
-    train_cfg = cfg.model.train_cfg
-    if 'rcnn' in train_cfg:
-        for stage in train_cfg.rcnn if isinstance(train_cfg.rcnn, list) else [train_cfg.rcnn]:
-            stage.sampler.num = work.rois
-        train_cfg.rpn_proposal.max_per_img = max(train_cfg.rpn_proposal.max_per_img, 2 * work.rois)
-    return cfg
+def _num_classes(cfg: Config) -> int:
+    model = cfg.model
+    if 'roi_head' not in model:
+        return model.bbox_head.num_classes
+    heads = model.roi_head.bbox_head
+    return (heads[0] if isinstance(heads, list) else heads).num_classes
 
 
 def teachers_of(cfg: Config) -> list[ConfigDict]:
@@ -81,32 +77,48 @@ def teachers_of(cfg: Config) -> list[ConfigDict]:
     return [teacher for teacher in several.values() if teacher is not None]
 
 
-def build(cfg: Config) -> nn.Module:
-    """A detector as the Runner leaves it before the first step."""
+def taught_by_a_detector_alone(cfg: Config) -> bool:
+    """Whether a config has one teacher, a detector: a step's tax is counted in its passes."""
+    return [teacher.get('type', 'DetectorTeacher') for teacher in teachers_of(cfg)] == ['DetectorTeacher']
+
+
+def build(cfg: Config, weights: Path | None = None) -> nn.Module:
+    """A detector as the Runner leaves it before a step.
+
+    Args:
+        cfg: a distillation, or a plain detector.
+        weights: a checkpoint of its student, or of the whole distillation.
+    """
+    cfg = copy.deepcopy(cfg)
+    drop_pretrained(cfg.model)
     torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(cfg.model))
+    model = MODELS.build(cfg.model)
     model.init_weights()
+    if weights is not None:
+        load_checkpoint(model, str(weights), map_location='cpu')
     return model.train().to(DEVICE)
 
 
-def build_distilled(cfg: Config, **teacher: Any) -> nn.Module:
-    """A distillation, with other options of its teacher."""
+def build_distilled(cfg: Config, weights: Path | None = None, **teacher: Any) -> nn.Module:
+    """A distillation, with other options of its only teacher."""
     cfg = copy.deepcopy(cfg)
-    cfg.model.teacher.update(teacher)
-    return build(cfg)
+    teachers_of(cfg)[0].update(teacher)
+    return build(cfg, weights)
 
 
-def student_step(cfg: Config, work: Workload) -> Callable[[], None]:
-    """A step of the student alone."""
-    return step_of(build(plain_student_config(cfg)), cfg, work)
+def student_step(cfg: Config, batch: Batch, weights: Path | None = None) -> Step:
+    """A step of the student alone, on what it would see of a batch."""
+    scale = cfg.model.get('student_scale')
+    if scale is not None:
+        batch, _ = shrink(batch, scale)
+    return step_of(build(plain_student_config(cfg), weights), cfg, batch)
 
 
-def step_of(model: nn.Module, cfg: Config, work: Workload) -> Callable[[], None]:
-    """A training step: forward, backward, update; the same one whenever it is called."""
-    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    torch.manual_seed(0)
-    head = box_heads(model.roi_head)[0] if hasattr(model, 'roi_head') else model.bbox_head
-    batch = work.batch(head.num_classes)
+def step_of(model: nn.Module, cfg: Config, batch: Batch) -> Step:
+    """A training step: forward, backward, update; the same one whenever it is called, since its learning rate is 0."""
+    wrapper = copy.deepcopy(cfg.optim_wrapper)
+    wrapper.optimizer.lr = 0.0
+    optim_wrapper = build_optim_wrapper(model, wrapper)
 
     def step() -> None:
         torch.manual_seed(0)
@@ -115,45 +127,80 @@ def step_of(model: nn.Module, cfg: Config, work: Workload) -> Callable[[], None]
     return step
 
 
-@dataclass(frozen=True)
 class PlainTeacher:
-    """The teacher as it is in mmdet, in eval mode and single precision, without a graph."""
+    """The teacher as it is in mmdet, in eval mode and single precision, without a graph.
 
-    detector: nn.Module
-    kinds: frozenset[str]
+    Args:
+        model: a distillation with one teacher, a detector.
+        step: of it; what its distillers ask in this step is asked again in each pass.
+    """
 
-    @classmethod
-    def of(cls, model: nn.Module) -> PlainTeacher:
-        """The teacher of a distillation, asked for what its distillers ask for."""
+    def __init__(self, model: nn.Module, step: Step) -> None:
         model_cfg = copy.deepcopy(model.teacher.cfg.model)
         drop_pretrained(model_cfg)
-        detector = MODELS.build(model_cfg).requires_grad_(False).eval().to(DEVICE)
-        return cls(detector, frozenset(kind for distiller in model.distillers.values() for kind in distiller.kinds))
+        self.detector = MODELS.build(model_cfg).requires_grad_(False).eval().to(DEVICE)
+        self.questions: list[Callable[[TeacherKnowledge], object]] = []
+        self._view: dict[str, Any] = {}
+        with _before_distillers(model, self._listen):
+            step()
 
     @property
     def weight_bytes(self) -> int:
         """What its weights take."""
-        return sum(tensor.nbytes for tensor in self.detector.state_dict().values())
+        return state_bytes(self.detector)
 
-    def pass_of(self, work: Workload) -> Callable[[], object]:
-        """A forward pass as deep as the distillers ask."""
-        images, rois = torch.randn(work.images, 3, work.size, work.size, device=DEVICE), work.some_rois()
+    def pass_over(self, batch: Batch) -> Step:
+        """A forward pass over noise as large as the teacher's view of the batch, as deep as the distillers asked."""
+        images = torch.randn(len(batch['inputs']), 3, *self._view['canvas'], device=DEVICE)
 
-        def run() -> object:
-            knowledge = TeacherKnowledge(self.detector, images)
-            found: list[object] = [
-                knowledge.features(source) for source in ('backbone', 'neck') if source in self.kinds
-            ]
-            if 'rpn' in self.kinds:
-                found.append(knowledge.rpn)
-            if 'roi' in self.kinds:
-                found.append(knowledge.roi(0, rois))
-            return found
+        def run() -> None:
+            knowledge = TeacherKnowledge(self.detector, images, self._view['ratios'])
+            for question in self.questions:
+                question(knowledge)
 
         return run
 
+    def _listen(self, student: Any, teacher: TeacherKnowledge) -> tuple[Any, Any]:
+        self._view = dict(canvas=teacher.canvas, ratios=teacher.ratios)
+        return student, _Overheard(teacher, self.questions)
 
-def loss_seconds(model: nn.Module, step: Callable[[], None]) -> float:
+
+class _Overheard:
+    """A teacher's knowledge, all questions to which are noted."""
+
+    def __init__(self, knowledge: TeacherKnowledge, questions: list[Callable[[TeacherKnowledge], object]]) -> None:
+        self._knowledge, self._questions = knowledge, questions
+
+    def __getattr__(self, name: str) -> Any:
+        answer = getattr(self._knowledge, name)
+        if not callable(answer):
+            self._questions.append(attrgetter(name))
+            return answer
+
+        def ask(*args: Any) -> Any:
+            self._questions.append(methodcaller(name, *args))
+            return answer(*args)
+
+        return ask
+
+
+@contextmanager
+def _before_distillers(model: nn.Module, see: Callable[[Any, Any], tuple[Any, Any]]) -> Iterator[None]:
+    """Inside, distillers are handed what ``see`` makes of the student's and the teacher's knowledge."""
+    hooks = [each.register_forward_pre_hook(lambda _, sides: see(*sides)) for each in model.distillers.values()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def state_bytes(module: nn.Module) -> int:
+    """What the weights and statistics of a module take."""
+    return sum(tensor.nbytes for tensor in module.state_dict().values())
+
+
+def loss_seconds(model: nn.Module, step: Step) -> float:
     """What the losses of a distilled step take by themselves, forward and backward, without teacher and adapters.
 
     Each distiller is called again with the same two sides, now that the teacher and the adapters have answered, and its
@@ -174,15 +221,9 @@ def loss_seconds(model: nn.Module, step: Callable[[], None]) -> float:
             follow_back()
             spent.append(seconds(follow_back))
 
-    hooks = [
-        hook
-        for distiller in model.distillers.values()
-        for hook in (
-            distiller.register_forward_pre_hook(lambda _, sides: (sides[0], _RememberedTeacher(sides[1]))),
-            distiller.register_forward_hook(again),
-        )
-    ]
-    step()
+    hooks = [distiller.register_forward_hook(again) for distiller in model.distillers.values()]
+    with _before_distillers(model, lambda student, teacher: (student, _RememberedTeacher(teacher))):
+        step()
     for hook in hooks:
         hook.remove()
     return sum(spent)
@@ -193,6 +234,8 @@ def _outputs_of(student: Any, kinds: tuple[str, ...]) -> list[Tensor]:
     outputs: list[Tensor] = [m for kind in kinds if kind in ('backbone', 'neck') for m in student.features(kind)]
     if 'rpn' in kinds:
         outputs += [m for maps in student.rpn for m in maps]
+    if 'dense' in kinds:
+        outputs += [*student.dense, *student.dense_regressions]
     if 'roi' in kinds:
         outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found]
     return outputs

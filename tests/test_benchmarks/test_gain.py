@@ -3,8 +3,15 @@
 import json
 
 import pytest
-from helpers.distil import distilled_cfg
-from helpers.tiny import call_tool, load_tool, tiny_student_cfg, tiny_teacher_cfg
+import torch
+from helpers.distil import HINT, distilled_cfg, save_teacher
+from helpers.tiny import REPO, call_tool, load_tool, tiny_student_cfg, tiny_teacher_cfg
+
+
+@pytest.fixture(autouse=True)
+def _beside_each_other(monkeypatch):
+    """The modules of benchmarks/ import each other by their names."""
+    monkeypatch.syspath_prepend(str(REPO / 'benchmarks'))
 
 
 @pytest.fixture
@@ -50,9 +57,11 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
 
 def test_results_of_elsewhere_do_not_stand_for_a_training(table):
     """A checkout has the results that were committed, and no trainings."""
-    made_up = {'slow': {'seeds': {'3': {'scores': {'AP': 99.0}}}}}
+    made_up = {'slow': {'fingerprint': '', 'seeds': {'7': {'scores': {'AP': 99.0}}}, 'tax': {'value': 1.0}}}
     (table.parent / 'speeds.json').write_text(json.dumps(made_up))
-    assert gain(table, '--rows', 'slow')['slow']['seeds']['3']['scores']['AP'] < 99
+    results = gain(table, '--rows', 'slow')
+    assert list(results['slow']['seeds']) == ['3']  # and none of numbers of another config or teacher
+    assert 'tax' not in results['slow']
 
 
 def test_an_interrupted_row_is_not_taken_for_finished(table):
@@ -66,19 +75,42 @@ def test_an_interrupted_row_is_not_taken_for_finished(table):
     assert 'true' in mark.read_text()
 
 
-def test_a_taught_row_has_a_tax(tiny_set, tmp_path):
+@pytest.fixture
+def taught(tiny_set, tmp_path):
+    """A table of a student alone, and of the same one with a teacher that is one of two, the other left out."""
     short = {'train_cfg.max_epochs': 1}
     student, teacher = (make(tiny_set, tmp_path, **short) for make in (tiny_student_cfg, tiny_teacher_cfg))
+    weights = save_teacher(teacher, tmp_path / 'teacher.pth')
     student.dump(tmp_path / 'alone.py')
-    distilled_cfg(student, teacher.to_dict(), None).dump(tmp_path / 'taught.py')
-    table = tmp_path / 'speeds.py'
+    cfg = distilled_cfg(student, None, None, hint=HINT)
+    del cfg.model.teacher
+    cfg.model.teachers = dict(large=dict(config=teacher.to_dict(), checkpoint=str(weights)), other=None)
+    cfg.dump(tmp_path / 'taught.py')
+    path = tmp_path / 'speeds.py'
     rows = {name: str(tmp_path / f'{name}.py') for name in ('alone', 'taught')}
-    table.write_text(f"title = 'Taught'\nseeds = [0]\nrows = {rows}\n")
-    assert not any('tax' in row for row in gain(table, '--seeds', 0).values())
-    results = gain(table)
+    path.write_text(f"title = 'Taught'\nseeds = [0]\nrows = {rows}\n")
+    return path
+
+
+def test_a_taught_row_has_a_tax(taught):
+    assert not any('tax' in row for row in gain(taught, '--seeds', 0).values())
+    results = gain(taught)
     assert 'tax' not in results['alone']
-    assert all(row['step, s']['median'] > 0 for row in results.values())
-    assert results['taught']['tax']['median'] > 0
+    assert all(row['step, s']['value'] > 0 for row in results.values())
+    assert set(results['taught']['tax']) == {'value', 'low', 'high'}
+
+
+def test_a_row_is_trained_again_when_its_teacher_has_other_weights(taught):
+    results = gain(taught, '--seeds', 0)
+    checkpoint = torch.load(taught.parent / 'teacher.pth')
+    torch.save({**checkpoint, 'meta': dict(time='later')}, taught.parent / 'teacher.pth')
+    assert gain(taught, '--seeds', 0) == results  # the same weights
+    checkpoint['state_dict']['neck.fpn_convs.0.conv.bias'] += 1
+    torch.save(checkpoint, taught.parent / 'teacher.pth')
+    other = gain(taught, '--seeds', 0)
+    assert other['alone'] == results['alone']
+    assert other['taught']['fingerprint'] != results['taught']['fingerprint']
+    assert other['taught']['seeds'] != results['taught']['seeds']
 
 
 def test_missing_weights_are_named_before_anything_is_trained(table):
@@ -111,19 +143,25 @@ def row(*curves, **more):
 
 
 def test_means_spreads_gains_and_when_they_are_reached():
-    heads, alone, taught, single, worse = load_tool('benchmarks/gain.py').table_cells(
-        {
-            'alone': row((10.0, 30.0), (10.0, 34.0), **{'step, s': dict(median=0.5)}),
-            'taught': row((31.0, 36.0), (20.0, 38.0), **{'step, s': dict(median=0.8), 'tax': dict(median=0.5)}),
-            'one': row((20.0, 33.0)),
-            'worse': row((20.0, 31.0), (20.0, 29.0)),
-        }
-    )
+    content = {
+        'alone': row((10.0, 30.0), (10.0, 34.0), **{'step, s': dict(value=0.5)}),
+        'taught': row((31.0, 36.0), (20.0, 38.0), **{'step, s': dict(value=0.8), 'tax': dict(value=0.5)}),
+        'one': row((20.0, 33.0)),
+        'worse': row((20.0, 31.0), (20.0, 29.0)),
+    }
+    definition = dict(rows=dict.fromkeys(content), quoted={"the paper's": {'taught': 40.0}})
+    heads, alone, taught, single, worse = load_tool('benchmarks/gain_table.py').table_cells(content, definition)
     costs = ['step, s', 'tax', "steps to the first row's AP", 'seconds']
-    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', *costs, 'seeds']
+    assert heads == ['', 'AP', 'AP50', 'AP75', 'gain in AP', *costs, 'seeds', "the paper's"]
     # standard deviations of two: difference / sqrt(2)
-    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '0.50', '', '100', '50', '2']
+    assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '0.50', '', '100', '50', '2', '']
     # gains 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1
-    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.80', '0.50', '75', '60', '2']
-    assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '', '100', '', '1']
-    assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2']  # one seed never has it
+    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.80', '0.50', '75', '60', '2', '40.0']
+    assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '', '100', '', '1', '']
+    assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2', '']  # one seed never has it
+
+
+def test_nothing_is_compared_with_a_row_that_is_not_the_first():
+    definition = dict(rows=dict(alone='', taught=''))
+    _, taught = load_tool('benchmarks/gain_table.py').table_cells({'taught': row((31.0, 36.0))}, definition)
+    assert taught == ['taught', '36.0', '72.0', '36.0', '', '', '', '', '', '1']

@@ -1,25 +1,38 @@
 """What a step costs: measured on a tiny pair, and by what it must not change."""
 
 import json
+from collections import Counter
 
 import pytest
 import torch
+from helpers.architectures import cascade
+from helpers.classifier import taught_by_classifier
 from helpers.distil import HINT, RPN, distilled_cfg
-from helpers.tiny import call_tool, load_tool
+from helpers.tiny import REPO, call_tool, load_tool
 
 SIZE = 64
 
 
+@pytest.fixture(autouse=True)
+def _beside_each_other(monkeypatch):
+    """The modules of benchmarks/ import each other by their names."""
+    monkeypatch.syspath_prepend(str(REPO / 'benchmarks'))
+
+
 @pytest.fixture
-def benchmarks():
-    """The modules of benchmarks/, which import each other by their names."""
-    step_time = load_tool('benchmarks/step_time.py')
-    step_time.set_up()
-    return step_time
+def steps():
+    load_tool('benchmarks/step_time.py').set_up()
+    return load_tool('benchmarks/steps.py')
 
 
-def workload(benchmarks, **more):
-    return benchmarks.Workload(images=1, size=SIZE, rois=16, **more)
+@pytest.fixture
+def costs():
+    load_tool('benchmarks/step_time.py').set_up()
+    return load_tool('benchmarks/costs.py')
+
+
+def workload(steps, **more):
+    return steps.Workload(**dict(images=1, size=SIZE, rois=16) | more)
 
 
 @pytest.fixture
@@ -27,78 +40,150 @@ def cfg(student_cfg, teacher_cfg):
     return distilled_cfg(student_cfg, teacher_cfg.to_dict(), None)
 
 
+def step_time(config, tmp_path, *more):
+    options = ['--images', 1, '--size', SIZE, '--rois', 8, '--repeats', 2, '--results', tmp_path, *more]
+    call_tool('benchmarks/step_time.py', config, *options)
+    return json.loads((tmp_path / 'step_time.json').read_text())
+
+
 def test_every_number_that_the_documents_quote_is_written(cfg, tmp_path, capsys):
     cfg.dump(tmp_path / 'whole.py')
-    options = ['--images', 1, '--size', SIZE, '--rois', 8, '--repeats', 2, '--results', tmp_path]
-    call_tool('benchmarks/step_time.py', tmp_path / 'whole.py', *options)
-    content = json.loads((tmp_path / 'step_time.json').read_text())
-    assert content['settings'] == {
-        **dict(images=1, size=SIZE, rois=8, boxes=5, repeats=2, amp=False),
-        **dict(device='cpu', threads=torch.get_num_threads()),
-    }
+    content = step_time(tmp_path / 'whole.py', tmp_path)
+    settings = dict(images=1, size=SIZE, rois=8, boxes=5, repeats=2, amp=False)
+    assert settings.items() <= content['settings'].items()
+    assert {'device', 'threads', 'torch'} <= set(content['settings'])
     row = content['rows']['whole']
-    assert row['student, s']['median'] > 0
+    assert row['student, s']['value'] > 0
     assert row['tax, teacher as it comes']['low'] <= row['tax, teacher as it comes']['high']
     assert row['beyond it, MiB'] > 0
-    assert {name.partition(':')[0] for name in content['growth']} == {
-        'images',
-        'RoIs',
-        'boxes an image',
-        'hinted levels',
-    }
-    assert all(row['KD losses, s']['median'] > 0 for row in content['growth'].values())
+    kinds = Counter(name.partition(':')[0] for name in content['growth'])
+    assert kinds == {'images': 3, 'RoIs': 3, 'boxes an image': 3, 'hinted levels': 3}
+    for grown in content['growth'].values():
+        assert grown['KD losses, s']['value'] > 0
+        assert grown['of weights and a pass'] > 0
     assert 'How whole grows' in capsys.readouterr().out
 
 
-def test_a_step_samples_what_it_is_asked_for(benchmarks, cfg):
-    work = workload(benchmarks, boxes=7)
-    model = benchmarks.build_distilled(benchmarks.prepared(cfg, work))
+def test_other_settings_begin_anew(cfg, tmp_path):
+    cfg.dump(tmp_path / 'whole.py')
+    (tmp_path / 'step_time.json').write_text(json.dumps(dict(settings={}, rows=dict(old={}), growth={})))
+    assert list(step_time(tmp_path / 'whole.py', tmp_path, '--no-growth')['rows']) == ['whole']
+
+
+def test_a_student_without_a_detector_as_its_only_teacher_is_refused(student_cfg, tmp_path):
+    for cfg in (student_cfg, taught_by_classifier(student_cfg)):
+        cfg.dump(tmp_path / 'other.py')
+        with pytest.raises(SystemExit, match=r'other\.py has not one teacher that is a detector'):
+            step_time(tmp_path / 'other.py', tmp_path)
+
+
+def test_a_step_samples_what_it_is_asked_for(steps, cfg):
+    work = workload(steps, boxes=7)
+    cfg = work.prepared(cfg)
+    model = steps.build_distilled(cfg)
     rois, boxes = [], []
     model.roi_head.bbox_head.register_forward_hook(lambda _, inputs, __: rois.append(len(inputs[0])))
     loss = model.loss
     model.loss = lambda inputs, samples: boxes.append(len(samples[0].gt_instances)) or loss(inputs, samples)
-    benchmarks.step_of(model, cfg, work)()
+    steps.step_of(model, cfg, work.batch(cfg))()
     assert rois[0] == 16  # first the student's, then the teacher's none: that is another module
     assert boxes == [7]
 
 
+def test_a_step_is_the_same_whenever_it_is_called(steps, cfg):
+    work = workload(steps)
+    cfg = work.prepared(cfg)
+    model = steps.build_distilled(cfg)
+    step, losses = steps.step_of(model, cfg, work.batch(cfg)), []
+    loss = model.loss
+    model.loss = lambda *batch: losses.append(loss(*batch)) or losses[-1]
+    for _ in range(3):
+        step()
+    assert losses[0].keys() == losses[2].keys()
+    assert all(torch.equal(torch.as_tensor(losses[0][name]), torch.as_tensor(losses[2][name])) for name in losses[0])
+
+
 @pytest.mark.parametrize(
-    ('distillers', 'asked'), [(dict(hint=HINT), []), (dict(rpn=RPN), ['rpn'])], ids=['hint', 'rpn']
+    ('distillers', 'asked'),
+    [(dict(hint=HINT), {}), (dict(rpn=RPN), {'rpn': 1}), ({}, {'rpn': 1, 'roi': 1})],
+    ids=['hint', 'rpn', 'whole'],
 )
-def test_a_plain_pass_is_as_deep_as_the_method_asks(benchmarks, student_cfg, teacher_cfg, distillers, asked):
-    cfg = distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, **distillers)
-    work = workload(benchmarks)
-    teacher = benchmarks.PlainTeacher.of(benchmarks.build_distilled(benchmarks.prepared(cfg, work)))
-    heads = []
-    teacher.detector.rpn_head.register_forward_hook(lambda *_: heads.append('rpn'))
-    teacher.detector.roi_head.bbox_head.register_forward_hook(lambda *_: heads.append('roi'))
-    teacher.pass_of(work)()
+def test_a_plain_pass_is_as_deep_as_the_method_asks(steps, student_cfg, teacher_cfg, distillers, asked):
+    heads = Counter(of_a_plain_pass(steps, distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, **distillers)))
     assert heads == asked
+
+
+def test_a_plain_pass_judges_every_stage_of_a_cascade(steps, student_cfg, teacher_cfg):
+    cfg = distilled_cfg(cascade(student_cfg), cascade(teacher_cfg).to_dict(), None)
+    assert Counter(of_a_plain_pass(steps, cfg))['roi'] == len(cfg.model.roi_head.bbox_head) > 1
+
+
+def of_a_plain_pass(steps, cfg):
+    """The heads of the teacher that a plain pass runs, and as many RoIs as the student had."""
+    work = workload(steps)
+    cfg = work.prepared(cfg)
+    model = steps.build_distilled(cfg)
+    batch = work.batch(cfg)
+    teacher = steps.PlainTeacher(model, steps.step_of(model, cfg, batch))
     assert not any(parameter.requires_grad for parameter in teacher.detector.parameters())
+    called = []
+
+    def roi(_, inputs, __):
+        called.append('roi')
+        assert len(inputs[0]) == 16
+
+    boxes = teacher.detector.roi_head.bbox_head
+    for head in boxes if isinstance(boxes, torch.nn.ModuleList) else [boxes]:
+        head.register_forward_hook(roi)
+    teacher.detector.rpn_head.register_forward_hook(lambda *_: called.append('rpn'))
+    teacher.pass_over(batch)()
+    return called
 
 
-def test_timing_the_losses_changes_no_step(benchmarks, cfg):
-    work = workload(benchmarks)
+def test_timing_the_losses_changes_no_step(steps, cfg):
+    work = workload(steps)
+    cfg = work.prepared(cfg)
 
-    def weights_after_two_steps(timed):
-        model = benchmarks.build_distilled(benchmarks.prepared(cfg, work))
+    def statistics_after_two_steps(timed):
+        model = steps.build_distilled(cfg)
         passes = []
         model.teacher.detector.backbone.register_forward_hook(lambda *_: passes.append(1))
-        step = benchmarks.step_of(model, cfg, work)
+        step = steps.step_of(model, cfg, work.batch(cfg))
         for _ in range(2):
-            seconds = benchmarks.loss_seconds(model, step) if timed else step()
+            seconds = steps.loss_seconds(model, step) if timed else step()
         assert len(passes) == 2
         assert not timed or 0 < seconds < 1
         return model.state_dict()
 
-    plain, timed = weights_after_two_steps(False), weights_after_two_steps(True)
+    plain, timed = statistics_after_two_steps(False), statistics_after_two_steps(True)
     assert plain.keys() == timed.keys()
     assert all(plain[name].equal(timed[name]) for name in plain)
 
 
-def test_the_student_of_a_smaller_picture_is_measured_on_it(benchmarks, cfg):
+def test_the_student_of_a_smaller_picture_is_measured_on_it(steps, cfg):
     cfg.model.student_scale = 0.5
-    assert benchmarks.student_work(cfg, workload(benchmarks)).size == SIZE // 2
+    work = workload(steps)
+    cfg = work.prepared(cfg)
+    seen = []
+    forward = torch.nn.Conv2d.forward
+
+    def watched(module, images):
+        seen.append(tuple(images.shape[-2:]))
+        return forward(module, images)
+
+    step = steps.student_step(cfg, work.batch(cfg))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.Conv2d, 'forward', watched)
+        step()
+    assert seen[0] == (SIZE // 2, SIZE // 2)
+
+
+def test_a_tax_is_of_medians(costs):
+    assert costs.tax([3.0, 2.0, 9.0], [1.0, 1.5, 1.0], [2.0, 2.0, 8.0])['value'] == 1.0  # (3 - 1) / 2
+    noisy = costs.tax([3.0, 3.1, 2.9, 3.2] * 10, [1.0, 1.1, 0.9, 1.0] * 10, [2.0, 2.0, 2.1, 1.9] * 10)
+    assert noisy['low'] < noisy['value'] < noisy['high']
+    few = costs.tax([3.0, 3.1, 2.9, 3.2], [1.0, 1.1, 0.9, 1.0], [2.0, 2.0, 2.1, 1.9])
+    assert few['high'] - few['low'] > noisy['high'] - noisy['low']
 
 
 def test_the_peak_is_what_is_held_at_a_time():
@@ -113,9 +198,11 @@ def test_the_peak_is_what_is_held_at_a_time():
     assert meter.peak_bytes(work) == pytest.approx(2e6, rel=0.01)
 
 
-def test_turns_are_taken_one_after_the_other():
+def test_each_turn_has_every_work_in_an_order_of_its_own():
     meter = load_tool('benchmarks/meter.py')
     order = []
-    found = meter.in_turns({name: lambda name=name: order.append(name) for name in 'ab'}, 3)
-    assert ''.join(order) == 'ab' * (2 + 3)
-    assert [len(values) for values in found.values()] == [3, 3]
+    found = meter.in_turns({name: lambda name=name: order.append(name) for name in 'abc'}, 9)
+    turns = [''.join(order[start : start + 3]) for start in range(6, len(order), 3)]  # after two rounds to warm up
+    assert all(sorted(turn) == ['a', 'b', 'c'] for turn in turns)
+    assert len(set(turns)) > 3
+    assert [len(values) for values in found.values()] == [9, 9, 9]

@@ -17,8 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from gain import table_cells  # noqa: E402
+from gain_table import table_cells  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.runtime.results import read_json  # noqa: E402
@@ -128,7 +129,7 @@ def gain_tables() -> dict[str, str]:
     for definition in sorted((ROOT / 'benchmarks' / 'tables').glob('*.py')):
         results = read_json(RESULTS / f'{definition.stem}.json')
         if results:
-            tables[definition.stem] = markdown(table_cells(results))
+            tables[definition.stem] = markdown(table_cells(results, Config.fromfile(definition)))
     return tables
 
 
@@ -144,20 +145,19 @@ def shrinking_table() -> str:
 def step_time_tables() -> dict[str, str]:
     """What benchmarks/step_time.py measured: each config, how the last one grows, and compiled teachers."""
     found, compiled = (read_json(RESULTS / f'{name}.json') for name in ('step_time', 'step_time_compiled'))
+    taxes = {
+        row: {name: value for name, value in costs.items() if name.startswith('tax')}
+        for row, costs in compiled.get('rows', {}).items()
+    }
     return {
         'step_time': measured_table(found.get('rows', {})),
         'step_time_growth': measured_table(found.get('growth', {})),
-        'step_time_compiled': measured_table(
-            {
-                row: {name: value for name, value in costs.items() if 'tax' in name}
-                for row, costs in compiled['rows'].items()
-            }
-        ),
+        'step_time_compiled': measured_table(taxes),
     }
 
 
 def measured_table(rows: dict[str, dict]) -> str:
-    """Medians of seconds, taxes with their quartiles, and the rest as it is."""
+    """Medians of seconds, taxes with their confidence intervals, and the rest as it is."""
     names = list(next(iter(rows.values()), {}))
     cells = [[row.partition('_')[0], *(measured(name, result[name]) for name in names)] for row, result in rows.items()]
     return markdown([['', *names], *cells])
@@ -168,8 +168,8 @@ def measured(name: str, value: dict[str, float] | float) -> str:
     if not isinstance(value, dict):
         return f'{value:g}'
     if not name.startswith('tax'):
-        return f'{value["median"]:.2g}' if value['median'] < 0.1 else f'{value["median"]:.2f}'
-    return f'{value["median"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
+        return f'{value["value"]:.2g}' if value['value'] < 0.1 else f'{value["value"]:.2f}'
+    return f'{value["value"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
 
 
 def markdown(cells: list[list[str]]) -> str:
