@@ -8,4 +8,5 @@ rows = {
     'both': 'configs/demo/dicod/shapes_dicod.py',
     'hint': 'configs/demo/ablation/shapes_hint-adapted.py',
     'both + hint': 'configs/demo/dicod/shapes_dicod-hint.py',
+    'control: KD-loc, weight 0.01': 'configs/demo/dicod/shapes_dicod-loc-weak.py',
 }

@@ -43,8 +43,11 @@ class RoIPositives:
         self._coders = [getattr(head, 'bbox_coder', None) for head in heads]
         self._weights = getattr(roi_head, 'stage_loss_weights', [1.0] * len(heads))
 
-    def __call__(self, student: StudentKnowledge, truth: Truth) -> Iterator[Positives]:
-        """Stage after stage, as far as they ran."""
+    def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
+        """Those of each stage that ran."""
+        return student.once('roi.positives', lambda: list(self._find(student, truth)))
+
+    def _find(self, student: StudentKnowledge, truth: Truth) -> Iterator[Positives]:
         stage = None
         for stage, outputs, targets in student.roi_stages():
             results = student.roi_sampling(stage)
@@ -87,8 +90,11 @@ class DensePositives:
         self.num_classes, self.use_sigmoid = head.num_classes, bool(head.use_sigmoid_cls)
         self._channels = head.cls_out_channels
 
-    def __call__(self, student: StudentKnowledge, truth: Truth) -> Iterator[Positives]:
-        """One."""
+    def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
+        """A list of one."""
+        return student.once('dense.positives', lambda: [self._find(student, truth)])
+
+    def _find(self, student: StudentKnowledge, truth: Truth) -> Positives:
         scores, labels = student.dense, student.dense_targets.labels
         images, places = torch.nonzero((labels >= 0) & (labels < self.num_classes), as_tuple=True)
         rows = images * labels.shape[1] + places
@@ -96,7 +102,7 @@ class DensePositives:
         prior, stride = priors[places], strides[places]
         deltas = flatten_levels(student.dense_regressions, self._boxes.channels)[rows].float()
         aims = self._boxes.assigned(student.dense_bbox_targets.flatten(0, 1)[rows], prior, stride)
-        yield Positives(
+        return Positives(
             logits=flatten_levels(scores, self._channels)[rows],
             boxes=self._boxes.predicted(deltas, prior, stride),
             truth=_nearest(aims, labels[images, places], images, truth),

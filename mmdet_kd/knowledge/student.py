@@ -1,7 +1,8 @@
 """The student's knowledge: recorded while its own ``loss()`` runs."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from mmdet.models.task_modules.samplers import SamplingResult
@@ -14,10 +15,11 @@ from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTar
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense')
+_Found = TypeVar('_Found')
 
 
 class StudentKnowledge:
-    """What the student computed in one step. Nothing here is computed anew.
+    """What the student computed in one step. Nothing here is computed anew; what is found in it is found once.
 
     Args:
         calls: the recorded calls by point.
@@ -26,7 +28,24 @@ class StudentKnowledge:
 
     def __init__(self, calls: dict[str, list[Call]], canvas: tuple[int, int]) -> None:
         self._calls = calls
+        self._found: dict[str, Any] = {}
         self.canvas = canvas
+
+    def once(self, name: str, find: Callable[[], _Found]) -> _Found:
+        """What several distillers look for here: found for the first that asks, and kept for the others.
+
+        Args:
+            name: of what is looked for.
+            find: finds it.
+        """
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]
+
+    def forget(self) -> None:
+        """Let everything go."""
+        self._calls.clear()
+        self._found.clear()
 
     def features(self, source: str) -> tuple[Tensor, ...]:
         """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
@@ -127,7 +146,8 @@ def observe_student(detector: nn.Module, kinds: Collection[str], canvas: tuple[i
         for stage, head in enumerate(box_heads(detector.roi_head)):
             points[f'roi.{stage}'] = (head, 'loss_and_target')
     with record_calls(points) as calls:
+        student = StudentKnowledge(calls, canvas)
         try:
-            yield StudentKnowledge(calls, canvas)
+            yield student
         finally:
-            calls.clear()
+            student.forget()
