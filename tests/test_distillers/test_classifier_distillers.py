@@ -14,7 +14,7 @@ from helpers.distil import build, losses_of, raw_batch, soft_part, taught, total
 from helpers.one_stage import ONE_STAGE, retinanet, ssd
 from mmengine.structures import InstanceData
 
-from mmdet_kd.distillers.positives import Positives
+from mmdet_kd.distillers.positives import DensePositives, Positives, RoIPositives
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import ClassifierKnowledge, Truth, observe_student
 
@@ -52,6 +52,23 @@ class Observed:
             distiller = next(iter(detector.distillers.values()))
             self.stages = list(distiller._positives(student, self.knowledge.truth))
             self.losses = {name: d(student, self.knowledge) for name, d in detector.distillers.items()}
+
+
+@pytest.mark.parametrize('name', ['cascade', 'retinanet'])
+def test_positives_are_found_once_a_step_for_all_that_ask(student_cfg, name, monkeypatch):
+    found = []
+    for finder in (RoIPositives, DensePositives):
+
+        def find(self, *sides, original=finder._find):
+            found.append(1)
+            return original(self, *sides)
+
+        monkeypatch.setattr(finder, '_find', find)
+    both = dict(kd_cls=kd_cls(SIGMOID[name]), kd_loc=KD_LOC)
+    detector = build(taught_by_classifier(ARCHITECTURES[name](student_cfg), **both))
+    for step in (1, 2):
+        losses_of(detector, raw_batch())
+        assert len(found) == step
 
 
 @pytest.mark.parametrize('name', ARCHITECTURES)
