@@ -19,13 +19,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
+import torch  # noqa: E402
 from costs import PLAIN, STUDENT, distilled_by, tax, works_of  # noqa: E402
 from gain_table import table_cells  # noqa: E402
 from meter import Work, in_turns, median  # noqa: E402
@@ -167,9 +170,11 @@ def train(run: Run, mark: Path) -> None:
 def measure_costs(table: Config, results: Path, folder: Path) -> None:
     """Put into the results what a step of each row takes, and its tax where a detector alone teaches it.
 
-    A step of the training as it was at the end, with the first seed: its weights, and its first batch.
+    A step of the training as it was at the end, with the first seed: its weights, and its first batch. On a CPU, one
+    core takes it: several wait for each other whenever something else wants one of them.
     """
     set_up()
+    torch.set_num_threads(1)
     works: dict[tuple[str, str], Work] = {}
     for row, path in table.rows.items():
         cfg = Config.fromfile(path)
@@ -190,7 +195,8 @@ def first_batch(cfg: Config) -> Batch:
     """The first batch of a training."""
     set_random_seed(0)
     loader = {**cfg.train_dataloader, 'num_workers': 0, 'persistent_workers': False}
-    return next(iter(Runner.build_dataloader(loader, seed=0)))
+    with redirect_stdout(StringIO()):  # pycocotools says what it loads
+        return next(iter(Runner.build_dataloader(loader, seed=0)))
 
 
 def show(cells: list[list[str]], title: str) -> None:

@@ -16,13 +16,13 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import BaseDistiller
-from mmdet_kd.export import drop_pretrained, plain_student_config
+from mmdet_kd.export import drop_pretrained, plain_student_config, student_state_dict
 from mmdet_kd.knowledge import TeacherKnowledge
+from mmdet_kd.runtime.checkpoints import read_checkpoint
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 Batch = dict[str, Any]
@@ -95,7 +95,9 @@ def build(cfg: Config, weights: Path | None = None) -> nn.Module:
     model = MODELS.build(cfg.model)
     model.init_weights()
     if weights is not None:
-        load_checkpoint(model, str(weights), map_location='cpu')
+        state_dict = read_checkpoint(weights)['state_dict']
+        taught = hasattr(model, 'distillers')
+        model.load_state_dict(state_dict if taught else student_state_dict(state_dict))
     return model.train().to(DEVICE)
 
 
