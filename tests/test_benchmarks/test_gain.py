@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from helpers.distil import HINT, distilled_cfg, save_teacher
+from helpers.distil import distilled_cfg, save_teacher
 from helpers.tiny import REPO, call_tool, load_tool, tiny_student_cfg, tiny_teacher_cfg
 
 
@@ -57,9 +57,11 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
 
 def test_results_of_elsewhere_do_not_stand_for_a_training(table):
     """A checkout has the results that were committed, and no trainings."""
-    made_up = {'slow': {'fingerprint': '', 'seeds': {'7': {'scores': {'AP': 99.0}}}, 'tax': {'value': 1.0}}}
+    seeds = {seed: {'scores': {'AP': 99.0}} for seed in ('3', '7')}
+    made_up = {'slow': {'fingerprint': '', 'seeds': seeds, 'tax': {'value': 1.0}}}
     (table.parent / 'speeds.json').write_text(json.dumps(made_up))
     results = gain(table, '--rows', 'slow')
+    assert results['slow']['seeds']['3']['scores']['AP'] < 99
     assert list(results['slow']['seeds']) == ['3']  # and none of numbers of another config or teacher
     assert 'tax' not in results['slow']
 
@@ -82,7 +84,7 @@ def taught(tiny_set, tmp_path):
     student, teacher = (make(tiny_set, tmp_path, **short) for make in (tiny_student_cfg, tiny_teacher_cfg))
     weights = save_teacher(teacher, tmp_path / 'teacher.pth')
     student.dump(tmp_path / 'alone.py')
-    cfg = distilled_cfg(student, None, None, hint=HINT)
+    cfg = distilled_cfg(student, None, None)
     del cfg.model.teacher
     cfg.model.teachers = dict(large=dict(config=teacher.to_dict(), checkpoint=str(weights)), other=None)
     cfg.dump(tmp_path / 'taught.py')
@@ -98,6 +100,7 @@ def test_a_taught_row_has_a_tax(taught):
     assert 'tax' not in results['alone']
     assert all(row['step, s']['value'] > 0 for row in results.values())
     assert set(results['taught']['tax']) == {'value', 'low', 'high'}
+    assert results['taught']['tax']['value'] > 0
 
 
 def test_a_row_is_trained_again_when_its_teacher_has_other_weights(taught):
