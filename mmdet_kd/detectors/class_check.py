@@ -57,7 +57,7 @@ _NO_NAMES = (
 
 def _find_by_name(student: Sequence[str], teacher: DetectorTeacher) -> list[str]:
     try:
-        teacher.speak_of(student)
+        teacher.map_classes(student)
     except DistillationError as error:
         return error.problems
     return []

@@ -9,10 +9,10 @@ from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..distillers import Pair, Side
+from ..distillers import Model, ModelPair
 from ..errors import raise_if_any
 from ..export import with_num_classes
-from ..knowledge import Truth, observe_student
+from ..knowledge import StudentKnowledge, Truth, observe_student
 from ..teachers import BaseTeacher, Batch, classes_in_training
 from .class_check import class_problems
 from .distillers_by_name import build_distillers
@@ -58,7 +58,7 @@ class KnowledgeDistillationMixin:
         super().__init__(**student)
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
-        as_student = Side('student', self, student_cfg)
+        as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._views: TwoViews | None = None
@@ -85,17 +85,10 @@ class KnowledgeDistillationMixin:
             batch_data_samples: annotations and meta information of each image.
         """
         loaded = None if self._views is None else self._views.take()
-        kinds = {kind for distiller in self.distillers.values() if distiller.at_work for kind in distiller.kinds}
+        kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            teachers = _Looks(self.teachers, Batch(batch_inputs, Truth.of(batch_data_samples), loaded))
-            soft = {}
-            for name, distiller in self.distillers.items():
-                if distiller.at_work:
-                    parts = distiller(student, teachers[self._teacher_of[name]])
-                else:
-                    parts = distiller.idle(batch_inputs.device)
-                soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
+            soft = self._soft_losses(student, Batch(batch_inputs, Truth.of(batch_data_samples), loaded))
         self._guard.watch(soft)
         return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
 
@@ -103,6 +96,20 @@ class KnowledgeDistillationMixin:
         """The student's weights and the adapters'; refuses to be saved after a loss that was not finite."""
         self._guard.drain()
         return super().state_dict(*args, **kwargs)
+
+    def _soft_losses(self, student: StudentKnowledge, batch: Batch) -> dict[str, Tensor]:
+        """The losses of all distillers; a teacher observes the batch once, if an active distiller learns from it."""
+        soft, observed = {}, {}
+        for name, distiller in self.distillers.items():
+            if distiller.is_active:
+                teacher = self._teacher_of[name]
+                if teacher not in observed:
+                    observed[teacher] = self.teachers[teacher].observe(batch)
+                parts = distiller(student, observed[teacher])
+            else:
+                parts = distiller.idle(batch.images.device)
+            soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
+        return soft
 
     def _weigh(self, name: str, loss: Any) -> Any:
         """One of the student's own losses (a tensor, or a list with one a level) in its mix with the soft ones."""
@@ -141,9 +148,9 @@ class KnowledgeDistillationMixin:
     def head_classes(self) -> int:
         """How many classes the student's heads know."""
 
-    def _pair(self, student: Side, teacher: BaseTeacher) -> Pair:
-        shape = Side('teacher', teacher.build_shape(), teacher.cfg.model)
-        return Pair(student, shape, self.student_scale, teacher.classes_by_name)
+    def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
+        shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)
+        return ModelPair(student, shape, self.student_scale, teacher.classes_by_name)
 
     def _class_problems(self) -> list[str]:
         problems = [
@@ -175,15 +182,3 @@ class KnowledgeDistillationMixin:
             'batch_augments would change only what the student sees: remove batch_augments, or have both sides look '
             'alike',
         ]
-
-
-class _Looks(dict):
-    """What each teacher makes of a batch, once it is asked for."""
-
-    def __init__(self, teachers: Mapping[str, BaseTeacher], batch: Batch) -> None:
-        super().__init__()
-        self._teachers, self._batch = teachers, batch
-
-    def __missing__(self, name: str) -> Any:
-        self[name] = self._teachers[name].see(self._batch)
-        return self[name]

@@ -9,14 +9,14 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from ..distillers import BaseDistiller, Pair
+from ..distillers import BaseDistiller, ModelPair
 from ..errors import DistillationError, raise_if_any
 from ..teachers import BaseTeacher
 from .teachers_by_name import teacher_of
 
 
 def build_distillers(
-    configs: Mapping[str, dict | None], teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, Pair]
+    configs: Mapping[str, dict | None], teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]
 ) -> tuple[nn.ModuleDict, dict[str, str]]:
     """Build the distillers of a detector.
 
@@ -82,7 +82,7 @@ def _is_distiller(found: object) -> bool:
     return inspect.isclass(found) and issubclass(found, BaseDistiller)
 
 
-def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: Pair) -> BaseDistiller:
+def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: ModelPair) -> BaseDistiller:
     arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
     try:
         return MODELS.build({'type': kind, **arguments, 'pair': pair})

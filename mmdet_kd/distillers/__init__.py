@@ -5,7 +5,7 @@ from .classifier_cls_distiller import ClassifierClsDistiller
 from .classifier_loc_distiller import ClassifierLocDistiller
 from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
-from .pair import Pair, Side
+from .pair import Model, ModelPair
 from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
 from .rpn_distiller import RPNDistiller
@@ -16,9 +16,9 @@ __all__ = [
     'ClassifierLocDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
-    'Pair',
+    'ModelPair',
     'RPNDistiller',
     'ResponseDistiller',
     'RoIDistiller',
-    'Side',
+    'Model',
 ]

@@ -14,7 +14,7 @@ from ..teachers import BaseTeacher, DetectorTeacher
 class BaseDistiller(nn.Module):
     """Compares one kind of knowledge of the two sides.
 
-    A distiller is built with the :class:`~mmdet_kd.distillers.Pair` that it will compare. It raises a
+    A distiller is built with the :class:`~mmdet_kd.distillers.ModelPair` that it will compare. It raises a
     :class:`~mmdet_kd.errors.DistillationError` with everything about the pair that does not fit.
 
     Args:
@@ -38,7 +38,7 @@ class BaseDistiller(nn.Module):
         self.weight = float(weight)
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether any part of the loss counts at present; if not, neither side need be looked at."""
         return self.weight > 0
 
@@ -67,7 +67,7 @@ class BaseDistiller(nn.Module):
         return 1.0
 
 
-def counts(loss: nn.Module | None) -> bool:
+def has_weight(loss: nn.Module | None) -> bool:
     """Whether a configured loss has a weight other than 0 at present."""
     return loss is not None and getattr(loss, 'loss_weight', 1.0) != 0
 

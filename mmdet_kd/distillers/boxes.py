@@ -4,7 +4,7 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-from .pair import Pair
+from .pair import ModelPair
 
 
 def same_coder(coder_s: object, coder_t: object) -> bool:
@@ -36,7 +36,7 @@ def recode(deltas: Tensor, boxes: Tensor, coder_s: object, coder_t: object) -> T
     return coder_s.encode(boxes, _decode(coder_t, boxes, deltas.float()))
 
 
-def scale_problems(pair: Pair, coder_s: object, coder_t: object) -> list[str]:
+def scale_problems(pair: ModelPair, coder_s: object, coder_t: object) -> list[str]:
     """What forbids comparing the deltas of pictures of different size, as ``student_scale`` asks."""
     if pair.student_scale is None:
         return []

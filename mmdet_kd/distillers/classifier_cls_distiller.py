@@ -8,8 +8,8 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, counts, loss_kind_problems, try_out
-from .pair import Pair
+from .base import BaseDistiller, has_weight, loss_kind_problems, try_out
+from .pair import ModelPair
 from .positives import positives_of
 from .response import mean_over_ranks
 
@@ -40,7 +40,7 @@ class ClassifierClsDistiller(BaseDistiller):
     compares_classes = True
     parts = ('cls',)
 
-    def __init__(self, pair: Pair, loss_cls: dict, weight: float = 1.0) -> None:
+    def __init__(self, pair: ModelPair, loss_cls: dict, weight: float = 1.0) -> None:
         super().__init__(weight)
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
@@ -54,9 +54,9 @@ class ClassifierClsDistiller(BaseDistiller):
         try_out('loss_cls', lambda: self.loss_cls(torch.zeros_like(logits), logits, avg_factor=1.0))
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the loss counts at present."""
-        return super().at_work and counts(self.loss_cls)
+        return super().is_active and has_weight(self.loss_cls)
 
     def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge) -> dict[str, Tensor]:
         """Compare the class scores of this step; returns 'cls', of a cascade summed."""
@@ -71,7 +71,7 @@ class ClassifierClsDistiller(BaseDistiller):
         """The classifier's logits (K, C) as those of the student's head, where a softmax has a background."""
         return logits if self._positives.use_sigmoid else F.pad(logits, (0, 1), value=float('-inf'))
 
-    def _class_problems(self, pair: Pair) -> list[str]:
+    def _class_problems(self, pair: ModelPair) -> list[str]:
         student, teacher = self._positives.num_classes, pair.teacher.detector.num_classes
         if student == teacher:
             return []

@@ -13,8 +13,8 @@ from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
 from ..losses.precision import in_full_precision
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, counts, try_out
-from .pair import Pair
+from .base import BaseDistiller, has_weight, try_out
+from .pair import ModelPair
 from .positives import positives_of
 from .response import mean_over_ranks
 
@@ -49,7 +49,7 @@ class ClassifierLocDistiller(BaseDistiller):
     learns_from = ClassifierTeacher
     parts = ('loc',)
 
-    def __init__(self, pair: Pair, layers: Sequence[dict], loss_loc: dict, weight: float = 1.0) -> None:
+    def __init__(self, pair: ModelPair, layers: Sequence[dict], loss_loc: dict, weight: float = 1.0) -> None:
         super().__init__(weight)
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
@@ -60,9 +60,9 @@ class ClassifierLocDistiller(BaseDistiller):
         try_out('loss_loc', lambda: self.loss_loc(maps, maps, avg_factor=1.0))
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the loss counts at present."""
-        return super().at_work and counts(self.loss_loc)
+        return super().is_active and has_weight(self.loss_loc)
 
     def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge) -> dict[str, Tensor]:
         """Compare the boxes of this step; returns 'loc', of a cascade summed."""
@@ -99,7 +99,7 @@ class ClassifierLocDistiller(BaseDistiller):
         return self.loss_loc(ours, theirs, avg_factor=avg_factor)
 
 
-def _read_layers(layers: Any, pair: Pair) -> dict[Layer, float]:
+def _read_layers(layers: Any, pair: ModelPair) -> dict[Layer, float]:
     """Layer -> weight; every layer is tried on the classifier's shape."""
     asked = 'ClassifierLocDistiller: layers is a list of dict(name=..., size=..., weight=1.0), a layer each'
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(each, Mapping) for each in layers):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller, counts, kind_of_scores, loss_kind_problems, try_out
-from .pair import Pair, Side
+from .base import BaseDistiller, has_weight, kind_of_scores, loss_kind_problems, try_out
+from .pair import Model, ModelPair
 from .prior_maps import fit, flatten_levels, which_fit
 from .response import mean_over_ranks
 
@@ -39,7 +39,7 @@ class DenseHeadDistiller(BaseDistiller):
     compares_classes = True
     parts = ('cls',)
 
-    def __init__(self, pair: Pair, loss_cls: dict, priors: Priors = 'positive', weight: float = 1.0) -> None:
+    def __init__(self, pair: ModelPair, loss_cls: dict, priors: Priors = 'positive', weight: float = 1.0) -> None:
         super().__init__(weight)
         if priors not in get_args(Priors):
             raise_if_any([f'DenseHeadDistiller: priors must be one of {get_args(Priors)}, not {priors!r}'])
@@ -55,25 +55,25 @@ class DenseHeadDistiller(BaseDistiller):
         try_out('loss_cls', lambda: self.loss_cls(logits, logits, torch.ones(1), avg_factor=1.0))
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the loss counts at present."""
-        return super().at_work and counts(self.loss_cls)
+        return super().is_active and has_weight(self.loss_cls)
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the class scores of this step; returns 'cls'."""
         scores_s, scores_t = student.dense, teacher.dense
         labels = student.dense_targets.labels
         positive = ((labels >= 0) & (labels < self.num_classes)).float()
-        judged = torch.ones_like(positive)
+        valid = torch.ones_like(positive)
         if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
-            scores_t, judged = fit(scores_t, scores_s), which_fit(scores_t, scores_s, self._channels)
-        weight = judged if self.priors == 'all' else judged * positive
+            scores_t, valid = fit(scores_t, scores_s), which_fit(scores_t, scores_s, self._channels)
+        weight = valid if self.priors == 'all' else valid * positive
         logits = [flatten_levels(scores, self._channels) for scores in (scores_s, scores_t)]
         avg_factor = mean_over_ranks(positive.sum(), labels.device)
         return {'cls': self.loss_cls(*logits, weight.flatten(), avg_factor=avg_factor)}
 
 
-def _head_problems(side: Side) -> list[str]:
+def _head_problems(side: Model) -> list[str]:
     head = getattr(side.detector, 'bbox_head', None)
     needed = ('prior_generator', 'num_classes', 'cls_out_channels', 'use_sigmoid_cls', 'get_targets')
     if head is not None and all(hasattr(head, name) for name in needed):
@@ -85,7 +85,7 @@ def _head_problems(side: Side) -> list[str]:
     ]
 
 
-def _pair_problems(pair: Pair) -> list[str]:
+def _pair_problems(pair: ModelPair) -> list[str]:
     student, teacher = (side.detector.bbox_head for side in (pair.student, pair.teacher))
     problems = []
     if pair.student_scale is not None:
@@ -116,7 +116,7 @@ def _grid(head: nn.Module) -> tuple[list, list]:
     return [tuple(stride) for stride in generator.strides], list(generator.num_base_priors)
 
 
-def _same_anchors(pair: Pair) -> bool:
+def _same_anchors(pair: ModelPair) -> bool:
     generators = [side.prior_generator for side in (pair.student, pair.teacher)]
     anchors = [getattr(generator, 'base_anchors', None) for generator in generators]
     if None in anchors:

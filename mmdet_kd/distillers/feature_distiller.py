@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
 from .alignment import cell_positions, crop, sample_map
-from .base import BaseDistiller, counts, try_out
-from .pair import Pair, Side
+from .base import BaseDistiller, has_weight, try_out
+from .pair import Model, ModelPair
 
 
 @MODELS.register_module()
@@ -37,7 +37,7 @@ class FeatureDistiller(BaseDistiller):
 
     def __init__(
         self,
-        pair: Pair,
+        pair: ModelPair,
         loss: dict,
         source: str = 'neck',
         levels: Sequence[int] | None = None,
@@ -71,9 +71,9 @@ class FeatureDistiller(BaseDistiller):
             try_out('adapter and loss', lambda i=place, s=feat_s, t=feat_t: self._compare(i, s, t))
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the loss counts at present."""
-        return super().at_work and counts(self.loss)
+        return super().is_active and has_weight(self.loss)
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
@@ -111,7 +111,7 @@ def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Mo
     return MODELS.build({**channels, **adapter})
 
 
-def _source_problems(side: Side, source: str) -> list[str]:
+def _source_problems(side: Model, source: str) -> list[str]:
     if source in side.maps:
         return []
     return [f'FeatureDistiller: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']

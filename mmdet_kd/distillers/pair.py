@@ -11,7 +11,7 @@ from ..knowledge import MapShape, map_shapes
 
 
 @dataclass(frozen=True)
-class Side:
+class Model:
     """The student or the teacher.
 
     Args:
@@ -39,7 +39,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ModelPair:
     """A student and its teacher. Distillers read from it what they need to know when they are built.
 
     Args:
@@ -49,7 +49,7 @@ class Pair:
         classes_by_name: the student's classes are looked for among the teacher's, which may have more.
     """
 
-    student: Side
-    teacher: Side
+    student: Model
+    teacher: Model
     student_scale: float | None = None
     classes_by_name: bool = False

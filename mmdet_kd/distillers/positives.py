@@ -10,7 +10,7 @@ from ..knowledge import StudentKnowledge, Truth, box_heads
 from .box_heads import box_head_problems, is_sigmoid
 from .boxes import select_class
 from .dense_boxes import DenseBoxes, dense_boxes_of
-from .pair import Side
+from .pair import Model
 from .prior_maps import flatten_levels
 
 
@@ -34,7 +34,7 @@ class RoIPositives:
 
     kind = 'roi'
 
-    def __init__(self, side: Side, who: str) -> None:
+    def __init__(self, side: Model, who: str) -> None:
         roi_head = side.detector.roi_head
         heads = box_heads(roi_head)
         self.problems = box_head_problems(heads, who, side.name)
@@ -45,7 +45,7 @@ class RoIPositives:
 
     def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
         """Those of each stage that ran."""
-        return student.once('roi.positives', lambda: list(self._find(student, truth)))
+        return student.cached('roi.positives', lambda: list(self._find(student, truth)))
 
     def _find(self, student: StudentKnowledge, truth: Truth) -> Iterator[Positives]:
         stage = None
@@ -75,7 +75,7 @@ class DensePositives:
 
     kind = 'dense'
 
-    def __init__(self, side: Side, who: str) -> None:
+    def __init__(self, side: Model, who: str) -> None:
         head = side.detector.bbox_head
         boxes = dense_boxes_of(head)
         self.problems = []
@@ -92,7 +92,7 @@ class DensePositives:
 
     def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
         """A list of one."""
-        return student.once('dense.positives', lambda: [self._find(student, truth)])
+        return student.cached('dense.positives', lambda: [self._find(student, truth)])
 
     def _find(self, student: StudentKnowledge, truth: Truth) -> Positives:
         scores, labels = student.dense, student.dense_targets.labels
@@ -111,7 +111,7 @@ class DensePositives:
         )
 
 
-def positives_of(side: Side, who: str) -> RoIPositives | DensePositives:
+def positives_of(side: Model, who: str) -> RoIPositives | DensePositives:
     """What finds the positives of a student of either family."""
     return RoIPositives(side, who) if hasattr(side.detector, 'roi_head') else DensePositives(side, who)
 

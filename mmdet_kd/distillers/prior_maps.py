@@ -28,7 +28,7 @@ def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> 
         channels: score channels of an anchor of the teacher's.
 
     Returns:
-        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
+        The teacher's outputs on the student's grids, and which anchors (N, M) have one, as 0 and 1.
     """
     fitted = RPNOutputs(fit(teacher.cls_scores, student.cls_scores), fit(teacher.bbox_preds, student.cls_scores))
     return fitted, which_fit(teacher.cls_scores, student.cls_scores, channels)
@@ -45,8 +45,8 @@ def fit(maps: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
 
 def which_fit(maps: Sequence[Tensor], others: Sequence[Tensor], channels: int) -> Tensor:
     """Which priors (N, M) of ``others`` have an output in ``maps``, of ``channels`` scores a prior; as 0 and 1."""
-    judged = flatten_levels(fit([torch.ones_like(m) for m in maps], others), channels)[:, 0]
-    return judged.view(len(others[0]), -1)
+    valid = flatten_levels(fit([torch.ones_like(m) for m in maps], others), channels)[:, 0]
+    return valid.view(len(others[0]), -1)
 
 
 def at_anchors_of(
@@ -69,9 +69,9 @@ def at_anchors_of(
         ratios: pixels of the teacher's that one of the student's spans in x and y, (N, 2).
 
     Returns:
-        The teacher's outputs on the student's grids, and which anchors (N, M) it judged, as 0 and 1.
+        The teacher's outputs on the student's grids, and which anchors (N, M) have one, as 0 and 1.
     """
-    cls_scores, bbox_preds, judged = [], [], []
+    cls_scores, bbox_preds, valid = [], [], []
     levels = zip(student.cls_scores, teacher.cls_scores, teacher.bbox_preds, strides, strict=True)
     for wanted, scores, deltas, (stride_s, stride_t) in levels:
         corners = cell_positions(tuple(wanted.shape[-2:]), ratios * stride_s, offset=0)
@@ -80,5 +80,5 @@ def at_anchors_of(
         cls_scores.append(sample_map(scores, stride_t, points))
         bbox_preds.append(sample_map(deltas, stride_t, points))
         on_map = (points[..., 0] <= scores.shape[-1] * stride_t) & (points[..., 1] <= scores.shape[-2] * stride_t)
-        judged.append(on_map.flatten(1).repeat_interleave(scores.shape[1] // channels, dim=1))
-    return RPNOutputs(cls_scores, bbox_preds), torch.cat(judged, dim=1).float()
+        valid.append(on_map.flatten(1).repeat_interleave(scores.shape[1] // channels, dim=1))
+    return RPNOutputs(cls_scores, bbox_preds), torch.cat(valid, dim=1).float()

@@ -6,7 +6,7 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from ..errors import raise_if_any
-from .base import BaseDistiller, counts, try_out
+from .base import BaseDistiller, has_weight, try_out
 
 
 class ResponseDistiller(BaseDistiller):
@@ -42,10 +42,10 @@ class ResponseDistiller(BaseDistiller):
         self._try_out()
 
     @property
-    def at_work(self) -> bool:
+    def is_active(self) -> bool:
         """Whether soft classification or bounded regression counts at present."""
-        soft = counts(self.loss_cls) and self.mu < 1
-        return super().at_work and (soft or counts(self.loss_bbox))
+        soft = has_weight(self.loss_cls) and self.mu < 1
+        return super().is_active and (soft or has_weight(self.loss_bbox))
 
     @property
     def hard_share(self) -> float:

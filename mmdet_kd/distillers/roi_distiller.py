@@ -9,7 +9,7 @@ from ..errors import raise_if_any
 from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
 from .box_heads import box_head_problems, is_sigmoid, with_background
 from .boxes import encode_targets, recode, scale_problems, select_class
-from .pair import Pair, Side
+from .pair import Model, ModelPair
 from .response import ResponseDistiller, mean_over_ranks
 
 
@@ -37,7 +37,7 @@ class RoIDistiller(ResponseDistiller):
 
     def __init__(
         self,
-        pair: Pair,
+        pair: ModelPair,
         loss_cls: dict | None = None,
         loss_bbox: dict | None = None,
         mu: float = 0.5,
@@ -96,7 +96,7 @@ class RoIDistiller(ResponseDistiller):
         return self.hard_share if re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 
-def _head_problems(side: Side) -> list[str]:
+def _head_problems(side: Model) -> list[str]:
     roi_head = getattr(side.detector, 'roi_head', None)
     if roi_head is None or not roi_head.with_bbox:
         return [f'RoIDistiller: the {side.name} has no RoI head with a box branch; leave this distiller out']
@@ -109,7 +109,7 @@ def _head_problems(side: Side) -> list[str]:
     return problems + box_head_problems(box_heads(roi_head), 'RoIDistiller', side.name)
 
 
-def _class_problems(pair: Pair) -> list[str]:
+def _class_problems(pair: ModelPair) -> list[str]:
     counts = [[head.num_classes for head in box_heads(s.detector.roi_head)] for s in (pair.student, pair.teacher)]
     if counts[0][0] == counts[1][0] or (pair.classes_by_name and counts[0][0] < counts[1][0]):
         return []

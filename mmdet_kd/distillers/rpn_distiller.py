@@ -7,7 +7,7 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems
-from .pair import Pair, Side
+from .pair import Model, ModelPair
 from .prior_maps import at_anchors_of, flatten_levels, on_the_grids_of
 from .response import ResponseDistiller, mean_over_ranks
 
@@ -35,7 +35,7 @@ class RPNDistiller(ResponseDistiller):
 
     def __init__(
         self,
-        pair: Pair,
+        pair: ModelPair,
         loss_cls: dict | None = None,
         loss_bbox: dict | None = None,
         mu: float = 0.5,
@@ -53,10 +53,10 @@ class RPNDistiller(ResponseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
         outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
-        outputs_t, judged = self._for_the_students_anchors(outputs_s, outputs_t, student, teacher)
-        if judged is not None:
+        outputs_t, valid = self._for_the_students_anchors(outputs_s, outputs_t, student, teacher)
+        if valid is not None:
             targets = targets._replace(
-                label_weights=targets.label_weights * judged, bbox_weights=targets.bbox_weights * judged[..., None]
+                label_weights=targets.label_weights * valid, bbox_weights=targets.bbox_weights * valid[..., None]
             )
         avg_factor = mean_over_ranks(targets.avg_factor, targets.anchors.device)
         losses = {}
@@ -82,7 +82,7 @@ class RPNDistiller(ResponseDistiller):
     def _for_the_students_anchors(
         self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, student: StudentKnowledge, teacher: TeacherKnowledge
     ) -> tuple[RPNOutputs, Tensor | None]:
-        """The teacher's outputs, and which anchors it judged: all of them if None."""
+        """The teacher's outputs, and which anchors have one: all of them if None."""
         if teacher.ratios is not None:
             return at_anchors_of(outputs_s, outputs_t, self._strides, self._channels[1], teacher.ratios)
         if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
@@ -99,7 +99,7 @@ def two_class_logits(scores: Tensor) -> Tensor:
     return torch.cat([scores, torch.zeros_like(scores)], dim=1) if scores.shape[1] == 1 else scores
 
 
-def _rpn_problems(side: Side) -> list[str]:
+def _rpn_problems(side: Model) -> list[str]:
     head = getattr(side.detector, 'rpn_head', None)
     if head is None:
         return [f'RPNDistiller: the {side.name} has no rpn_head; leave this distiller out']
@@ -112,7 +112,7 @@ def _rpn_problems(side: Side) -> list[str]:
     return []
 
 
-def _anchor_problems(pair: Pair) -> list[str]:
+def _anchor_problems(pair: ModelPair) -> list[str]:
     generator_s, generator_t = pair.student.prior_generator, pair.teacher.prior_generator
     strides = [[tuple(stride) for stride in generator.strides] for generator in (generator_s, generator_t)]
     cure = 'give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out'
@@ -139,7 +139,7 @@ def _anchor_problems(pair: Pair) -> list[str]:
     return problems
 
 
-def _in_its_picture(pair: Pair) -> str:
+def _in_its_picture(pair: ModelPair) -> str:
     return " in the student's smaller picture" if pair.student_scale else ''
 
 

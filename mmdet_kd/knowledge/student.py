@@ -31,7 +31,7 @@ class StudentKnowledge:
         self._found: dict[str, Any] = {}
         self.canvas = canvas
 
-    def once(self, name: str, find: Callable[[], _Found]) -> _Found:
+    def cached(self, name: str, find: Callable[[], _Found]) -> _Found:
         """What several distillers look for here: found for the first that asks, and kept for the others.
 
         Args:

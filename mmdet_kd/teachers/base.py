@@ -78,14 +78,14 @@ class BaseTeacher(nn.Module):
                 weights = read_weights(self.checkpoint)
                 self.classes = weights.classes or self.classes
                 self._load_strictly(model, weights)
-        self.model = self.made_fast(model.requires_grad_(False).eval().to(device))
+        self.model = self.optimise(model.requires_grad_(False).eval().to(device))
 
-    def made_fast(self, model: nn.Module) -> nn.Module:
+    def optimise(self, model: nn.Module) -> nn.Module:
         """The loaded model as it is to run."""
         return model
 
     @abstractmethod
-    def see(self, batch: Batch) -> Any:
+    def observe(self, batch: Batch) -> Any:
         """What the teacher can be asked about a batch."""
 
     @abstractmethod

@@ -38,11 +38,11 @@ class ClassifierTeacher(BaseTeacher):
             raise_if_any([f'teacher.chunk is the number of crops at a time, at least 1, not {chunk!r}'])
         self.chunk = chunk
 
-    def made_fast(self, model: nn.Module) -> nn.Module:
+    def optimise(self, model: nn.Module) -> nn.Module:
         """The classifier with channels-last weights, which its maps follow: on a CPU its stem takes two thirds then."""
         return model.to(memory_format=torch.channels_last)
 
-    def see(self, batch: Batch) -> ClassifierKnowledge:
+    def observe(self, batch: Batch) -> ClassifierKnowledge:
         """What the teacher can be asked about the boxes of a batch."""
         self.require_weights()
         return ClassifierKnowledge(self.model, batch.images.detach(), batch.truth, self.chunk)

@@ -57,17 +57,17 @@ class DetectorTeacher(BaseTeacher):
         """The detector; None until its weights are loaded."""
         return self.model
 
-    def made_fast(self, model: nn.Module) -> nn.Module:
+    def optimise(self, model: nn.Module) -> nn.Module:
         """The detector as fast as was asked for."""
         return speed_up(model, self.speed)
 
-    def see(self, batch: Batch) -> TeacherKnowledge:
+    def observe(self, batch: Batch) -> TeacherKnowledge:
         """What the teacher can be asked about a batch, which it sees in its own normalisation."""
         if batch.loaded is None:
-            return self.look(batch.images)
-        return self.look(self.preprocess(batch.loaded.pictures), batch.loaded.ratios)
+            return self.knowledge_of(batch.images)
+        return self.knowledge_of(self.preprocess(batch.loaded.pictures), batch.loaded.ratios)
 
-    def look(self, images: Tensor, ratios: Tensor | None = None) -> TeacherKnowledge:
+    def knowledge_of(self, images: Tensor, ratios: Tensor | None = None) -> TeacherKnowledge:
         """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation.
 
         Args:
@@ -77,7 +77,7 @@ class DetectorTeacher(BaseTeacher):
         self.require_weights()
         return TeacherKnowledge(self.detector, self.speed.apply_to(images), ratios, self.class_map)
 
-    def speak_of(self, classes: Sequence[str]) -> None:
+    def map_classes(self, classes: Sequence[str]) -> None:
         """Judge RoIs by other classes than its own from now on; what is none of them is background.
 
         Args:

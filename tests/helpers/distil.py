@@ -96,4 +96,4 @@ def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
 def taught(detector: nn.Module, batch: dict[str, Any]) -> Any:
     """What the only teacher makes of a batch that the student has just preprocessed."""
     loaded = None if detector._views is None else detector._views.take()
-    return detector.teacher.see(Batch(batch['inputs'], Truth.of(batch['data_samples']), loaded))
+    return detector.teacher.observe(Batch(batch['inputs'], Truth.of(batch['data_samples']), loaded))

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmdet_kd.distillers import Pair, Side
+from mmdet_kd.distillers import Model, ModelPair
 from mmdet_kd.knowledge import KINDS, Call, StudentKnowledge, TeacherKnowledge, box_heads, observe_student, record_calls
 
 from .distil import build, raw_batch
@@ -26,7 +26,7 @@ class Step(NamedTuple):
     images: Tensor
 
 
-def pair_of(student_cfg: Config, teacher_cfg: Config) -> Pair:
+def pair_of(student_cfg: Config, teacher_cfg: Config) -> ModelPair:
     """Both sides on the CPU, their regressions spread so that either may be the better one."""
     sides = []
     for seed, (name, cfg) in enumerate((('student', student_cfg), ('teacher', teacher_cfg))):
@@ -35,13 +35,13 @@ def pair_of(student_cfg: Config, teacher_cfg: Config) -> Pair:
             for layer in _outputs(detector):
                 layer.weight.mul_(20)
                 layer.bias.normal_(std=0.2, generator=torch.Generator().manual_seed(seed))
-        sides.append(Side(name, detector, cfg.model))
+        sides.append(Model(name, detector, cfg.model))
     sides[1].detector.eval().requires_grad_(False)
-    return Pair(*sides)
+    return ModelPair(*sides)
 
 
 @contextmanager
-def observed(pair: Pair, boxes: tuple[int, ...] = (3, 2)) -> Iterator[Step]:
+def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2)) -> Iterator[Step]:
     """One step of the student's own loss, on a batch with so many boxes an image."""
     detector = pair.student.detector
     torch.manual_seed(0)

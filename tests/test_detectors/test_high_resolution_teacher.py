@@ -100,7 +100,7 @@ def test_a_roi_is_the_same_region_of_both_pictures(cfg):
     small, ratios = shrink(batch, 0.37)
     rois = torch.tensor([[0, 3.0, 5.0, 30.5, 28.0], [1, 8.0, 2.0, 40.0, 33.0], [0, 20.0, 20.0, 42.0, 47.0]])
     detector = build(cfg)
-    knowledge = detector.teacher.look(torch.zeros(2, 3, 131, 117), ratios)
+    knowledge = detector.teacher.knowledge_of(torch.zeros(2, 3, 131, 117), ratios)
     mapped = knowledge._in_own_pixels(rois)
     # exact in x and y of each picture, whose sizes were rounded by themselves
     for (image, *box), (_, *large) in zip(rois.tolist(), mapped.tolist(), strict=True):
@@ -130,7 +130,7 @@ def test_the_teacher_scores_the_students_rois_at_its_own_scale(cfg, teacher_cfg,
     with observe_student(detector, ('roi',), tuple(data['inputs'].shape[-2:])) as student:
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         ((_, _, targets),) = student.roi_stages()
-    teacher = detector.teacher.look(detector.teacher.preprocess(batch['inputs']), ratios)
+    teacher = detector.teacher.knowledge_of(detector.teacher.preprocess(batch['inputs']), ratios)
     got = teacher.roi(0, targets.rois)
 
     alone = MODELS.build(copy.deepcopy(teacher_cfg.model)).eval()

@@ -211,7 +211,7 @@ class TestLaw4And5AreTheTeachersOwn:
             with observe_student(detector, ('neck',), (96, 96)) as student:
                 data = detector.data_preprocessor(raw_batch(size=96), training=True)
                 detector.extract_feat(data['inputs'])
-                teacher = detector.teacher.look(detector.teacher.preprocess(raw_batch(size=96)['inputs']))
+                teacher = detector.teacher.knowledge_of(detector.teacher.preprocess(raw_batch(size=96)['inputs']))
                 hints.append(detector.distillers['hint'](student, teacher)['feat'])
         # Not the same to the bit: a convolution along the picture's border sees zeros or padding.
         torch.testing.assert_close(*hints, rtol=0.2, atol=0)

@@ -43,7 +43,7 @@ def test_the_sum_over_priors_by_hand(student_cfg, teacher_cfg, priors):
     batch = detector.data_preprocessor(raw_batch((2,)), training=True)
     with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
         detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
-        teacher = detector.teacher.look(batch['inputs'])
+        teacher = detector.teacher.knowledge_of(batch['inputs'])
         found = detector.distillers['dense'](student, teacher)['cls']
         labels = student.dense_targets.labels[0].tolist()
         rows = list(zip(scores_at(student.dense), scores_at(teacher.dense), labels, strict=True))

@@ -10,7 +10,7 @@ from helpers.boxes import decode, encode
 from helpers.distil import BOUNDED, RPN, SOFT
 from helpers.pairs import bound, observed, pair_of
 
-from mmdet_kd.distillers import Pair, RPNDistiller, Side
+from mmdet_kd.distillers import Model, ModelPair, RPNDistiller
 from mmdet_kd.distillers.prior_maps import flatten_levels
 from mmdet_kd.distillers.rpn_distiller import two_class_logits
 from mmdet_kd.errors import DistillationError
@@ -184,7 +184,7 @@ def test_two_class_logits():
     ('name', 'expected'), [('loss_rpn_cls', 0.2), ('loss_rpn_bbox', 1.0), ('loss_cls', 1.0), ('s0.loss_cls', 1.0)]
 )
 def test_mu_weighs_the_hard_classification(name, expected, student_cfg, teacher_cfg):
-    pair = Pair(*(Side(n, pair_of(student_cfg, teacher_cfg).student.detector, student_cfg.model) for n in ('a', 'b')))
+    pair = ModelPair(*(Model(n, pair_of(student_cfg, teacher_cfg).student.detector, student_cfg.model) for n in ('a', 'b')))
     assert RPNDistiller(pair, loss_cls=SOFT, mu=0.2).hard_loss_weight(name) == expected
     assert RPNDistiller(pair, loss_bbox=BOUNDED, mu=0.2).hard_loss_weight(name) == 1.0
 
@@ -237,7 +237,7 @@ def test_an_rpn_without_a_fixed_grid(student_cfg, teacher_cfg):
     cfg = copy.deepcopy(student_cfg)
     del cfg.model.rpn_head['anchor_generator']
     pair = pair_of(student_cfg, teacher_cfg)
-    pair = Pair(Side('student', pair.student.detector, cfg.model), pair.teacher)
+    pair = ModelPair(Model('student', pair.student.detector, cfg.model), pair.teacher)
     with pytest.raises(DistillationError, match="the student's RPNHead does not score a fixed grid"):
         RPNDistiller(pair, loss_cls=SOFT)
 

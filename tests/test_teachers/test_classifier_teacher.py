@@ -41,7 +41,7 @@ def test_what_training_wrote_can_teach(student_cfg, tiny_set, tmp_path):
     assert not any(p.requires_grad for p in teacher.parameters())
     trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
     assert all(torch.equal(value, trained[key]) for key, value in teacher.model.state_dict().items())
-    assert teacher.see(batch(2, 1)).logits.shape == (3, 3)
+    assert teacher.observe(batch(2, 1)).logits.shape == (3, 3)
 
 
 def test_it_is_in_eval_mode_and_shared_by_copies(classifier):
@@ -60,12 +60,12 @@ def test_logits_are_those_of_each_box_in_turn(classifier, counts, chunk):
     whole = torch.cat(
         [teacher.model.classify(seen.images[i : i + 1], [boxes]) for i, boxes in enumerate(seen.truth.boxes)]
     )
-    torch.testing.assert_close(teacher.see(seen).logits, whole)
+    torch.testing.assert_close(teacher.observe(seen).logits, whole)
 
 
 def test_without_weights_it_complains(classifier):
     with pytest.raises(RuntimeError, match='has no weights yet'):
-        ClassifierTeacher(classifier, None).see(batch(1))
+        ClassifierTeacher(classifier, None).observe(batch(1))
 
 
 @pytest.mark.parametrize('chunk', [0, -1, 2.5, None])

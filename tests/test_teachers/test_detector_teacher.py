@@ -54,7 +54,7 @@ def test_looking_changes_nothing(teacher_cfg, teacher_checkpoint):
     """BatchNorm keeps its statistics, also after train() was called."""
     teacher = loaded(teacher_cfg, teacher_checkpoint)
     before = digest(teacher)
-    knowledge = teacher.train().look(torch.randn(2, 3, 64, 64))
+    knowledge = teacher.train().knowledge_of(torch.randn(2, 3, 64, 64))
     assert len(knowledge.rpn.cls_scores) == 5
     assert digest(teacher) == before
 
@@ -81,7 +81,7 @@ def test_building_reads_no_weights(teacher_cfg, tmp_path):
     assert {p.device.type for p in teacher.build_shape().parameters()} == {'meta'}
     assert list(teacher.state_dict()) == []
     with pytest.raises(RuntimeError, match='init_weights'):
-        teacher.look(torch.zeros(1, 3, 64, 64))
+        teacher.knowledge_of(torch.zeros(1, 3, 64, 64))
 
 
 def test_a_checkpoint_must_be_named(teacher_cfg):

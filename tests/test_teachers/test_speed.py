@@ -36,7 +36,7 @@ def answers(trained, **speed):
     """All that a teacher can be asked."""
     teacher = DetectorTeacher(*trained, **speed)
     teacher.load(torch.device('cpu'))
-    knowledge = teacher.look(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
+    knowledge = teacher.knowledge_of(torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0)))
     maps = [*knowledge.features('backbone'), *knowledge.features('neck')]
     rpn = [tensor for tensors in knowledge.rpn for tensor in tensors]
     return teacher, maps + rpn + list(knowledge.roi(0, ROIS))
