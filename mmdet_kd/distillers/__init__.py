@@ -16,9 +16,9 @@ __all__ = [
     'ClassifierLocDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
+    'Model',
     'ModelPair',
     'RPNDistiller',
     'ResponseDistiller',
     'RoIDistiller',
-    'Model',
 ]
