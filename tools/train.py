@@ -56,7 +56,7 @@ def main() -> None:
         if cfg.get('load_from'):
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
-        check_pretrained(cfg.model)
+        check_pretrained(cfg.get('model', {}))
         exact = want_exact_resume(cfg)
         runner = cli.build_runner(cfg)
         if exact:

@@ -37,7 +37,8 @@ def load_from_torchvision_name(filename: str, map_location: Any = None) -> dict[
 
     Source: :func:`mmengine.runner.checkpoint.load_from_torchvision`, which this repeats but for the import.
     """
-    raise_if_any([problem] if (problem := torchvision_problem(filename)) else [])
+    problem = torchvision_problem(filename)
+    raise_if_any([problem] if problem else [])
     return load_from_http(_address(filename), map_location=map_location)
 
 

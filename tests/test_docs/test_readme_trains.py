@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import mmdet
 import pytest
 import torch
 from helpers import write_tiny_coco
@@ -44,10 +45,11 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-def publish_teacher(torch_home: Path, teacher: dict) -> None:
-    """A file of the teacher's own architecture, at its address."""
-    model = Config.fromfile(f'{REPO}/configs/_base_/students/faster-rcnn_r50_fpn.py').model
-    assert teacher.config == 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py'
+def publish_teacher(torch_home: Path) -> None:
+    """A file of the teacher that the README's config names, at its address."""
+    teacher = Config.fromfile('configs/_base_/teachers/faster-rcnn_r50_fpn_coco.py').teacher
+    config = Path(mmdet.__file__).parent / '.mim' / 'configs' / teacher.config.removeprefix('mmdet::')
+    model = Config.fromfile(config).model
     drop_pretrained(model)
     detector = MODELS.build(model)
     detector.init_weights()
@@ -57,7 +59,7 @@ def publish_teacher(torch_home: Path, teacher: dict) -> None:
 def test_it_trains_from_its_pretrained_weights(checkout):
     weights = resnet_file(18)
     publish(checkout / 'torch', RESNETS['resnet18'], weights)
-    publish_teacher(checkout / 'torch', Config.fromfile('configs/mine/readme.py').model.teacher)
+    publish_teacher(checkout / 'torch')
     call_tool('tools/train.py', 'configs/mine/readme.py', '--cfg-options', *SMALL)
 
     saved = torch.load('work_dirs/readme/epoch_1.pth', weights_only=True)
