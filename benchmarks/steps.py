@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import BaseDistiller
-from mmdet_kd.export import drop_pretrained, plain_student_config, student_state_dict
+from mmdet_kd.export import plain_student_config, student_state_dict
 from mmdet_kd.knowledge import TeacherKnowledge
-from mmdet_kd.runtime.checkpoints import read_checkpoint
+from mmdet_kd.runtime import drop_pretrained, read_checkpoint
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 Batch = dict[str, Any]

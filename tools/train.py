@@ -17,7 +17,7 @@ from mmengine.runner import Runner  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.hooks import ExactResumeHook  # noqa: E402
-from mmdet_kd.runtime import check_data_files, cli, latest_checkpoint, require_annotations  # noqa: E402
+from mmdet_kd.runtime import check_data_files, check_pretrained, cli, latest_checkpoint, require_annotations  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -56,6 +56,7 @@ def main() -> None:
         if cfg.get('load_from'):
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
+        check_pretrained(cfg.get('model', {}))
         exact = want_exact_resume(cfg)
         runner = cli.build_runner(cfg)
         if exact:

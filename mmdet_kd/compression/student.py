@@ -14,9 +14,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from ..errors import DistillationError
-from ..export import drop_pretrained, plain_student_config, save_student, student_state_dict
+from ..export import plain_student_config, save_student, student_state_dict
 from ..files import written_whole
-from ..runtime import read_checkpoint
+from ..runtime import drop_pretrained, read_checkpoint
 from .config import changes, decomposed_model, ranks_of_model
 from .decomposed import check_layers
 from .layers import Ranks

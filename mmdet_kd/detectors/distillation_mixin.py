@@ -13,6 +13,7 @@ from ..distillers import Model, ModelPair
 from ..errors import raise_if_any
 from ..export import with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
+from ..runtime import check_pretrained
 from ..teachers import BaseTeacher, Batch, classes_in_training
 from .class_check import class_problems
 from .distillers_by_name import build_distillers
@@ -56,6 +57,7 @@ class KnowledgeDistillationMixin:
             student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
+        self._student_cfg = student_cfg
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
         as_student = Model('student', self, student_cfg)
@@ -70,8 +72,10 @@ class KnowledgeDistillationMixin:
         mmengine's Runner calls this when a training starts, and never for a test.
 
         Raises:
-            DistillationError: a teacher's weights or classes do not fit; lists all that does not.
+            DistillationError: weights that the student is to start from are missing, or a teacher's weights or classes
+                do not fit; lists all that does not.
         """
+        check_pretrained(self._student_cfg)
         super().init_weights()
         for teacher in self.teachers.values():
             teacher.load(next(self.parameters()).device)

@@ -2,12 +2,10 @@
 
 from .checkpoint import save_student, student_state_dict
 from .plain_config import PLAIN_TYPES, plain_student_config, types_of_this_package, with_num_classes
-from .pretrained import drop_pretrained
 from .student import export_student
 
 __all__ = [
     'PLAIN_TYPES',
-    'drop_pretrained',
     'export_student',
     'plain_student_config',
     'save_student',

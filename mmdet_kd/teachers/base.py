@@ -13,8 +13,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import DistillationError, raise_if_any
-from ..export import drop_pretrained
 from ..knowledge import on_meta
+from ..runtime import drop_pretrained
 from .batch import Batch
 from .checkpoint import Weights, read_weights
 from .classes import classes_of_config

@@ -63,7 +63,7 @@ def test_both_parts_name_one_file_and_the_pictures_are_as_it_wants_them(network)
     model = student(network)
     assert model.backbone.init_cfg == model.roi_head.bbox_head.init_cfg
     preprocessor = model.data_preprocessor
-    if model.backbone.init_cfg.checkpoint.startswith('torchvision://'):
+    if model.backbone.init_cfg.checkpoint.startswith('https://download.pytorch.org/models/'):
         assert preprocessor.bgr_to_rgb
         assert preprocessor.mean == [123.675, 116.28, 103.53]
     else:

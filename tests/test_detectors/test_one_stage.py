@@ -6,11 +6,16 @@ import pytest
 import torch
 from helpers.distil import DENSE, HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, total
 from helpers.one_stage import ONE_STAGE, gfl, retinanet, ssd
+from helpers.published import RESNETS, publish
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.export import drop_pretrained, plain_student_config
+from mmdet_kd.export import plain_student_config
+
+# Where OpenMMLab publishes weights of Caffe, in mmengine's table of `open-mmlab://`.
+VGG16 = 'https://download.openmmlab.com/pretrain/third_party/vgg16_caffe-292e1171.pth'
+RESNET50_CAFFE = 'https://download.openmmlab.com/pretrain/third_party/resnet50_caffe-788b5fa3.pth'
 
 
 def method_of(name, priors='positive'):
@@ -105,17 +110,19 @@ class TestWhatDoesNotFitIsRefused:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('name', 'size'),
+    ('name', 'size', 'address'),
     [
-        ('ssd/ssd300_coco.py', 300),
-        ('ssd/ssd512_coco.py', 512),
-        ('retinanet/retinanet_r18_fpn_1x_coco.py', 128),
-        ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 128),
-        ('gfl/gfl_r50_fpn_1x_coco.py', 128),
-        ('atss/atss_r50_fpn_1x_coco.py', 128),
+        ('ssd/ssd300_coco.py', 300, VGG16),
+        ('ssd/ssd512_coco.py', 512, VGG16),
+        ('retinanet/retinanet_r18_fpn_1x_coco.py', 128, RESNETS['resnet18']),
+        ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 128, RESNET50_CAFFE),
+        ('gfl/gfl_r50_fpn_1x_coco.py', 128, RESNETS['resnet50']),
+        ('atss/atss_r50_fpn_1x_coco.py', 128, RESNETS['resnet50']),
     ],
 )
-def test_mmdets_own_configs_by_base_and_type_alone(tmp_path, name, size):
+def test_mmdets_own_configs_by_base_and_type_alone(tmp_path, monkeypatch, name, size, address):
+    """With their pretrained weights, whose file is found where torch keeps its downloads."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     loss = f"dict(type='SoftenedKLLoss', use_sigmoid={'ssd' not in name})"
     (tmp_path / 'distilled.py').write_text(f"""
 _base_ = 'mmdet::{name}'
@@ -127,8 +134,10 @@ model = dict(
         dense=dict(type='DenseHeadDistiller', loss_cls={loss}, priors='all')))
 """)
     cfg = Config.fromfile(tmp_path / 'distilled.py')
-    drop_pretrained(cfg.model)
+    weights = MODELS.build(dict(cfg.model.backbone, init_cfg=None)).state_dict()
+    publish(tmp_path, address, weights)
     detector = build(cfg)
+    assert all(torch.equal(value, weights[key]) for key, value in detector.backbone.state_dict().items())
     losses = losses_of(detector, raw_batch((3,), size=size, classes=80))
     assert soft_part(losses).keys() == {'hint.loss_feat', 'dense.loss_cls'}
     total(losses).backward()

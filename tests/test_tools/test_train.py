@@ -66,6 +66,15 @@ def test_the_exact_resume_hook_is_there_unless_refused(config):
             r'there is no annotation file .*no\.json',
         ),
         (['CONFIG', '--cfg-options', 'load_from=no.pth'], r"there is no checkpoint 'no\.pth'"),
+        (
+            [
+                'CONFIG',
+                '--cfg-options',
+                'model.backbone.init_cfg.type=Pretrained',
+                'model.backbone.init_cfg.checkpoint=no',
+            ],
+            r"model\.backbone\.init_cfg\.checkpoint='no': there is no such file",
+        ),
         (['CONFIG', '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'needs auto_scale_lr=dict'),
         pytest.param(
             ['CONFIG', '--amp'],

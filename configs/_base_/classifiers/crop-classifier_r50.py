@@ -12,7 +12,7 @@ model = dict(
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
+        init_cfg=dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet50-0676ba61.pth')),
     losses=dict(softmax=dict(type='CrossEntropyLoss'), sigmoid=dict(type='CrossEntropyLoss', use_sigmoid=True)),
     data_preprocessor=dict(
         type='DetDataPreprocessor',

@@ -1,6 +1,7 @@
 # The AlexNet of the papers, in two groups. Its weights are made once:
 #   python tools/model_converters/caffe_to_mmdet_kd.py alexnet bvlc_alexnet.caffemodel data/pretrained/alexnet.pth
-# torchvision's is narrower: backbone=dict(groups=1), with torchvision://alexnet and VGG16's data_preprocessor.
+# torchvision's is narrower: backbone=dict(groups=1), with VGG16's data_preprocessor and
+#   https://download.pytorch.org/models/alexnet-owt-7be5be79.pth
 _base_ = './faster-rcnn_vgg16.py'
 
 pretrained = dict(checkpoint='data/pretrained/alexnet.pth')

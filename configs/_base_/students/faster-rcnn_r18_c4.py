@@ -1,6 +1,6 @@
 _base_ = './faster-rcnn_r50_c4.py'
 
-pretrained = dict(type='Pretrained', checkpoint='torchvision://resnet18')
+pretrained = dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/resnet18-f37072fd.pth')
 model = dict(
     backbone=dict(depth=18, init_cfg=pretrained),
     rpn_head=dict(in_channels=256, feat_channels=256),

@@ -3,7 +3,7 @@
 # Weights of Caffe (tools/model_converters/caffe_to_mmdet_kd.py) want the data_preprocessor of faster-rcnn_vgg-m.py.
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50-caffe-c4.py'
 
-pretrained = dict(type='Pretrained', checkpoint='torchvision://vgg16')
+pretrained = dict(type='Pretrained', checkpoint='https://download.pytorch.org/models/vgg16-397923af.pth')
 model = dict(
     data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
     backbone=dict(_delete_=True, type='VGG16', frozen_stages=2, init_cfg=pretrained),  # frozen as in Fast R-CNN

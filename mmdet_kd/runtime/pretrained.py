@@ -1,0 +1,166 @@
+"""The pretrained weights that a model's config names: checked before a training, or left out."""
+
+import os.path
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from mmdet.registry import MODELS
+from mmengine.model import PretrainedInit
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    load_from_http,
+    load_from_local,
+    load_from_mmcls,
+    load_from_openmmlab,
+    load_from_pavi,
+)
+
+from ..errors import DistillationError, raise_if_any
+from .checkpoints import read_checkpoint
+from .torchvision_names import load_from_torchvision_name, torchvision_problem
+
+#: What an ``init_cfg`` that loads weights may call itself.
+_PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
+_OR_ELSE = 'or write init_cfg=None (pretrained=None) for random weights'
+
+
+def check_pretrained(model: dict) -> None:
+    """Check that the pretrained weights of a model's config can be had; downloads nothing.
+
+    A resumed run needs them too: mmengine loads them before it loads the checkpoint over them.
+
+    Args:
+        model: config of a model. What it says of a ``teacher`` or of ``teachers`` is not looked at: a teacher leaves
+            the pretrained weights of its config out.
+
+    Raises:
+        DistillationError: with all weights whose file, name or package is missing.
+    """
+    raise_if_any(
+        [
+            f'{where}={source!r}: {problem}'
+            for where, source in _named_weights(model, 'model')
+            if (problem := _problem(source)) is not None
+        ]
+    )
+
+
+def drop_pretrained(cfg: Any) -> None:
+    """Remove, in place and at any depth, what would load weights while a model is built or initialised."""
+    if isinstance(cfg, dict):
+        init_cfg = cfg.get('init_cfg')
+        if _loads(init_cfg):
+            cfg['init_cfg'] = None
+        elif isinstance(init_cfg, (list, tuple)):
+            cfg['init_cfg'] = [each for each in init_cfg if not _loads(each)]
+        cfg.pop('pretrained', None)
+    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
+        drop_pretrained(value)
+
+
+def _loads(init_cfg: Any) -> bool:
+    """Whether an ``init_cfg`` loads weights; PVT's and Swin's need no ``type`` to do so."""
+    return isinstance(init_cfg, dict) and (init_cfg.get('type') in _PRETRAINED or 'checkpoint' in init_cfg)
+
+
+def _named_weights(cfg: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Where a config names weights, as a path of keys, and what it names."""
+    if isinstance(cfg, (list, tuple)):
+        for index, value in enumerate(cfg):
+            yield from _named_weights(value, f'{where}.{index}')
+    elif isinstance(cfg, dict):
+        for key, value in cfg.items():
+            if key == 'init_cfg':
+                yield from _of_init_cfg(value, f'{where}.{key}')
+            elif key == 'pretrained' and isinstance(value, str) and _is_mmdets(cfg.get('type')):
+                yield f'{where}.{key}', value
+            elif key not in ('teacher', 'teachers'):
+                yield from _named_weights(value, f'{where}.{key}')
+
+
+def _of_init_cfg(init_cfg: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(init_cfg, (list, tuple)):
+        for index, each in enumerate(init_cfg):
+            yield from _of_init_cfg(each, f'{where}.{index}')
+    elif _loads(init_cfg):
+        yield f'{where}.checkpoint', init_cfg.get('checkpoint')
+    elif isinstance(init_cfg, dict) and 'override' in init_cfg:  # of a part of the module, by its name
+        yield from _of_init_cfg(init_cfg['override'], f'{where}.override')
+
+
+def _is_mmdets(kind: Any) -> bool:
+    """Whether a class is of mmdet, whose ``pretrained`` is a checkpoint; elsewhere it may be anything."""
+    if isinstance(kind, str):
+        scope, _, name = kind.rpartition('.')
+        kind = MODELS.get(name) if scope in ('', 'mmdet') else None
+    return getattr(kind, '__module__', '').split('.')[0] == 'mmdet'
+
+
+# What each of mmengine's loaders needs.
+
+
+def _problem(source: Any) -> str | None:
+    """Why mmengine cannot load it, with the cure, or None."""
+    if not isinstance(source, str) or not source.strip():
+        return f'it names nothing. Name a file or an address, {_OR_ELSE}'
+    # The one private name of mmengine's registry: there is no public way to ask which loader a name would get.
+    check = _CHECKS.get(CheckpointLoader._get_checkpoint_loader(source))
+    return None if check is None else check(source)
+
+
+def _local_problem(source: str) -> str | None:
+    path = Path(os.path.expanduser(source))
+    if '://' in source:
+        return f'mmengine knows no loader of {source.partition("://")[0]}://. Correct it, {_OR_ELSE}'
+    if not path.is_file():
+        kind = 'it is a folder' if path.is_dir() else 'there is no such file'
+        return (
+            f'{kind} (looked at {path.absolute()}). Put the file there (tools/model_converters/caffe_to_mmdet_kd.py '
+            f"makes those of Caffe's networks), correct the path, {_OR_ELSE}"
+        )
+    try:
+        read_checkpoint(path, 'file of pretrained weights', map_location='meta')
+    except DistillationError as error:
+        return str(error)
+    return None
+
+
+def _address_problem(source: str) -> str | None:
+    address = urlparse(source)
+    complete = address.netloc and address.path.strip('/')
+    return None if complete else f'the address names no file. Complete it, {_OR_ELSE}'
+
+
+def _openmmlab_problem(source: str) -> str | None:
+    name = source.partition('://')[2]
+    return _table_problem(get_deprecated_model_names().get(name, name), get_external_models())
+
+
+def _mmcls_problem(source: str) -> str | None:
+    return _table_problem(source.partition('://')[2], get_mmcls_models())
+
+
+def _table_problem(name: str, table: dict[str, str]) -> str | None:
+    return None if table.get(name) else f"the name is not in mmengine's table of it. Correct it, {_OR_ELSE}"
+
+
+def _pavi_problem(source: str) -> str | None:
+    del source
+    return None if find_spec('pavi') else f'it needs the package pavi. Install it, {_OR_ELSE}'
+
+
+#: By mmengine's loader. Any other one (of an object store, or registered by the user) is left to mmengine.
+_CHECKS: dict[Callable, Callable[[str], str | None]] = {
+    load_from_local: _local_problem,
+    load_from_http: _address_problem,
+    load_from_torchvision_name: torchvision_problem,
+    load_from_openmmlab: _openmmlab_problem,
+    load_from_mmcls: _mmcls_problem,
+    load_from_pavi: _pavi_problem,
+}
