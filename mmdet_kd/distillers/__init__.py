@@ -9,16 +9,19 @@ from .pair import Model, ModelPair
 from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
 from .rpn_distiller import RPNDistiller
+from .shares import Claim, Shares
 
 __all__ = [
     'BaseDistiller',
+    'Claim',
     'ClassifierClsDistiller',
     'ClassifierLocDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
+    'Model',
     'ModelPair',
     'RPNDistiller',
     'ResponseDistiller',
     'RoIDistiller',
-    'Model',
+    'Shares',
 ]
