@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge, TeacherKnowledge
 from ..losses.compares import Compares, comparison_problems
+from ..losses.precision import widen_arguments
 from ..teachers import BaseTeacher, DetectorTeacher
 from .shares import Claim
 
@@ -45,7 +46,8 @@ class BaseDistiller(nn.Module):
     def _build_loss(self, what: str, cfg: dict, given: Compares, call: Callable[[nn.Module], Tensor]) -> nn.Module:
         """Build one of the losses; every distiller builds each of its losses so.
 
-        Whatever forbids the loss is added to ``problems``: that it is for something else, or cannot be called so.
+        Under autocast too it is given single precision. Whatever forbids the loss is added to ``problems``: that it is
+        for something else, or cannot be called so.
 
         Args:
             what: its name in the config.
@@ -54,6 +56,7 @@ class BaseDistiller(nn.Module):
             call: calls it as ``forward`` will, on zeros.
         """
         loss = MODELS.build(cfg)
+        loss.register_forward_pre_hook(widen_arguments, with_kwargs=True)
         problems = comparison_problems(type(self).__name__, what, loss, given)
         self.problems += problems or call_problems(what, lambda: call(loss))
         return loss

@@ -11,7 +11,6 @@ from torch.utils.checkpoint import checkpoint
 from ..classifiers import PIXELS, Layer
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
-from ..losses.precision import in_full_precision
 from ..teachers import ClassifierTeacher
 from .base import BaseDistiller, has_weight
 from .pair import ModelPair
@@ -85,7 +84,7 @@ class ClassifierLocDistiller(BaseDistiller):
         found = teacher.maps(boxes, within, layers)
         wanted = [of_layer[truth] for of_layer in teacher.truth_maps(layers)]
         terms = [
-            weight * self._compare(ours, theirs, avg_factor * ours[0].numel())
+            weight * self.loss_loc(ours, theirs, avg_factor=avg_factor * ours[0].numel())
             for weight, ours, theirs in zip(self._weights.values(), found, wanted, strict=True)
         ]
         return sum(terms)
@@ -93,10 +92,6 @@ class ClassifierLocDistiller(BaseDistiller):
     def _forgetful_distance(self, *chunk: Any) -> Tensor:
         """The same, whose maps are not kept for the way back, but made again."""
         return checkpoint(self._distance, *chunk, use_reentrant=False, preserve_rng_state=False)  # nothing is random
-
-    @in_full_precision
-    def _compare(self, ours: Tensor, theirs: Tensor, avg_factor: Tensor) -> Tensor:
-        return self.loss_loc(ours, theirs, avg_factor=avg_factor)
 
 
 def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[Layer, float], list[str]]:

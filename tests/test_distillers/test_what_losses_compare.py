@@ -4,6 +4,7 @@ import inspect
 import re
 
 import pytest
+import torch
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of
 from helpers.distil import BOUNDED, SOFT, build, distilled_cfg
@@ -69,6 +70,16 @@ SLOTS = [  # student, teacher, distiller, its other settings, name of the loss, 
 ]
 
 
+def assert_in_single_precision(loss, given):
+    """Law 6: under autocast the loss is that of the same numbers in float32."""
+    shape, count = {'maps': ((2, 3, 4, 4), 2), 'boxes': ((6, 4), 3)}.get(given, ((6, 4), 2))
+    halves = [torch.randn(shape, generator=torch.Generator().manual_seed(i)).bfloat16() for i in range(count)]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = loss(*halves)
+    assert found.dtype == torch.float32
+    assert found.item() == loss(*(half.float() for half in halves)).item()
+
+
 def pair_of(student, teacher):
     return ModelPair(
         *(Model(n, build(c, init=False), c.model) for n, c in (('student', student), ('teacher', teacher)))
@@ -82,7 +93,8 @@ def test_a_loss_is_accepted_just_where_it_compares_what_it_is_given(
     pair, problems = pair_of(student(student_cfg), teacher(student_cfg)), {}
     for loss, cfg in LOSSES.items():
         try:
-            MODELS.build({'type': kind, 'pair': pair, **settings, name: cfg})
+            distiller = MODELS.build({'type': kind, 'pair': pair, **settings, name: cfg})
+            assert_in_single_precision(getattr(distiller, name), given)
         except DistillationError as error:
             (problems[loss],) = error.problems
     assert set(LOSSES) - set(problems) == accepted
