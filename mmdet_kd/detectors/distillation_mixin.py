@@ -111,7 +111,7 @@ class KnowledgeDistillationMixin:
             else:
                 parts = distiller.idle(batch.images.device)
             for part, loss in parts.items():
-                soft[f'{name}.loss_{part}'] = distiller.weight * shares.soft(name, part) * loss
+                soft[f'{name}.loss_{part}'] = distiller.weight * _times(shares.soft(name, part), loss)
         return soft
 
     # The teachers: held, moved, but not registered.
@@ -179,7 +179,7 @@ class KnowledgeDistillationMixin:
 
 
 def _times(factor: float, loss: Any) -> Any:
-    """One of the student's own losses, a tensor or a list with one a level, times its share."""
+    """A loss, a tensor or a list with one a level, times its share."""
     if factor == 1.0:
         return loss
     return [factor * level for level in loss] if isinstance(loss, (list, tuple)) else factor * loss
