@@ -85,11 +85,11 @@ class KnowledgeDistillationMixin:
             batch_data_samples: annotations and meta information of each image.
         """
         loaded = None if self._views is None else self._views.take()
-        claims = {name: distiller.claim for name, distiller in self.distillers.items()}
-        shares = Shares({name: claim for name, claim in claims.items() if claim is not None})
+        shares = Shares({name: distiller.claim for name, distiller in self.distillers.items()})
         kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
+            shares.check(losses)
             soft = self._soft_losses(student, Batch(batch_inputs, Truth.of(batch_data_samples), loaded), shares)
         self._guard.watch(soft)
         return {**{name: _times(shares.hard(name), loss) for name, loss in losses.items()}, **soft}

@@ -10,7 +10,7 @@ for the labels, w (1 - mu) for its teacher. So no factor jumps when a weight com
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -35,10 +35,11 @@ class Shares:
     """The factors of all losses.
 
     Args:
-        claims: name of a distiller -> its claim. A distiller that is not active has none.
+        claims: name of a distiller -> its claim; None where it is not active, or claims nothing.
     """
 
-    def __init__(self, claims: Mapping[str, Claim]) -> None:
+    def __init__(self, claims: Mapping[str, Claim | None]) -> None:
+        claims = {name: claim for name, claim in claims.items() if claim is not None}
         self._hard: dict[str, float] = {}
         self._soft: dict[tuple[str, str], float] = {}
         total: dict[str, float] = {}
@@ -49,6 +50,22 @@ class Shares:
             hard = claim.weight * claim.mu + (1 - claim.weight)
             self._hard[claim.own_loss] = self._hard.get(claim.own_loss, 0.0) + fraction * hard
             self._soft[name, claim.part] = fraction * (1 - claim.mu)
+
+    def check(self, own_losses: Collection[str]) -> None:
+        """Refuse a claim to a loss that the student does not have: the soft loss would be added to it, not mixed.
+
+        Args:
+            own_losses: names of all of the student's own losses.
+
+        Raises:
+            RuntimeError: there is such a claim; the message names it.
+        """
+        for pattern in self._hard:
+            if not any(re.fullmatch(pattern, name) for name in own_losses):
+                raise RuntimeError(
+                    f'a distiller with a loss_cls shares the loss {pattern} with the labels, and the student has only '
+                    f'{", ".join(own_losses)}: leave loss_cls out for this student'
+                )
 
     def hard(self, own_loss: str) -> float:
         """The factor of one of the student's own losses.

@@ -12,6 +12,8 @@ from helpers.architectures import cascade, faster
 from helpers.classifier import classifier_of, kd_cls
 from helpers.distil import BOUNDED, HINT, SOFT, build, distilled_cfg, losses_of, raw_batch
 from helpers.training import distilled_run, train
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.registry import MODELS
 
 KL = {'type': 'SoftenedKLLoss'}
 #: Three distillers of the RoI head and two of the RPN, whose soft losses differ in size.
@@ -127,6 +129,25 @@ def test_what_adds_to_the_students_losses_claims_nothing(student_cfg, teacher_cf
         assert losses['loss_cls'].item() == pytest.approx(0.3 * plain['loss_cls'].item(), rel=1e-6)
     assert found['all']['roi.loss_cls'].item() == found['roi']['roi.loss_cls'].item()
     assert found['all']['kd_cls.loss_cls'] > 0
+
+
+@MODELS.register_module()
+class RenamingRoIHead(StandardRoIHead):
+    """Names its classification loss in a way that nobody foresaw."""
+
+    def loss(self, *args, **kwargs):
+        return {name.replace('loss_cls', 'loss_classes'): loss for name, loss in super().loss(*args, **kwargs).items()}
+
+
+def test_a_loss_that_the_student_does_not_have_cannot_be_shared(student_cfg, teacher_cfg):
+    student_cfg.model.roi_head.type = 'RenamingRoIHead'
+    detector = build(distilled_cfg(student_cfg, teacher_cfg, None, roi=DISTILLERS['roi_both']))
+    with pytest.raises(RuntimeError, match='the student has only .*loss_classes.*: leave loss_cls out'):
+        losses_of(detector, raw_batch())
+    bounded = {'type': 'RoIDistiller', 'loss_bbox': BOUNDED}
+    assert (
+        losses_of(build(distilled_cfg(student_cfg, teacher_cfg, None, roi=bounded)), raw_batch())['roi.loss_bbox'] > 0
+    )
 
 
 def test_a_ramp_to_zero_gives_the_labels_and_the_other_teacher_all(tmp_path, tiny_set):
