@@ -9,7 +9,7 @@ from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..distillers import Model, ModelPair
+from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
 from ..export import with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
@@ -89,19 +89,21 @@ class KnowledgeDistillationMixin:
             batch_data_samples: annotations and meta information of each image.
         """
         loaded = None if self._views is None else self._views.take()
+        shares = Shares({name: distiller.claim for name, distiller in self.distillers.items()})
         kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
         with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
-            soft = self._soft_losses(student, Batch(batch_inputs, Truth.of(batch_data_samples), loaded))
+            shares.check(losses)
+            soft = self._soft_losses(student, Batch(batch_inputs, Truth.of(batch_data_samples), loaded), shares)
         self._guard.watch(soft)
-        return {**{name: self._weigh(name, loss) for name, loss in losses.items()}, **soft}
+        return {**{name: _times(shares.hard(name), loss) for name, loss in losses.items()}, **soft}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The student's weights and the adapters'; refuses to be saved after a loss that was not finite."""
         self._guard.drain()
         return super().state_dict(*args, **kwargs)
 
-    def _soft_losses(self, student: StudentKnowledge, batch: Batch) -> dict[str, Tensor]:
+    def _soft_losses(self, student: StudentKnowledge, batch: Batch, shares: Shares) -> dict[str, Tensor]:
         """The losses of all distillers; a teacher observes the batch once, if an active distiller learns from it."""
         soft, observed = {}, {}
         for name, distiller in self.distillers.items():
@@ -112,17 +114,9 @@ class KnowledgeDistillationMixin:
                 parts = distiller(student, observed[teacher])
             else:
                 parts = distiller.idle(batch.images.device)
-            soft.update({f'{name}.loss_{part}': distiller.weight * loss for part, loss in parts.items()})
+            for part, loss in parts.items():
+                soft[f'{name}.loss_{part}'] = distiller.weight * _times(shares.soft(name, part), loss)
         return soft
-
-    def _weigh(self, name: str, loss: Any) -> Any:
-        """One of the student's own losses (a tensor, or a list with one a level) in its mix with the soft ones."""
-        weight = 1.0
-        for distiller in self.distillers.values():
-            weight *= distiller.hard_loss_weight(name)
-        if weight == 1.0:
-            return loss
-        return [weight * level for level in loss] if isinstance(loss, (list, tuple)) else weight * loss
 
     # The teachers: held, moved, but not registered.
 
@@ -186,3 +180,10 @@ class KnowledgeDistillationMixin:
             'batch_augments would change only what the student sees: remove batch_augments, or have both sides look '
             'alike',
         ]
+
+
+def _times(factor: float, loss: Any) -> Any:
+    """A loss, a tensor or a list with one a level, times its share."""
+    if factor == 1.0:
+        return loss
+    return [factor * level for level in loss] if isinstance(loss, (list, tuple)) else factor * loss

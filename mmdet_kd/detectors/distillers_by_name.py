@@ -85,8 +85,10 @@ def _is_distiller(found: object) -> bool:
 def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: ModelPair) -> BaseDistiller:
     arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
     try:
-        return MODELS.build({'type': kind, **arguments, 'pair': pair})
+        distiller = MODELS.build({'type': kind, **arguments, 'pair': pair})
     except DistillationError:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise DistillationError([str(error)]) from error
+    raise_if_any(distiller.problems)
+    return distiller

@@ -9,9 +9,11 @@ from .pair import Model, ModelPair
 from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
 from .rpn_distiller import RPNDistiller
+from .shares import Claim, Shares
 
 __all__ = [
     'BaseDistiller',
+    'Claim',
     'ClassifierClsDistiller',
     'ClassifierLocDistiller',
     'DenseHeadDistiller',
@@ -21,4 +23,5 @@ __all__ = [
     'RPNDistiller',
     'ResponseDistiller',
     'RoIDistiller',
+    'Shares',
 ]

@@ -4,11 +4,15 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
+from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge, TeacherKnowledge
+from ..losses.compares import Compares, comparison_problems
+from ..losses.precision import widen_arguments
 from ..teachers import BaseTeacher, DetectorTeacher
+from .shares import Claim
 
 
 class BaseDistiller(nn.Module):
@@ -36,6 +40,26 @@ class BaseDistiller(nn.Module):
         if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
             raise_if_any([f'{type(self).__name__}: weight must lie in [0, 1], not {weight!r}'])
         self.weight = float(weight)
+        #: What does not fit, gathered while it is built; whoever builds it refuses it for these.
+        self.problems: list[str] = []
+
+    def _build_loss(self, what: str, cfg: dict, given: Compares, call: Callable[[nn.Module], Tensor]) -> nn.Module:
+        """Build one of the losses; every distiller builds each of its losses so.
+
+        Under autocast too it is given single precision. Whatever forbids the loss is added to ``problems``: that it is
+        for something else, or cannot be called so.
+
+        Args:
+            what: its name in the config.
+            cfg: its config.
+            given: what it will be given.
+            call: calls it as ``forward`` will, on zeros.
+        """
+        loss = MODELS.build(cfg)
+        loss.register_forward_pre_hook(widen_arguments, with_kwargs=True)
+        problems = comparison_problems(type(self).__name__, what, loss, given)
+        self.problems += problems or call_problems(what, lambda: call(loss))
+        return loss
 
     @property
     def is_active(self) -> bool:
@@ -57,14 +81,10 @@ class BaseDistiller(nn.Module):
             zero = zero + 0 * parameter.sum()
         return dict.fromkeys(self.parts, zero)
 
-    def hard_loss_weight(self, name: str) -> float:
-        """The factor on one of the student's own losses while this distiller is at work.
-
-        Args:
-            name: the loss as the student's ``loss()`` names it, e.g. ``loss_cls`` or ``s0.loss_cls``.
-        """
-        del name
-        return 1.0
+    @property
+    def claim(self) -> Claim | None:
+        """The part that it claims of one of the student's own losses at present; None if it only adds to them."""
+        return None
 
 
 def has_weight(loss: nn.Module | None) -> bool:
@@ -72,35 +92,20 @@ def has_weight(loss: nn.Module | None) -> bool:
     return loss is not None and getattr(loss, 'loss_weight', 1.0) != 0
 
 
-def try_out(what: str, call: Callable[[], object]) -> None:
-    """Call a loss or an adapter once, on zeros, when a distiller is built: later would be in the first step.
-
-    Raises:
-        DistillationError: it cannot be called so; the message names it.
-    """
-    try:
-        call()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise_if_any([f'{what} cannot be used here: {error}'])
-
-
-def loss_kind_problems(who: str, loss: nn.Module, use_sigmoid: bool) -> list[str]:
-    """What forbids comparing the scores of a head by a loss: that it is for the other kind of scores.
+def call_problems(what: str, call: Callable[[], Tensor]) -> list[str]:
+    """What a loss, or an adapter and a loss, says to being called once, on zeros: later would be in the first step.
 
     Args:
-        who: compares; for messages.
-        loss: on class scores; its ``use_sigmoid``, if it has one, says which kind it is for.
-        use_sigmoid: whether the head scores by sigmoids.
+        what: is called; for messages.
+        call: calls it; what it returns should be a scalar.
     """
-    made_for = getattr(loss, 'use_sigmoid', None)
-    if made_for is None or bool(made_for) == bool(use_sigmoid):
-        return []
-    return [
-        f'{who}: {type(loss).__name__} is for a {kind_of_scores(made_for)}, and the student scores by a '
-        f'{kind_of_scores(use_sigmoid)}: set loss_cls.use_sigmoid={bool(use_sigmoid)}, or take another loss'
-    ]
+    try:
+        shape = tuple(call().shape)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return [f'{what} cannot be used here: {error}']
+    return [f'{what} cannot be used here: it returns a tensor of shape {shape}, not a scalar'] if shape else []
 
 
-def kind_of_scores(use_sigmoid: bool) -> str:
-    """What scores are called, for messages."""
-    return 'sigmoid' if use_sigmoid else 'softmax'
+def scores_of(use_sigmoid: bool) -> Compares:
+    """What the class scores of a head are."""
+    return 'sigmoid scores' if use_sigmoid else 'softmax scores'

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, has_weight, loss_kind_problems, try_out
+from .base import BaseDistiller, has_weight, scores_of
 from .pair import ModelPair
 from .positives import positives_of
 from .response import mean_over_ranks
@@ -26,8 +26,8 @@ class ClassifierClsDistiller(BaseDistiller):
 
     Args:
         pair: the two sides; the detector fills it in.
-        loss_cls: config of a loss that is called with (student logits, teacher logits, avg_factor=K); its
-            ``use_sigmoid``, where it has one, must be that of the head. ``loss_weight`` is lambda, 0.4 in the paper.
+        loss_cls: config of a loss that is called with (student logits, teacher logits, avg_factor=K), for scores as the
+            head has them: of a softmax or of sigmoids. ``loss_weight`` is lambda, 0.4 in the paper.
         weight: see :class:`BaseDistiller`.
 
     Raises:
@@ -45,13 +45,15 @@ class ClassifierClsDistiller(BaseDistiller):
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
         self.kinds = (self._positives.kind,)
-        self.loss_cls = MODELS.build(loss_cls)
-        raise_if_any(
-            self._class_problems(pair)
-            + loss_kind_problems(type(self).__name__, self.loss_cls, self._positives.use_sigmoid)
-        )
+        self.problems += self._class_problems(pair)
         logits = self._teacher_rows(torch.zeros(2, self._positives.num_classes))
-        try_out('loss_cls', lambda: self.loss_cls(torch.zeros_like(logits), logits, avg_factor=1.0))
+        self.loss_cls = self._build_loss(
+            'loss_cls',
+            loss_cls,
+            scores_of(self._positives.use_sigmoid),
+            lambda loss: loss(torch.zeros_like(logits), logits, avg_factor=1.0),
+        )
+        raise_if_any(self.problems)
 
     @property
     def is_active(self) -> bool:

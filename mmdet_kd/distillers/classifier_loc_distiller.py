@@ -11,9 +11,8 @@ from torch.utils.checkpoint import checkpoint
 from ..classifiers import PIXELS, Layer
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
-from ..losses.precision import in_full_precision
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, has_weight, try_out
+from .base import BaseDistiller, has_weight
 from .pair import ModelPair
 from .positives import positives_of
 from .response import mean_over_ranks
@@ -54,10 +53,10 @@ class ClassifierLocDistiller(BaseDistiller):
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
         self.kinds = (self._positives.kind,)
-        self._weights = _read_layers(layers, pair)
-        self.loss_loc = MODELS.build(loss_loc)
         maps = torch.zeros(1, 2, 3, 3)
-        try_out('loss_loc', lambda: self.loss_loc(maps, maps, avg_factor=1.0))
+        self.loss_loc = self._build_loss('loss_loc', loss_loc, 'maps', lambda loss: loss(maps, maps, avg_factor=1.0))
+        self._weights, problems = _read_layers(layers, pair)
+        raise_if_any(self.problems + problems)
 
     @property
     def is_active(self) -> bool:
@@ -85,7 +84,7 @@ class ClassifierLocDistiller(BaseDistiller):
         found = teacher.maps(boxes, within, layers)
         wanted = [of_layer[truth] for of_layer in teacher.truth_maps(layers)]
         terms = [
-            weight * self._compare(ours, theirs, avg_factor * ours[0].numel())
+            weight * self.loss_loc(ours, theirs, avg_factor=avg_factor * ours[0].numel())
             for weight, ours, theirs in zip(self._weights.values(), found, wanted, strict=True)
         ]
         return sum(terms)
@@ -94,16 +93,12 @@ class ClassifierLocDistiller(BaseDistiller):
         """The same, whose maps are not kept for the way back, but made again."""
         return checkpoint(self._distance, *chunk, use_reentrant=False, preserve_rng_state=False)  # nothing is random
 
-    @in_full_precision
-    def _compare(self, ours: Tensor, theirs: Tensor, avg_factor: Tensor) -> Tensor:
-        return self.loss_loc(ours, theirs, avg_factor=avg_factor)
 
-
-def _read_layers(layers: Any, pair: ModelPair) -> dict[Layer, float]:
-    """Layer -> weight; every layer is tried on the classifier's shape."""
+def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[Layer, float], list[str]]:
+    """Layer -> weight, and what is wrong with them; every layer is tried on the classifier's shape."""
     asked = 'ClassifierLocDistiller: layers is a list of dict(name=..., size=..., weight=1.0), a layer each'
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(each, Mapping) for each in layers):
-        raise_if_any([f'{asked}, not {layers!r}'])
+        return {}, [f'{asked}, not {layers!r}']
     read, problems = {}, []
     classifier = pair.teacher.detector.eval()
     device = next(classifier.parameters()).device
@@ -123,5 +118,4 @@ def _read_layers(layers: Any, pair: ModelPair) -> dict[Layer, float]:
                 f'ClassifierLocDistiller: layer {layer.name!r} of size {layer.size!r} cannot be had ({error}); there '
                 f'are {PIXELS}, {", ".join(named)}'
             )
-    raise_if_any(problems)
-    return read
+    return read, problems

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller, has_weight, kind_of_scores, loss_kind_problems, try_out
+from .base import BaseDistiller, has_weight, scores_of
 from .pair import Model, ModelPair
 from .prior_maps import fit, flatten_levels, which_fit
 from .response import mean_over_ranks
@@ -25,8 +25,8 @@ class DenseHeadDistiller(BaseDistiller):
 
     Args:
         pair: the two sides; the detector fills it in.
-        loss_cls: config of a loss that is called with (student logits, teacher logits, weight, avg_factor); its
-            ``use_sigmoid``, where it has one, must be that of the heads.
+        loss_cls: config of a loss that is called with (student logits, teacher logits, weight, avg_factor), for scores
+            as the heads have them: of a softmax or of sigmoids.
         priors: 'positive', those that the student's head takes for an object; or 'all'. The sum over them is divided by
             the number of positive ones, as the heads divide their own losses.
         weight: see :class:`BaseDistiller`.
@@ -43,16 +43,18 @@ class DenseHeadDistiller(BaseDistiller):
         super().__init__(weight)
         if priors not in get_args(Priors):
             raise_if_any([f'DenseHeadDistiller: priors must be one of {get_args(Priors)}, not {priors!r}'])
-        self.loss_cls = MODELS.build(loss_cls)
-        raise_if_any(
-            _head_problems(pair.student) + _head_problems(pair.teacher)
-            or _pair_problems(pair)
-            + loss_kind_problems('DenseHeadDistiller', self.loss_cls, pair.student.detector.bbox_head.use_sigmoid_cls)
-        )
+        raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher))
+        self.problems += _pair_problems(pair)
         head = pair.student.detector.bbox_head
         self.num_classes, self._channels, self.priors = head.num_classes, head.cls_out_channels, priors
         logits = torch.zeros(1, self._channels)
-        try_out('loss_cls', lambda: self.loss_cls(logits, logits, torch.ones(1), avg_factor=1.0))
+        self.loss_cls = self._build_loss(
+            'loss_cls',
+            loss_cls,
+            scores_of(head.use_sigmoid_cls),
+            lambda loss: loss(logits, logits, torch.ones(1), avg_factor=1.0),
+        )
+        raise_if_any(self.problems)
 
     @property
     def is_active(self) -> bool:
@@ -103,10 +105,9 @@ def _pair_problems(pair: ModelPair) -> list[str]:
             "take a teacher that was trained on the student's classes, or set num_classes of the student"
         )
     if bool(student.use_sigmoid_cls) != bool(teacher.use_sigmoid_cls):
-        kinds = [kind_of_scores(head.use_sigmoid_cls) for head in (student, teacher)]
+        kinds = [scores_of(head.use_sigmoid_cls) for head in (student, teacher)]
         problems.append(
-            f'DenseHeadDistiller: the student scores by a {kinds[0]}, the teacher by a {kinds[1]}: take heads that '
-            'score alike'
+            f'DenseHeadDistiller: the student gives {kinds[0]}, the teacher {kinds[1]}: take heads that score alike'
         )
     return problems
 

@@ -1,6 +1,7 @@
 """Distilling the maps of the backbone or the neck."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmdet.registry import MODELS
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
 from .alignment import cell_positions, crop, sample_map
-from .base import BaseDistiller, has_weight, try_out
+from .base import BaseDistiller, call_problems, has_weight
 from .pair import Model, ModelPair
 
 
@@ -65,10 +66,13 @@ class FeatureDistiller(BaseDistiller):
         self.source = source
         self.kinds = (source,)
         self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
-        self.loss = MODELS.build(loss)
-        for place, (s, t) in enumerate(shapes):
-            feat_s, feat_t = torch.zeros(1, s.channels, 2, 2), torch.zeros(1, t.channels, 2, 2)
-            try_out('adapter and loss', lambda i=place, s=feat_s, t=feat_t: self._compare(i, s, t))
+        maps = torch.zeros(1, shapes[0][1].channels, 2, 2)
+        self.loss = self._build_loss('loss', loss, 'maps', lambda built: built(maps, maps))
+        raise_if_any(self.problems)
+        for place, sides in enumerate(shapes):
+            feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
+            self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats))
+        raise_if_any(list(dict.fromkeys(self.problems)))
 
     @property
     def is_active(self) -> bool:

@@ -1,12 +1,12 @@
 """What the distillers of predictions share: the mix of hard and soft classification, and bounded regression."""
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.utils import reduce_mean
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from .base import BaseDistiller, has_weight, try_out
+from .base import BaseDistiller, has_weight
+from .shares import Claim
 
 
 class ResponseDistiller(BaseDistiller):
@@ -14,7 +14,8 @@ class ResponseDistiller(BaseDistiller):
 
     .. math:: L_{cls} = \mu L_{hard} + (1 - \mu) L_{soft}, \qquad L_{reg} = L_{hard} + \nu L_b
 
-    nu is the ``loss_weight`` of ``loss_bbox``.
+    nu is the ``loss_weight`` of ``loss_bbox``. ``forward`` returns the bare L_soft. The detector mixes the two, since
+    other distillers may claim L_hard too; see :mod:`~mmdet_kd.distillers.shares`.
 
     Args:
         loss_cls: config of the soft loss, called with (student logits, teacher logits, weight, avg_factor); None
@@ -22,8 +23,11 @@ class ResponseDistiller(BaseDistiller):
         loss_bbox: config of the regression loss, called with (pred, teacher_pred, target, weight, avg_factor); None
             leaves the regression alone.
         mu: share of the student's own classification loss, in [0, 1]. Without ``loss_cls`` it plays no part.
-        weight: see :class:`BaseDistiller`; the student's own classification loss counts 1 - weight (1 - mu) then.
+        weight: see :class:`BaseDistiller`; alone, it leaves the student's own classification loss 1 - weight (1 - mu).
     """
+
+    #: Pattern of the names that the student's ``loss()`` gives to its own classification loss.
+    own_loss: str
 
     def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float, weight: float) -> None:
         super().__init__(weight)
@@ -36,10 +40,8 @@ class ResponseDistiller(BaseDistiller):
             problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu!r}')
         raise_if_any(problems)
         self.mu = float(mu)
-        self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
-        self.loss_bbox = None if loss_bbox is None else MODELS.build(loss_bbox)
+        self.loss_cls, self.loss_bbox = self._build_losses(loss_cls, loss_bbox)
         self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)
-        self._try_out()
 
     @property
     def is_active(self) -> bool:
@@ -48,20 +50,26 @@ class ResponseDistiller(BaseDistiller):
         return super().is_active and (soft or has_weight(self.loss_bbox))
 
     @property
-    def hard_share(self) -> float:
-        """The factor on the student's own classification loss; (1 - factor) is the weight of the soft one."""
-        return 1.0 if self.loss_cls is None else self.weight * self.mu + (1 - self.weight)
+    def claim(self) -> Claim | None:
+        """Its part of the student's own classification loss, while there is a soft one."""
+        claims = self.weight > 0 and has_weight(self.loss_cls)
+        return Claim(self.own_loss, 'cls', self.mu, self.weight) if claims else None
 
-    def soft_loss(self, logits_s: Tensor, logits_t: Tensor, weight: Tensor, avg_factor: Tensor) -> Tensor:
-        """(1 - mu) L_soft, for logits (n, C + 1)."""
-        return (1 - self.mu) * self.loss_cls(logits_s, logits_t, weight, avg_factor=avg_factor)
-
-    def _try_out(self) -> None:
+    def _build_losses(self, cls: dict | None, bbox: dict | None) -> tuple[nn.Module | None, nn.Module | None]:
         weight, logits, deltas = torch.ones(1), torch.zeros(1, 3), torch.zeros(1, 4)
-        if self.loss_cls is not None:
-            try_out('loss_cls', lambda: self.loss_cls(logits, logits, weight, avg_factor=1.0))
-        if self.loss_bbox is not None:
-            try_out('loss_bbox', lambda: self.loss_bbox(deltas, deltas, deltas, weight[:, None], avg_factor=1.0))
+        loss_cls = loss_bbox = None
+        if cls is not None:  # whatever the head, its scores are brought to a softmax with a background
+            loss_cls = self._build_loss(
+                'loss_cls', cls, 'softmax scores', lambda loss: loss(logits, logits, weight, avg_factor=1.0)
+            )
+        if bbox is not None:
+            loss_bbox = self._build_loss(
+                'loss_bbox',
+                bbox,
+                'boxes',
+                lambda loss: loss(deltas, deltas, deltas, weight[:, None], avg_factor=1.0),
+            )
+        return loss_cls, loss_bbox
 
 
 def mean_over_ranks(count: float | Tensor, device: torch.device) -> Tensor:

@@ -1,7 +1,5 @@
 """Distilling the RoI head."""
 
-import re
-
 from mmdet.registry import MODELS
 from torch import Tensor
 
@@ -34,6 +32,7 @@ class RoIDistiller(ResponseDistiller):
 
     kinds = ('roi',)
     compares_classes = True
+    own_loss = r'(s\d+\.)?loss_cls'
 
     def __init__(
         self,
@@ -44,7 +43,8 @@ class RoIDistiller(ResponseDistiller):
         weight: float = 1.0,
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)
-        raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair))
+        self.problems += _head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair)
+        raise_if_any(self.problems)
         heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
         judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
         self._sigmoid = [(is_sigmoid(s), is_sigmoid(t)) for s, t in zip(heads_s, judges, strict=True)]
@@ -79,7 +79,7 @@ class RoIDistiller(ResponseDistiller):
                 with_background(outputs.cls_score, sigmoid)
                 for outputs, sigmoid in zip((outputs_s, outputs_t), self._sigmoid[stage], strict=True)
             ]
-            losses['cls'] = self.soft_loss(*logits, targets.label_weights, sampled)
+            losses['cls'] = self.loss_cls(*logits, targets.label_weights, avg_factor=sampled)
         if self.loss_bbox is not None:
             coder_s, coder_t = self._coders[stage]
             rois, target = targets.rois[:, 1:], targets.bbox_targets
@@ -90,10 +90,6 @@ class RoIDistiller(ResponseDistiller):
             sampled = mean_over_ranks(len(rois), device)
             losses['bbox'] = self.loss_bbox(pred_s, pred_t, target, targets.bbox_weights, avg_factor=sampled)
         return losses
-
-    def hard_loss_weight(self, name: str) -> float:
-        """The share mu on the RoI head's own classification loss, at every stage, where there is a soft one."""
-        return self.hard_share if re.fullmatch(r'(s\d+\.)?loss_cls', name) else 1.0
 
 
 def _head_problems(side: Model) -> list[str]:

@@ -32,6 +32,7 @@ class RPNDistiller(ResponseDistiller):
     """
 
     kinds = ('rpn',)
+    own_loss = 'loss_rpn_cls|rpn_loss_cls'
 
     def __init__(
         self,
@@ -42,7 +43,8 @@ class RPNDistiller(ResponseDistiller):
         weight: float = 1.0,
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)
-        raise_if_any(_rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair))
+        self.problems += _rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair)
+        raise_if_any(self.problems)
         generators = pair.student.prior_generator, pair.teacher.prior_generator
         self._strides = [(s[0], t[0]) for s, t in zip(*(g.strides for g in generators), strict=True)]
         head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
@@ -65,7 +67,7 @@ class RPNDistiller(ResponseDistiller):
                 two_class_logits(flatten_levels(outputs.cls_scores, channels))
                 for outputs, channels in zip((outputs_s, outputs_t), self._channels, strict=True)
             ]
-            losses['cls'] = self.soft_loss(*logits, targets.label_weights.flatten(), avg_factor)
+            losses['cls'] = self.loss_cls(*logits, targets.label_weights.flatten(), avg_factor=avg_factor)
         if self.loss_bbox is not None:
             coder_s, coder_t = self._coders
             images = len(targets.label_weights)
@@ -88,10 +90,6 @@ class RPNDistiller(ResponseDistiller):
         if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
             return on_the_grids_of(outputs_s, outputs_t, self._channels[1])
         return outputs_t, None
-
-    def hard_loss_weight(self, name: str) -> float:
-        """The share mu on the RPN's own classification loss, where there is a soft one."""
-        return self.hard_share if name in ('loss_rpn_cls', 'rpn_loss_cls') else 1.0
 
 
 def two_class_logits(scores: Tensor) -> Tensor:

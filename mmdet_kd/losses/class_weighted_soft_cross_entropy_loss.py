@@ -4,6 +4,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .checks import check_range
+from .compares import Compares
 from .functional import class_weighted_soft_cross_entropy
 from .logits_loss import LogitsLoss
 
@@ -19,6 +20,8 @@ class ClassWeightedSoftCrossEntropyLoss(LogitsLoss):
         temperature: softens both distributions; > 0.
         loss_weight: multiplies the result; >= 0.
     """
+
+    compares: Compares = 'softmax scores'
 
     def __init__(self, background_weight: float = 1.5, temperature: float = 1.0, loss_weight: float = 1.0) -> None:
         super().__init__(temperature, loss_weight)

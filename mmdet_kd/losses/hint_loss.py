@@ -4,6 +4,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .checks import check_range
+from .compares import Compares
 from .functional import HintNorm, hint_loss
 from .precision import in_full_precision
 
@@ -18,6 +19,8 @@ class HintLoss(nn.Module):
         norm: 'l2', squared, or 'l1'.
         loss_weight: gamma of the paper; >= 0.
     """
+
+    compares: Compares = 'maps'
 
     def __init__(self, norm: HintNorm = 'l2', loss_weight: float = 0.5) -> None:
         super().__init__()

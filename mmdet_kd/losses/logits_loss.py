@@ -5,6 +5,7 @@ from abc import abstractmethod
 from torch import Tensor, nn
 
 from .checks import check_range
+from .compares import Compares
 from .functional import weighted_average
 from .precision import in_full_precision
 
@@ -16,6 +17,9 @@ class LogitsLoss(nn.Module):
         temperature: softens both distributions; > 0.
         loss_weight: multiplies the result; >= 0.
     """
+
+    #: Said by each loss for itself.
+    compares: Compares
 
     def __init__(self, temperature: float, loss_weight: float) -> None:
         super().__init__()

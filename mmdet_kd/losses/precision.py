@@ -29,3 +29,11 @@ def in_full_precision(forward: Forward) -> Forward:
             return forward(self, *map(_widen, args), **{k: _widen(v) for k, v in kwargs.items()})
 
     return wrapped  # type: ignore[return-value]
+
+
+def widen_arguments(
+    loss: torch.nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """A forward pre-hook that widens half-precision arguments, for losses that are not decorated, such as mmdet's."""
+    del loss
+    return tuple(map(_widen, args)), {k: _widen(v) for k, v in kwargs.items()}

@@ -3,6 +3,7 @@
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from .compares import Compares
 from .functional import softened_bce, softened_kl, softened_sigmoid_kl
 from .logits_loss import LogitsLoss
 
@@ -23,6 +24,7 @@ class SoftenedKLLoss(LogitsLoss):
     def __init__(self, temperature: float = 2.0, loss_weight: float = 1.0, use_sigmoid: bool = False) -> None:
         super().__init__(temperature, loss_weight)
         self.use_sigmoid = use_sigmoid
+        self.compares = 'sigmoid scores' if use_sigmoid else 'softmax scores'
 
     def rows(self, logits_s: Tensor, logits_t: Tensor) -> Tensor:
         """See :class:`LogitsLoss`."""
@@ -41,7 +43,7 @@ class SoftenedBCELoss(LogitsLoss):
         loss_weight: multiplies the result; >= 0.
     """
 
-    use_sigmoid = True
+    compares: Compares = 'sigmoid scores'
 
     def __init__(self, temperature: float = 2.0, loss_weight: float = 1.0) -> None:
         super().__init__(temperature, loss_weight)

@@ -4,6 +4,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .checks import check_range
+from .compares import Compares
 from .functional import teacher_bounded_l2, weighted_average
 from .precision import in_full_precision
 
@@ -19,6 +20,8 @@ class TeacherBoundedL2Loss(nn.Module):
             does ``float('inf')``, with which a config cannot be saved.
         loss_weight: nu of the paper; >= 0.
     """
+
+    compares: Compares = 'boxes'
 
     def __init__(self, margin: float = 0.0, loss_weight: float = 0.5) -> None:
         super().__init__()

@@ -86,7 +86,7 @@ class TestWhatDoesNotFitIsRefused:
 
     def test_a_softmax_and_a_sigmoid_and_a_loss_for_the_other(self, student_cfg, teacher_cfg):
         message = self.problems(ssd(student_cfg), retinanet(teacher_cfg))
-        assert 'the student scores by a softmax, the teacher by a sigmoid' in message
+        assert 'the student gives softmax scores, the teacher sigmoid scores' in message
         assert 'set loss_cls.use_sigmoid=False' in message
 
     def test_another_number_of_classes(self, student_cfg, teacher_cfg):

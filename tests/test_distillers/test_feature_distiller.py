@@ -68,11 +68,6 @@ def test_channels_that_are_told_and_do_not_fit_are_refused_at_build(student_cfg,
         FeatureDistiller(pair_of(student_cfg, teacher_cfg), LOSS, levels=(0,), adapter=dict(CONV, **channels))
 
 
-def test_a_loss_of_another_kind_is_refused_at_build(student_cfg, teacher_cfg):
-    with pytest.raises(DistillationError, match='adapter and loss cannot be used here'):
-        FeatureDistiller(pair_of(student_cfg, teacher_cfg), dict(type='TeacherBoundedL2Loss'), adapter=CONV)
-
-
 def test_a_config_is_used_and_left_alone(student_cfg, teacher_cfg):
     cfg = copy.deepcopy(HINT)
     distiller = MODELS.build({**cfg, 'pair': pair_of(student_cfg, teacher_cfg)})

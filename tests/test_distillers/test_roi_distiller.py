@@ -10,7 +10,7 @@ from helpers.boxes import decode, encode
 from helpers.distil import BOUNDED, ROI, SOFT
 from helpers.pairs import bound, observed, pair_of
 
-from mmdet_kd.distillers import RoIDistiller
+from mmdet_kd.distillers import RoIDistiller, Shares
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import box_heads
 
@@ -87,19 +87,19 @@ def by_loops(pair, step, stage, background_weight):
 
 @pytest.mark.parametrize(('student', 'teacher'), PAIRS)
 def test_losses_are_the_loops(student, teacher, student_cfg, teacher_cfg):
-    pair, mu = pair_of(student(student_cfg), teacher(teacher_cfg)), 0.3
+    pair = pair_of(student(student_cfg), teacher(teacher_cfg))
     stages = len(box_heads(pair.student.detector.roi_head))
     stage_weights = [1, 0.5, 0.25] if stages == 3 else [1]
     with observed(pair) as step:
         loops = [by_loops(pair, step, stage, background_weight=1.5) for stage in range(stages)]
         margin, _ = bound([error for _, _, errors in loops for error in errors])
         distiller = RoIDistiller(
-            pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4), mu=mu
+            pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4)
         )
         losses = distiller(step.student, step.teacher)
     cls = bbox = 0.0
     for weight, (soft, sampled, errors) in zip(stage_weights, loops, strict=True):
-        cls += weight * 0.7 * (1 - mu) * soft / sampled
+        cls += weight * 0.7 * soft / sampled
         bbox += weight * 0.4 * sum(s for s, t in errors if s + margin > t) / sampled
     assert set(losses) == {'cls', 'bbox'}
     assert losses['cls'].item() == pytest.approx(cls, rel=1e-4)
@@ -202,8 +202,8 @@ def test_without_a_single_roi_both_are_attached_zeros(architecture, student_cfg,
 )
 def test_mu_weighs_the_hard_classification(name, expected, student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
-    assert RoIDistiller(pair, loss_cls=SOFT, mu=0.2).hard_loss_weight(name) == expected
-    assert RoIDistiller(pair, loss_bbox=BOUNDED, mu=0.2).hard_loss_weight(name) == 1.0
+    assert Shares({'roi': RoIDistiller(pair, loss_cls=SOFT, mu=0.2).claim}).hard(name) == expected
+    assert RoIDistiller(pair, loss_bbox=BOUNDED, mu=0.2).claim is None
 
 
 # What does not fit.

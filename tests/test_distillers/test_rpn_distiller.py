@@ -10,7 +10,7 @@ from helpers.boxes import decode, encode
 from helpers.distil import BOUNDED, RPN, SOFT
 from helpers.pairs import bound, observed, pair_of
 
-from mmdet_kd.distillers import Model, ModelPair, RPNDistiller
+from mmdet_kd.distillers import Model, ModelPair, RPNDistiller, Shares
 from mmdet_kd.distillers.prior_maps import flatten_levels
 from mmdet_kd.distillers.rpn_distiller import two_class_logits
 from mmdet_kd.errors import DistillationError
@@ -87,16 +87,16 @@ def _two_classes(scores, anchors, image, a, y, x):
 
 @pytest.mark.parametrize(('student', 'teacher'), PAIRS)
 def test_losses_are_the_loops(student, teacher, student_cfg, teacher_cfg):
-    pair, mu = pair_of(student(student_cfg), teacher(teacher_cfg)), 0.3
+    pair = pair_of(student(student_cfg), teacher(teacher_cfg))
     with observed(pair) as step:
         soft, sampled, errors = by_loops(pair, step, background_weight=1.5)
         margin, paid = bound(errors)
         distiller = RPNDistiller(
-            pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4), mu=mu
+            pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4)
         )
         losses = distiller(step.student, step.teacher)
     assert set(losses) == {'cls', 'bbox'}
-    assert losses['cls'].item() == pytest.approx(0.7 * (1 - mu) * soft / sampled, rel=1e-4)
+    assert losses['cls'].item() == pytest.approx(0.7 * soft / sampled, rel=1e-4)
     assert losses['bbox'].item() == pytest.approx(0.4 * paid / sampled, rel=1e-3)
 
 
@@ -184,11 +184,9 @@ def test_two_class_logits():
     ('name', 'expected'), [('loss_rpn_cls', 0.2), ('loss_rpn_bbox', 1.0), ('loss_cls', 1.0), ('s0.loss_cls', 1.0)]
 )
 def test_mu_weighs_the_hard_classification(name, expected, student_cfg, teacher_cfg):
-    pair = ModelPair(
-        *(Model(n, pair_of(student_cfg, teacher_cfg).student.detector, student_cfg.model) for n in ('a', 'b'))
-    )
-    assert RPNDistiller(pair, loss_cls=SOFT, mu=0.2).hard_loss_weight(name) == expected
-    assert RPNDistiller(pair, loss_bbox=BOUNDED, mu=0.2).hard_loss_weight(name) == 1.0
+    pair = pair_of(student_cfg, student_cfg)
+    assert Shares({'rpn': RPNDistiller(pair, loss_cls=SOFT, mu=0.2).claim}).hard(name) == expected
+    assert RPNDistiller(pair, loss_bbox=BOUNDED, mu=0.2).claim is None
 
 
 # What does not fit.
