@@ -78,8 +78,8 @@ class CropClassifier(BaseModel):
     def loss(self, images: Tensor, boxes: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
         """The configured losses; attached zeros for a batch without a box, so that every rank has all gradients."""
         if len(labels) == 0:
-            whole = images.new_tensor([[0.0, 0.0, images.shape[-1], images.shape[-2]]])
-            zero = 0 * self.classify(images[:1], [whole.repeat(2, 1)]).sum()  # two: one gives batch norm no variance
+            corners = images.new_zeros(2, 4)  # a pixel each; two of them: one gives batch norm no variance
+            zero = 0 * self.classify(images[:1], [corners]).sum()
             return {f'loss_{name}': zero for name in self.losses}
         logits = self.classify(images, boxes)
         return {f'loss_{name}': loss(logits, labels, avg_factor=len(labels)) for name, loss in self.losses.items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..distillers import Model, ModelPair
 from ..errors import raise_if_any
-from ..export import with_num_classes
+from ..export import num_classes_problems, with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
 from ..teachers import BaseTeacher, Batch, classes_in_training
 from .class_check import class_problems
@@ -34,7 +34,7 @@ class KnowledgeDistillationMixin:
         distillers: name -> config of a distiller. None as a config leaves an inherited one out.
         student_scale: size of the student's pictures relative to the loaded ones, in (0, 1). The pipeline loads them at
             the teacher's size; the student sees the same crop and flip, smaller. None: both see what is loaded.
-        num_classes: of every box and mask head, which have theirs if it is not given.
+        num_classes: of every head that scores the classes of the data, which have theirs if it is not given.
         **student: the keys of the plain detector.
 
     Raises:
@@ -56,6 +56,7 @@ class KnowledgeDistillationMixin:
             student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
+        raise_if_any([] if num_classes is None else num_classes_problems(self, num_classes))
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
         as_student = Model('student', self, student_cfg)
