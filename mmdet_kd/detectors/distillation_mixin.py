@@ -14,6 +14,7 @@ from ..errors import raise_if_any
 from ..export import num_classes_problems, with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
 from ..teachers import BaseTeacher, Batch, classes_in_training
+from .channel_check import channel_problems
 from .class_check import class_problems
 from .distillers_by_name import build_distillers
 from .loss_guard import FiniteLossGuard
@@ -61,6 +62,7 @@ class KnowledgeDistillationMixin:
         self.student_scale = student_scale
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
+        raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()

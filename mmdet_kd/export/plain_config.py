@@ -19,7 +19,7 @@ PLAIN_TYPES = {
 }
 #: The heads of mmdet's detectors that score the classes of the data, in the detector or in its RoI head.
 DATA_HEADS = ('bbox_head', 'mask_head', 'point_head', 'mask_iou_head', 'glbctx_head')
-# What has classes of its own: a backbone those of its pretraining, an RPN one, a semantic head of HTC or SCNet the stuff.
+# What has classes of its own: a backbone those of its pretraining, an RPN one, a semantic head (HTC, SCNet) the stuff.
 _OTHER_CLASSES = ('backbone', 'neck', 'rpn_head', 'roi_head.semantic_head', 'distillers')
 _PACKAGE = __name__.partition('.')[0]
 
@@ -86,9 +86,9 @@ def with_num_classes(student: dict, num_classes: int) -> dict:
 def num_classes_problems(detector: nn.Module, num_classes: int) -> list[str]:
     """Which parts of a built detector do not know ``num_classes`` classes, though they may score those of the data."""
     return [
-        f'num_classes={num_classes} did not reach {name} ({type(part).__name__}), which knows {part.num_classes}. If it '
-        f'scores the classes of the data, set num_classes={num_classes} in its own config; if it scores others, leave '
-        'num_classes of the detector out and set that of each head'
+        f'num_classes={num_classes} did not reach {name} ({type(part).__name__}), which knows {part.num_classes}. If '
+        f'it scores the classes of the data, set num_classes={num_classes} in its own config; if it scores others, '
+        'leave num_classes of the detector out and set that of each head'
         for name, part in detector.named_modules()
         if getattr(part, 'num_classes', num_classes) != num_classes
         and not any(name == other or name.startswith(f'{other}.') for other in _OTHER_CLASSES)

@@ -105,9 +105,9 @@ class ExactResumeHook(Hook):
     """Makes random numbers a function of the position in the training, so that a resumed run repeats none of them.
 
     mmengine resumes weights, optimizer, schedules and position, but no random state, and its workers are seeded when
-    they start. Here each step is seeded from (seed, rank, iteration); each sample from (seed, rank, epoch, number of the
-    batch, place in the batch); each epoch of a sampler from (seed, rank, epoch). Nothing needs to be saved, so a run
-    that was killed continues as exactly as one that was stopped.
+    they start. Here each step is seeded from (seed, rank, iteration); each sample from (seed, rank, epoch, number of
+    the batch, place in the batch); each epoch of a sampler from (seed, rank, epoch). Nothing needs to be saved, so a
+    run that was killed continues as exactly as one that was stopped.
 
     Exact from the checkpoint of an epoch in an `EpochBasedTrainLoop`. An `IterBasedTrainLoop` fetches again, on
     resume, all that it had fetched: exact too, but with data workers only if the config sets `randomness.seed`.
