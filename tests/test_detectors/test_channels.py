@@ -74,7 +74,9 @@ def test_shapes_are_found(channels, student_cfg):
 @pytest.mark.parametrize(('student', 'teacher'), [(1, 3), (3, 1), (4, 1)])
 def test_sides_that_cannot_see_the_same_pictures_are_refused(student, teacher, student_cfg, teacher_cfg):
     cfg = distilled_cfg(seen(student_cfg, student), seen(teacher_cfg, teacher), None)
-    with pytest.raises(DistillationError, match=f"student's .* {student} channels, the teacher's of {teacher}.*: take a"):
+    with pytest.raises(
+        DistillationError, match=f"student's .* {student} channels, the teacher's of {teacher}.*: take a"
+    ):
         build(cfg, init=False)
 
 

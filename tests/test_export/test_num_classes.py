@@ -13,6 +13,7 @@ from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 
 from mmdet_kd.errors import DistillationError
@@ -80,7 +81,7 @@ def seesaw(cfg):
     return cfg
 
 
-def batch_of(classes, size, channels=3):
+def batch_of(classes, size):
     """Pictures with boxes of all classes, and masks in them."""
     batch = raw_batch((classes, classes), size=size, classes=classes)
     rng = np.random.default_rng(0)
@@ -135,25 +136,33 @@ def test_things_and_stuff_are_refused():
     }
 
 
+#: Not trained here, with the reason.
+LEFT_OUT = {
+    'panoptic': 'refused, see above',
+    'carafe': 'has no operator for a CPU',
+    'cascade-rpn_fast-rcnn': 'wants a file of proposals',
+    'convnext': 'needs mmpretrain',
+    'crowddet': 'needs torchvision',
+    'paa': 'needs sklearn',
+    'mot': 'trackers',
+    'lad': 'downloads its teacher when it is built',
+}
+
+
 def families():
     """A config of each distinct set of heads and losses that mmdet ships for its one- and two-stage detectors."""
     found = {}
-    for path in sorted(ZOO.glob('*/*.py')):
-        if 'mot' in path.name or path.parent.name in ('common', 'grounding_dino', 'glip', 'lad', 'ld', 'detectron2'):
-            continue  # trackers; detectors that need transformers, or a teacher that is downloaded; other packages
+    for path in sorted(ZOO.glob('*/*.py'), key=lambda path: ('r50' not in path.name, path.name)):  # smaller ones first
+        if any(word in path.name for word in LEFT_OUT):
+            continue
         model = Config.fromfile(path, import_custom_modules=False).get('model') or {}
         kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else None
         if kind is None or not issubclass(kind, (TwoStageDetector, SingleStageDetector)):
             continue
-        if not any(
-            'num_classes' in head
-            for holder in (model, model.get('roi_head') or {})
-            for part in ('bbox_head', 'mask_head')
-            for head in (holder.get(part) if isinstance(holder.get(part), list) else [holder.get(part) or {}])
-        ):
-            continue
-        found.setdefault((kind, *sorted(types_of_heads(model))), path)
-    return found
+        heads = sorted(types_of_heads(model))
+        if any('bbox_head' in head or 'mask_head' in head for head in heads):
+            found.setdefault((kind, *heads), path)
+    return found.values()
 
 
 def types_of_heads(model):
@@ -165,25 +174,28 @@ def types_of_heads(model):
                 yield from types_of_heads(each)
 
 
-#: Heads that score no classes of the data, by the end of their names; all others that have `num_classes` are to follow.
 @pytest.mark.slow
 def test_it_reaches_all_that_mmdet_ships():
-    """Nothing of a detector remembers its former number of classes, and it trains a step on labels of the new ones."""
-    torch.manual_seed(0)
-    wrong, tried = {}, 0
-    for path in families().values():
-        tried += 1
+    """No part of a detector remembers its former number of classes, and it trains a step on labels of all new ones."""
+    hub = MessageHub.get_current_instance()  # some heads ask it how far the training is
+    hub.update_info_dict({'epoch': 0, 'max_epochs': 12, 'iter': 0, 'max_iters': 100})
+    wrong = {}
+    paths = list(families())
+    assert len(paths) > 50
+    for path in paths:
         model = Config.fromfile(path, import_custom_modules=False).model
         drop_pretrained(model)
+        torch.manual_seed(0)
         try:
             detector = MODELS.build(with_num_classes(model, CLASSES)).train()
-            problems = num_classes_problems(detector, CLASSES)
-            losses = losses_of(detector, batch_of(CLASSES, size=128))
-            value = float(total(losses))
-        except Exception as error:
+            detector.init_weights()
+            size = 320 if path.name.startswith(('ddod', 'ssd')) else 128
+            data = detector.data_preprocessor(batch_of(CLASSES, size), training=False)
+            loss = float(total(detector(**data, mode='loss')))
+        except Exception as error:  # the others are tried all the same
             wrong[path.name] = repr(error)[:300]
             continue
-        if problems or not np.isfinite(value):
-            wrong[path.name] = (problems, value)
-    print(tried, *wrong.items(), sep='\n')
+        problems = num_classes_problems(detector, CLASSES)
+        if problems or not np.isfinite(loss):
+            wrong[path.name] = problems or loss
     assert not wrong
