@@ -5,9 +5,10 @@ weights that were trained with Caffe.
 """
 
 from .alexnet import AlexNet
+from .channels import picture_channels
 from .conv_stack import Conv, ConvStack
 from .lrn import LocalResponseNorm
 from .pretrained import whole_weights
 from .vgg import VGG16, VGGM
 
-__all__ = ['VGG16', 'VGGM', 'AlexNet', 'Conv', 'ConvStack', 'LocalResponseNorm', 'whole_weights']
+__all__ = ['VGG16', 'VGGM', 'AlexNet', 'Conv', 'ConvStack', 'LocalResponseNorm', 'picture_channels', 'whole_weights']

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..backbones import picture_channels
 from ..errors import DistillationError
 from .crops import crop_boxes
 from .early_maps import Layer, early_maps
@@ -61,7 +62,7 @@ class CropClassifier(BaseModel):
         """Classify the ground-truth boxes of a batch.
 
         Args:
-            inputs: normalised pictures (N, 3, H, W).
+            inputs: normalised pictures (N, M, H, W) of as many channels as the backbone takes.
             data_samples: with ``gt_instances``.
             mode: 'loss'; 'predict', which gives each sample ``pred_instances.logits`` (k, C); or 'tensor'.
         """
@@ -78,8 +79,8 @@ class CropClassifier(BaseModel):
     def loss(self, images: Tensor, boxes: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
         """The configured losses; attached zeros for a batch without a box, so that every rank has all gradients."""
         if len(labels) == 0:
-            whole = images.new_tensor([[0.0, 0.0, images.shape[-1], images.shape[-2]]])
-            zero = 0 * self.classify(images[:1], [whole.repeat(2, 1)]).sum()  # two: one gives batch norm no variance
+            corners = images.new_zeros(2, 4)  # a pixel each; two of them: one gives batch norm no variance
+            zero = 0 * self.classify(images[:1], [corners]).sum()
             return {f'loss_{name}': zero for name in self.losses}
         logits = self.classify(images, boxes)
         return {f'loss_{name}': loss(logits, labels, avg_factor=len(labels)) for name, loss in self.losses.items()}
@@ -88,14 +89,14 @@ class CropClassifier(BaseModel):
         """The logits (K, C) of boxes.
 
         Args:
-            images: normalised pictures (N, 3, H, W).
+            images: normalised pictures (N, M, H, W).
             boxes: of each picture, (k, 4), xyxy, pixels.
         """
         crops = self.crop(images, boxes)
         return self.logits_of(crops) if len(crops) else images.new_zeros(0, self.num_classes)
 
     def crop(self, images: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """The boxes of pictures as squares (K, 3, crop_size, crop_size); see :func:`crop_boxes`."""
+        """The boxes of pictures as squares (K, M, crop_size, crop_size); see :func:`crop_boxes`."""
         return crop_boxes(images, boxes, self.crop_size)
 
     def logits_of(self, crops: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class CropClassifier(BaseModel):
         """Of the backbone's last map."""
         self.backbone.eval()  # leaves the statistics of its norms as they are
         with torch.no_grad():
-            maps = self.backbone(torch.zeros(1, 3, self.crop_size, self.crop_size))
+            maps = self.backbone(torch.zeros(1, picture_channels(self.backbone), self.crop_size, self.crop_size))
         self.backbone.train()
         return _last(maps).shape[1]
 

@@ -38,10 +38,11 @@ def crop_boxes(images: Tensor, boxes: Sequence[Tensor], size: int, chunk: int = 
 
 def _inside(boxes: Tensor, canvas: Sequence[int]) -> Tensor:
     """Boxes (N, K, 4) of at least a pixel, within a canvas (height, width)."""
-    limits = boxes.new_tensor([canvas[1], canvas[0]])
-    upper_left = torch.minimum(boxes[..., :2].clamp(min=0), limits - 1)
-    lower_right = torch.maximum(torch.minimum(boxes[..., 2:], limits), upper_left + 1)
-    return torch.cat([upper_left, lower_right], dim=-1)
+    height, width = canvas  # stay on the host: a tensor of them would be a copy to the device, which waits for it
+    x1, y1, x2, y2 = boxes.unbind(dim=-1)
+    upper_left = torch.stack([x1.clamp(0, width - 1), y1.clamp(0, height - 1)], dim=-1)
+    lower_right = torch.stack([x2.clamp(max=width), y2.clamp(max=height)], dim=-1)
+    return torch.cat([upper_left, torch.maximum(lower_right, upper_left + 1)], dim=-1)
 
 
 def _cut(images: Tensor, boxes: Tensor, size: int) -> Tensor:
@@ -50,9 +51,9 @@ def _cut(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     All squares of a picture are rows of one tall grid over it, so that no picture is copied for a box.
     """
     count, channels, height, width = images.shape
-    canvas = boxes.new_tensor([width, height])
-    scale = (boxes[..., 2:] - boxes[..., :2]) / canvas
-    shift = (boxes[..., 2:] + boxes[..., :2]) / canvas - 1
+    x1, y1, x2, y2 = boxes.unbind(dim=-1)
+    scale = torch.stack([(x2 - x1) / width, (y2 - y1) / height], dim=-1)
+    shift = torch.stack([(x2 + x1) / width, (y2 + y1) / height], dim=-1) - 1
     theta = torch.cat([torch.diag_embed(scale), shift[..., None]], dim=-1).flatten(0, 1)  # (N K, 2, 3)
     grid = F.affine_grid(theta, [len(theta), channels, size, size], align_corners=False)
     tall = grid.view(count, -1, size, 2)

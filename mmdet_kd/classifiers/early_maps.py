@@ -32,7 +32,7 @@ def early_maps(network: nn.Module, pictures: Tensor, layers: Sequence[Layer]) ->
 
     Args:
         network: called with the pictures.
-        pictures: (K, 3, H, W).
+        pictures: (K, M, H, W).
         layers: the modules are named as ``network`` names its own; each is called once, and returns a map.
 
     Returns:

@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..backbones import picture_channels
+
 _DEFAULT_SHAPE = (800, 1333)
 _ROI_SIZE = 64.0  # pixels
 
@@ -35,7 +37,9 @@ class ForwardPass(nn.Module):
 
     def picture(self) -> Tensor:
         """An input of the right size."""
-        return torch.zeros(1, 3, *self.shape, device=next(self.detector.parameters()).device)
+        return torch.zeros(
+            1, picture_channels(self.detector.backbone), *self.shape, device=next(self.detector.parameters()).device
+        )
 
     def forward(self, picture: Tensor) -> Any:
         """See the class."""

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
-from ..export import with_num_classes
+from ..export import num_classes_problems, with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
 from ..runtime import check_pretrained
 from ..teachers import BaseTeacher, Batch, classes_in_training
+from .channel_check import channel_problems
 from .class_check import class_problems
 from .distillers_by_name import build_distillers
 from .loss_guard import FiniteLossGuard
@@ -35,7 +36,7 @@ class KnowledgeDistillationMixin:
         distillers: name -> config of a distiller. None as a config leaves an inherited one out.
         student_scale: size of the student's pictures relative to the loaded ones, in (0, 1). The pipeline loads them at
             the teacher's size; the student sees the same crop and flip, smaller. None: both see what is loaded.
-        num_classes: of every box and mask head, which have theirs if it is not given.
+        num_classes: of every head that scores the classes of the data, which have theirs if it is not given.
         **student: the keys of the plain detector.
 
     Raises:
@@ -58,10 +59,12 @@ class KnowledgeDistillationMixin:
         student_cfg = ConfigDict(copy.deepcopy(student))
         super().__init__(**student)
         self._student_cfg = student_cfg
+        raise_if_any([] if num_classes is None else num_classes_problems(self, num_classes))
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
+        raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()

@@ -29,17 +29,20 @@ def shrink(data: dict[str, Any], scale: float) -> tuple[dict[str, Any], Tensor]:
     """
     pictures = list(data['inputs'])
     smaller = [_resize(picture, _size(picture, scale)) for picture in pictures]
-    ratios = torch.tensor(
-        [
-            [before.shape[-1] / after.shape[-1], before.shape[-2] / after.shape[-2]]
-            for before, after in zip(pictures, smaller, strict=True)
-        ]
-    )
+    ratios = [
+        (before.shape[-1] / after.shape[-1], before.shape[-2] / after.shape[-2])
+        for before, after in zip(pictures, smaller, strict=True)
+    ]
     samples = [
         _rescale(sample, ratio, tuple(picture.shape[-2:]))
-        for sample, ratio, picture in zip(data['data_samples'], ratios.tolist(), smaller, strict=True)
+        for sample, ratio, picture in zip(data['data_samples'], ratios, smaller, strict=True)
     ]
-    return {**data, 'inputs': smaller, 'data_samples': samples}, ratios.to(smaller[0].device, non_blocking=True)
+    return {**data, 'inputs': smaller, 'data_samples': samples}, _filled(ratios, smaller[0].device)
+
+
+def _filled(rows: list[tuple[float, float]], device: torch.device) -> Tensor:
+    """Numbers of the host as a tensor (N, 2), filled on the device: a copy would wait for it."""
+    return torch.stack([torch.full((), number, device=device) for row in rows for number in row]).view(-1, 2)
 
 
 def _size(picture: Tensor, scale: float) -> tuple[int, int]:
@@ -74,8 +77,9 @@ def _rescale(sample: DetDataSample, ratio: tuple[float, float], size: tuple[int,
 
 def _rescale_instances(instances: InstanceData, factors: tuple[float, float], size: tuple[int, int]) -> InstanceData:
     instances = instances.clone()
-    boxes = get_box_tensor(instances.bboxes)
-    instances.bboxes = boxes * boxes.new_tensor(factors * 2)
+    x1, y1, x2, y2 = get_box_tensor(instances.bboxes).unbind(dim=-1)
+    in_x, in_y = factors
+    instances.bboxes = torch.stack([x1 * in_x, y1 * in_y, x2 * in_x, y2 * in_y], dim=-1)
     if 'masks' in instances:
         instances.masks = instances.masks.resize(size)
     return instances

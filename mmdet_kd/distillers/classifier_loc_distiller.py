@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..backbones import picture_channels
 from ..classifiers import PIXELS, Layer
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, StudentKnowledge
@@ -102,7 +103,8 @@ def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[Layer, float], list
     read, problems = {}, []
     classifier = pair.teacher.detector.eval()
     device = next(classifier.parameters()).device
-    crops = torch.zeros(1, 3, classifier.crop_size, classifier.crop_size, device=device)
+    channels = picture_channels(classifier.backbone)
+    crops = torch.zeros(1, channels, classifier.crop_size, classifier.crop_size, device=device)
     for each in layers:
         if not {'name', 'size'} <= set(each) <= {'name', 'size', 'weight'}:
             problems.append(f'{asked}, not {dict(each)!r}')

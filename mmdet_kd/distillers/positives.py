@@ -135,9 +135,14 @@ def _nearest(boxes: Tensor, labels: Tensor, images: Tensor, truth: Truth) -> Ten
     """Which of the batch's true boxes are these (K, 4), which rounding may have moved."""
     known = torch.nn.utils.rnn.pad_sequence(truth.boxes, batch_first=True, padding_value=float('inf'))
     classes = torch.nn.utils.rnn.pad_sequence(truth.labels, batch_first=True, padding_value=-1)
-    counts = torch.tensor([0, *map(len, truth.boxes)][:-1], device=boxes.device)
     if known.shape[1] == 0:
         return images  # no true box in the batch, so none of these either
     distances = (known[images] - boxes.detach()[:, None]).abs().sum(dim=-1)
     distances = distances.masked_fill(classes[images] != labels[:, None], float('inf'))
-    return distances.argmin(dim=1) + counts.cumsum(0)[images]
+    return distances.argmin(dim=1) + _first_boxes(truth, boxes.device)[images]
+
+
+def _first_boxes(truth: Truth, device: torch.device) -> Tensor:
+    """Index of each picture's first box among those of the batch, (N,), filled on the device."""
+    counts = torch.cat([torch.full((1,), len(boxes), device=device) for boxes in truth.boxes])
+    return counts.cumsum(0) - counts

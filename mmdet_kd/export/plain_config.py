@@ -1,18 +1,26 @@
 """A distillation config without the distillation."""
 
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import mmdet.registry
 from mmengine.config import Config
 from mmengine.registry import Registry
+from torch import nn
+
+from ..errors import raise_if_any
 
 #: Our detectors, and what mmdet calls the same thing without a teacher.
 PLAIN_TYPES = {
     'KnowledgeDistillationOneStageDetector': 'SingleStageDetector',
     'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
 }
+#: The heads of mmdet's detectors that score the classes of the data, in the detector or in its RoI head.
+DATA_HEADS = ('bbox_head', 'mask_head', 'point_head', 'mask_iou_head', 'glbctx_head')
+# What has classes of its own: a backbone those of its pretraining, an RPN one, a semantic head (HTC, SCNet) the stuff.
+_OTHER_CLASSES = ('backbone', 'neck', 'rpn_head', 'roi_head.semantic_head', 'distillers')
 _PACKAGE = __name__.partition('.')[0]
 
 
@@ -45,17 +53,54 @@ def types_of_this_package(cfg: Config) -> list[str]:
 
 
 def with_num_classes(student: dict, num_classes: int) -> dict:
-    """The keys of a detector whose box and mask heads, at every stage, have ``num_classes`` classes."""
+    """The keys of a detector whose heads all score ``num_classes`` classes, at every stage, and so do their losses.
+
+    Args:
+        student: the keys of a plain detector; they are not changed.
+        num_classes: of the data.
+
+    Raises:
+        DistillationError: the detector is panoptic, so one number does not say what its classes are.
+    """
     student = copy.deepcopy(student)
-    holder = student.get('roi_head') or student
-    for part in ('bbox_head', 'mask_head'):
-        heads = holder.get(part)
-        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            if head is not None:
-                head['num_classes'] = num_classes
-                if 'num_classes' in head.get('loss_cls', {}):  # the losses of mmdet that choose their own scores
-                    head['loss_cls']['num_classes'] = num_classes
+    panoptic = sorted(key for key, part in student.items() if isinstance(part, dict) and 'num_things_classes' in part)
+    raise_if_any(
+        [
+            f'num_classes={num_classes} does not say which classes of {key} are things and which are stuff: set '
+            f'num_things_classes and num_stuff_classes of {key} there, and leave num_classes of the detector out'
+            for key in panoptic
+        ]
+    )
+    for holder in (student, student.get('roi_head') or {}):
+        for part in DATA_HEADS:
+            heads = holder.get(part)
+            for head in heads if isinstance(heads, (list, tuple)) else [heads]:
+                if head is not None:
+                    head['num_classes'] = num_classes
+                    for key, loss in head.items():
+                        if key.startswith('loss') and _counts_classes(loss):
+                            loss['num_classes'] = num_classes
     return student
+
+
+def num_classes_problems(detector: nn.Module, num_classes: int) -> list[str]:
+    """Which parts of a built detector do not know ``num_classes`` classes, though they may score those of the data."""
+    return [
+        f'num_classes={num_classes} did not reach {name} ({type(part).__name__}), which knows {part.num_classes}. If '
+        f'it scores the classes of the data, set num_classes={num_classes} in its own config; if it scores others, '
+        'leave num_classes of the detector out and set that of each head'
+        for name, part in detector.named_modules()
+        if getattr(part, 'num_classes', num_classes) != num_classes
+        and not any(name == other or name.startswith(f'{other}.') for other in _OTHER_CLASSES)
+    ]
+
+
+def _counts_classes(loss: Any) -> bool:
+    """Whether a loss is told the number of classes, in its config or by a default of its own."""
+    if not isinstance(loss, dict) or 'type' not in loss:
+        return False
+    kind = mmdet.registry.MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
+    return kind is not None and 'num_classes' in inspect.signature(kind).parameters
 
 
 def _strip_model(model: Any) -> None:

@@ -1,7 +1,7 @@
 """Resume continues exactly: the same data order, the same augmentation, the same next loss."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,44 +12,92 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-# The streams of random numbers: a step and a sample of the same number must not share one.
-_STEP, _SAMPLE = 0, 1
+# The streams of random numbers: a step, a sample and an epoch of the same number must not share one.
+_STEP, _SAMPLE, _EPOCH = 0, 1, 2
+
+
+class PlacedBatch(list):
+    """The indices of one batch, and the place of the batch in the training.
+
+    Args:
+        indices: of the samples.
+        epoch: in which they are drawn, from 0.
+        number: of the batch in that epoch, from 0.
+    """
+
+    def __init__(self, indices: Sequence[Any] = (), epoch: int = 0, number: int = 0) -> None:
+        super().__init__(indices)
+        self.place = (epoch, number)
+
+
+class PlacedBatches:
+    """A batch sampler whose batches know their place.
+
+    Only the process that draws the batches sees all of them in order. A worker sees its own share, and prefetches; so
+    the place travels to the worker with the indices.
+
+    Args:
+        batches: the batch sampler, of any sort. Its attributes can be read here as well.
+        seed: of the run, for a sampler that draws from the generators of the process.
+        rank: of this process.
+    """
+
+    def __init__(self, batches: Any, seed: int, rank: int = 0) -> None:
+        self.batches = batches
+        self.seed = seed
+        self.rank = rank
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[PlacedBatch]:
+        _seed_host(_words(self.seed, _EPOCH, self.rank, self.epoch))
+        for number, indices in enumerate(self.batches):
+            yield PlacedBatch(indices, self.epoch, number)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.batches, name)
 
 
 class SeededFetch:
-    """Fetches samples whose augmentation depends on (seed, epoch, index) alone.
+    """Fetches samples whose augmentation depends on (seed, rank, place in the training) alone.
 
     Set as a data set's `__getitems__`, which torch's fetcher asks for a whole batch, in the main process and in
-    workers alike. Which worker gets a sample, and what it did before, no longer matters.
+    workers alike. Which worker gets a batch, and what it did before, does not matter. A picture that a sampler draws
+    twice in an epoch has two places, so it is augmented in two ways.
 
     Args:
-        dataset: the outermost data set of a loader, so that the parts of a mixture have different indices.
+        dataset: the outermost data set of a loader.
         seed: of the run.
-        endless: every batch counts as an epoch of its own, where a loader has none; in the main process only.
+        rank: of this process.
+        endless: the batches are counted here, since their loader has no epochs; in the main process only. Otherwise
+            they come from :class:`PlacedBatches`; batches of anybody else are fetched as they would be without this.
     """
 
-    def __init__(self, dataset: Any, seed: int, endless: bool = False) -> None:
+    def __init__(self, dataset: Any, seed: int, rank: int = 0, endless: bool = False) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.rank = rank
         self.endless = endless
-        # In shared memory: workers that live through all epochs see it change.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._fetched = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch's samples are fetched from now on, in this process and in every worker."""
-        self._epoch.fill_(epoch)
-
-    def __call__(self, indices: Sequence[int]) -> list[Any]:
+    def __call__(self, indices: Sequence[Any]) -> list[Any]:
         """Fetch the samples of one batch."""
         batch_fetch = getattr(type(self.dataset), '__getitems__', None)
-        epoch = int(self._epoch)
+        place = self._place_of(indices)
         samples = []
-        for index in indices:
-            _seed_host(_words(self.seed, _SAMPLE, epoch, index))
+        for nth, index in enumerate(indices):
+            if place is not None:
+                _seed_host(_words(self.seed, _SAMPLE, self.rank, *place, nth))
             samples.append(self.dataset[index] if batch_fetch is None else batch_fetch(self.dataset, [index])[0])
-        if self.endless:
-            self.set_epoch(epoch + 1)
         return samples
+
+    def _place_of(self, indices: Sequence[Any]) -> tuple[int, int] | None:
+        if self.endless:
+            self._fetched += 1
+            return 0, self._fetched - 1
+        return indices.place if isinstance(indices, PlacedBatch) else None
 
 
 @HOOKS.register_module()
@@ -57,8 +105,9 @@ class ExactResumeHook(Hook):
     """Makes random numbers a function of the position in the training, so that a resumed run repeats none of them.
 
     mmengine resumes weights, optimizer, schedules and position, but no random state, and its workers are seeded when
-    they start. Here each step is seeded from (seed, rank, iteration), each sample from (seed, epoch, index). Nothing
-    needs to be saved, so a run that was killed continues as exactly as one that was stopped.
+    they start. Here each step is seeded from (seed, rank, iteration); each sample from (seed, rank, epoch, number of
+    the batch, place in the batch); each epoch of a sampler from (seed, rank, epoch). Nothing needs to be saved, so a
+    run that was killed continues as exactly as one that was stopped.
 
     Exact from the checkpoint of an epoch in an `EpochBasedTrainLoop`. An `IterBasedTrainLoop` fetches again, on
     resume, all that it had fetched: exact too, but with data workers only if the config sets `randomness.seed`.
@@ -72,7 +121,7 @@ class ExactResumeHook(Hook):
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self._fetch: SeededFetch | None = None
+        self._batches: PlacedBatches | None = None
         self._seed = 0
 
     def before_train(self, runner: Runner) -> None:
@@ -81,16 +130,20 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed - (runner.rank if randomness.get('diff_rank_seed') else 0)
         loop = runner.train_loop
         self._warn_if_inexact(runner)
-        by_epoch = isinstance(loop, EpochBasedTrainLoop)
-        if by_epoch or loop.dataloader.num_workers == 0:  # otherwise workers are at work already
-            self._seed_sampler(runner, loop.dataloader)
-            self._fetch = SeededFetch(loop.dataloader.dataset, self._seed, endless=not by_epoch)
-            loop.dataloader.dataset.__getitems__ = self._fetch
+        loader, by_epoch = loop.dataloader, isinstance(loop, EpochBasedTrainLoop)
+        if by_epoch or loader.num_workers == 0:  # otherwise workers are at work already
+            self._seed_sampler(runner, loader)
+            loader.dataset.__getitems__ = SeededFetch(loader.dataset, self._seed, runner.rank, endless=not by_epoch)
+        if by_epoch and loader.batch_sampler is not None:
+            self._batches = PlacedBatches(loader.batch_sampler, self._seed, runner.rank)
+            # DataLoader refuses this assignment, because its `sampler` and `batch_size` belong to the batch sampler;
+            # they still do, since the batches are the same.
+            loader.__dict__['batch_sampler'] = self._batches
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers the epoch, before any of its samples is asked for."""
-        if self._fetch is not None and not self._fetch.endless:
-            self._fetch.set_epoch(runner.epoch)
+        """Tell the batches their epoch, before any of them is drawn."""
+        if self._batches is not None:
+            self._batches.epoch = runner.epoch
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
         """Seed the step: proposal and RoI sampling, dropout, multi-scale draws."""
@@ -109,6 +162,11 @@ class ExactResumeHook(Hook):
 
     def _warn_if_inexact(self, runner: Runner) -> None:
         loop = runner.train_loop
+        if isinstance(loop, EpochBasedTrainLoop) and loop.dataloader.batch_sampler is None:
+            runner.logger.warning(
+                'The loader of the training has no batches of its own (batch_size=None): its samples are augmented '
+                'otherwise when the run is resumed. Give train_dataloader a batch_size to make that exact.'
+            )
         if loop.iter == 0:
             return
         if not isinstance(loop, EpochBasedTrainLoop):

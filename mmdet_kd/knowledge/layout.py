@@ -11,7 +11,7 @@ def to_plain_layout(feat: Tensor) -> Tensor:
     """
     if feat.is_contiguous() or feat.device.type != 'cpu':
         return feat.contiguous()
-    plain = torch.empty(feat.shape, dtype=feat.dtype)
+    plain = feat.new_empty(feat.shape)
     for target, picture in zip(plain, feat, strict=True):
         target.flatten(1).copy_(picture.permute(1, 2, 0).flatten(0, 1).t())
     return plain

@@ -7,6 +7,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from ..backbones import picture_channels
+
 _PROBE_SIZE = 512  # pixels; divisible by the strides of pyramids, and enough for the last level of SSD512
 _Built = TypeVar('_Built')
 
@@ -36,9 +38,10 @@ def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
     """Channels and strides of each level of the backbone, and of the neck if there is one."""
     parts = nn.ModuleDict({name: getattr(detector, name) for name in ('backbone', 'neck') if hasattr(detector, name)})
     parts = copy.deepcopy(parts).eval()
+    channels = picture_channels(parts['backbone'])
 
     def forward() -> dict[str, tuple[MapShape, ...]]:
-        image = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE)
+        image = torch.zeros(1, channels, _PROBE_SIZE, _PROBE_SIZE)
         _move(parts, image.device)
         maps, shapes = image, {}
         with torch.no_grad():

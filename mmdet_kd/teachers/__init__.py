@@ -7,7 +7,7 @@ from .classes import classes_in_training, describe_difference, same_classes
 from .classifier_teacher import ClassifierTeacher
 from .config import load_teacher_config
 from .detector_teacher import DetectorTeacher
-from .preprocessing import preprocess_alike, preprocess_images
+from .preprocessing import preprocess_alike, preprocess_images, suitable_channels
 
 __all__ = [
     'BaseTeacher',
@@ -23,4 +23,5 @@ __all__ = [
     'preprocess_images',
     'read_weights',
     'same_classes',
+    'suitable_channels',
 ]

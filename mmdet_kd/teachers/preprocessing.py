@@ -1,7 +1,14 @@
 """Whether two models look at a picture in the same way."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
+
+# Channels of the pictures that preprocessors are shown: grey, colour, and colour with a fourth, of depth or infrared.
+_CHANNELS = (1, 3, 4)
+# How a preprocessor says that it does not take pictures of so many channels.
+_REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def preprocess_images(preprocessor: nn.Module, images: list[Tensor] | Tensor) -> Tensor:
@@ -9,10 +16,10 @@ def preprocess_images(preprocessor: nn.Module, images: list[Tensor] | Tensor) ->
 
     Args:
         preprocessor: the detector's ``data_preprocessor``.
-        images: raw pictures (3, H, W) each, or a batch (N, 3, H, W).
+        images: raw pictures (C, H, W) each, or a batch (N, C, H, W).
 
     Returns:
-        The batch (N, 3, H, W) that the detector's backbone sees.
+        The batch (N, C, H, W) that the detector's backbone sees.
     """
     return preprocessor({'inputs': images, 'data_samples': None}, training=False)['inputs']
 
@@ -20,19 +27,49 @@ def preprocess_images(preprocessor: nn.Module, images: list[Tensor] | Tensor) ->
 def preprocess_alike(first: nn.Module, second: nn.Module) -> bool:
     """Whether two preprocessors make the same bits of the same pictures.
 
-    They are asked, not compared by their settings: a colour picture of one pixel and a larger one show a difference in
-    channel order, mean, std, padding and padding value.
+    They are asked, not compared by their settings: a picture of one pixel and a larger one show a difference in channel
+    order, mean, std, padding and padding value. They are shown grey, colour and
+    four-channel pictures; those that one of them refuses say nothing.
     """
-    pictures = [
-        torch.tensor([10, 100, 200], dtype=torch.uint8).view(3, 1, 1),
-        torch.arange(18, dtype=torch.uint8).view(3, 2, 3),
-    ]
-    images = [preprocess_images(preprocessor, pictures) for preprocessor in (first, second)]
-    return images[0].shape == images[1].shape and bool(torch.equal(*images))
+    return _alike(*([_answer(each, _pictures(channels)) for channels in _CHANNELS] for each in (first, second)))
 
 
 def normalise_alike(first: nn.Module, second: nn.Module) -> bool:
     """Whether two preprocessors make the same of a pixel, however they pad."""
-    pixel = torch.tensor([10, 100, 200], dtype=torch.uint8).view(3, 1, 1)
-    values = [preprocess_images(preprocessor, [pixel])[0, :, 0, 0] for preprocessor in (first, second)]
-    return bool(torch.equal(*values))
+    return _alike(*([_answer(each, _pictures(channels)[:1]) for channels in _CHANNELS] for each in (first, second)), 1)
+
+
+def suitable_channels(preprocessor: nn.Module, wanted: int, loaded: Iterable[int]) -> set[int]:
+    """How many channels loaded pictures may have, so that those that a preprocessor makes of them have ``wanted``.
+
+    Args:
+        preprocessor: a detector's ``data_preprocessor``; its numbers do not matter.
+        wanted: channels that the detector's backbone takes.
+        loaded: numbers of channels to try.
+    """
+    answers = {channels: _answer(preprocessor, _pictures(channels)) for channels in loaded}
+    return {channels for channels, made in answers.items() if made is not None and made.shape[1] == wanted}
+
+
+def _pictures(channels: int) -> list[Tensor]:
+    """A picture of one pixel and a larger one, whose values all differ."""
+    pixel, larger = 10 + 40 * torch.arange(channels), torch.arange(6 * channels)
+    return [pixel.to(torch.uint8).view(channels, 1, 1), larger.to(torch.uint8).view(channels, 2, 3)]
+
+
+def _answer(preprocessor: nn.Module, pictures: list[Tensor]) -> Tensor | None:
+    """What a preprocessor makes of pictures; None if it takes none of so many channels."""
+    try:
+        return preprocess_images(preprocessor, pictures)
+    except _REFUSALS:
+        return None
+
+
+def _alike(first: list[Tensor | None], second: list[Tensor | None], extent: int | None = None) -> bool:
+    """Whether what both take comes out the same, as far as ``extent`` pixels of each side; and whether there is any."""
+    both = [
+        (a[..., :extent, :extent], b[..., :extent, :extent])
+        for a, b in zip(first, second, strict=True)
+        if a is not None and b is not None
+    ]
+    return bool(both) and all(a.shape == b.shape and bool(torch.equal(a, b)) for a, b in both)

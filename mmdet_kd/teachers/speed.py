@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..backbones import picture_channels
 from ..knowledge import TeacherKnowledge, box_heads
 
 _PROBE_SIZE = 128  # pixels; divisible by the strides of pyramids
@@ -94,7 +95,8 @@ def _fold(detector: nn.Module, name: str) -> bool:
 def _answers(detector: nn.Module, part: str) -> list[Tensor]:
     """What a part of a detector says of a picture of noise, as far as a distiller may ask for it."""
     device = next(detector.parameters()).device
-    picture = torch.randn(1, 3, _PROBE_SIZE, _PROBE_SIZE, generator=torch.Generator().manual_seed(0)).to(device)
+    shape = (1, picture_channels(detector.backbone), _PROBE_SIZE, _PROBE_SIZE)
+    picture = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
     knowledge = TeacherKnowledge(detector, picture)
     if part in ('backbone', 'neck'):
         return list(knowledge.features(part))

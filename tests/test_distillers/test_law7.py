@@ -1,10 +1,21 @@
-"""Law 7: no host synchronisation and no Python loop over boxes in a distiller or a loss."""
+"""Law 7: no host synchronisation and no Python loop over boxes in a distiller or a loss.
+
+Without a GPU no test sees a synchronisation itself. What is tested is what causes one: a number that is read from a
+tensor (fake tensors have none), a tensor that is made of numbers of the host (a copy to the device, which waits for
+it), and one that is made without a device and so on the host.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
-from helpers.classifier import KD_LOC, kd_cls, taught_by_classifier
-from helpers.distil import METHOD, build, distilled_cfg, raw_batch, taught
-from helpers.one_stage import retinanet
+from helpers.architectures import faster
+from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
+from helpers.distil import HINT, METHOD, ROI, build, distilled_cfg, raw_batch, taught
+from helpers.one_stage import fcos, gfl, retinanet
+from mmdet.registry import MODELS
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -15,7 +26,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from mmdet_kd.detectors import KnowledgeDistillationMixin
-from mmdet_kd.knowledge import Call, StudentKnowledge, TeacherKnowledge, observe_student
+from mmdet_kd.detectors.student_view import shrink
+from mmdet_kd.knowledge import Call, ClassMap, StudentKnowledge, TeacherKnowledge, Truth, observe_student
+from mmdet_kd.teachers import Batch
 
 
 class OpCounter(TorchDispatchMode):
@@ -28,6 +41,58 @@ class OpCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.count += 1
         return func(*args, **(kwargs or {}))
+
+
+class HostNumbers(TorchDispatchMode):
+    """Counts, by the line that made it, each tensor that was made of numbers of the host.
+
+    `tensor[:, 2:] = 1` makes one too, but fills it in: a kernel gets such a number as its argument.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._lines, self._lifted = [], []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.lift_fresh.default:
+            self._lines.append(_line())
+            self._lifted.append(result)
+        elif func is torch.ops.aten.fill_.Tensor and self._lifted and args[1] is self._lifted[-1]:
+            self._lines.pop()
+            self._lifted.pop()
+        return result
+
+    @property
+    def lines(self):
+        return Counter(self._lines)
+
+
+def _line():
+    """File and function of the innermost frame outside torch."""
+    frame = sys._getframe(1)
+    while '/torch/' in frame.f_code.co_filename or frame.f_code.co_name == '__torch_dispatch__':
+        frame = frame.f_back
+    return f'{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}'
+
+
+#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of pictures
+#: in a preprocessor, the labels that there are in a loss of sigmoids.
+OF_MMDET = {
+    'data_preprocessor.py:forward',
+    'utils.py:stack_batch',
+    'delta_xywh_bbox_coder.py:delta2bbox',
+    'delta_xywh_bbox_coder.py:bbox2delta',
+    'cross_entropy_loss.py:_expand_onehot_labels',
+}
+
+
+def copies(call):
+    """Who makes tensors of numbers of the host, or without a device, while ``call`` runs."""
+    # A tensor that is made without a device lies where nobody can read it, so that whoever mixes it with others fails.
+    with torch.device('meta'), HostNumbers() as host:
+        call()
+    return set(host.lines) - OF_MMDET
 
 
 class Seen:
@@ -142,6 +207,72 @@ class TestAClassifierOnRoIs:
                 detector.distillers[name](student, knowledge)
             counts.append(counter.count)
         assert counts[0] == counts[1] > 0
+
+
+def soft_losses(detector, boxes=3):
+    """What computes all that a step adds to the student's own, up to the gradients."""
+    data = detector.data_preprocessor(raw_batch((boxes, boxes - 1)), training=True)
+    kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
+    loaded = None if detector._views is None else detector._views.take()
+    batch = Batch(data['inputs'], Truth.of(data['data_samples']), loaded)
+
+    def call():
+        sum(detector._soft_losses(student, batch).values()).backward()
+
+    with observe_student(detector, kinds, tuple(data['inputs'].shape[-2:])) as student:
+        super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
+        yield call
+
+
+class TestNothingIsCopiedToTheDevice:
+    """Distillers, losses, both knowledges, crops, the smaller view: whatever a step runs."""
+
+    @pytest.mark.parametrize('detector', [None, 0.5, 'one-stage'], indirect=True)
+    def test_by_the_distillers_of_predictions_and_maps(self, detector):
+        for call in soft_losses(detector):
+            assert copies(call) == set()
+
+    @pytest.mark.parametrize('chunk', [256, 2])
+    @pytest.mark.parametrize('family', [faster, retinanet, fcos, gfl])
+    def test_by_a_classifier(self, family, chunk, student_cfg):
+        cfg = taught_by_classifier(family(student_cfg), kd_cls=kd_cls(use_sigmoid=family is not faster), kd_loc=KD_LOC)
+        cfg.model.teacher.chunk = chunk
+        for call in soft_losses(build(cfg)):
+            assert copies(call) == set()
+
+    def test_by_classes_of_another_order_and_other_losses(self, student_cfg, teacher_cfg):
+        distiller = {**ROI, 'loss_cls': {'type': 'SoftenedKLLoss'}}
+        detector = build(distilled_cfg(student_cfg, teacher_cfg, None, hint=HINT, roi=distiller))
+        detector.teacher.class_map = ClassMap([2, 0, 1], 3)
+        for call in soft_losses(detector):
+            assert copies(call) == set()
+
+    def test_by_the_smaller_view(self):
+        batch = raw_batch((3, 0))
+        assert copies(lambda: shrink(batch, 0.6)) == set()
+
+    def test_by_a_classifier_that_trains(self, student_cfg):
+        model = MODELS.build(classifier_of(student_cfg)['model'])
+        for boxes in ((3, 2), (0, 0)):
+            data = model.data_preprocessor(raw_batch(boxes), training=True)
+            assert copies(lambda data=data: model(**data, mode='loss')) == set()
+
+    def test_such_copies_would_show(self):
+        row = torch.zeros(2, 4)
+
+        def fill():
+            row[:, 2:] = 1
+
+        assert copies(fill) == set()
+        for make in (
+            lambda: torch.tensor([1.0, 2.0], device='cpu'),
+            lambda: torch.tensor(1.0, device='cpu'),
+            lambda: row.new_tensor([1.0] * 4),
+            lambda: row[[1, 0]],
+        ):
+            assert copies(make) == {'test_law7.py:<lambda>'}
+        with pytest.raises(RuntimeError, match='device'):
+            copies(lambda: row + torch.arange(4.0))
 
 
 def test_fake_tensors_would_tell():

@@ -1,6 +1,7 @@
 """Law 8: resume continues exactly. The same through the command line, killed and over ranks, is in tests/test_tools."""
 
 import copy
+import itertools
 import random
 from types import SimpleNamespace
 
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.training import assert_same_weights, distilled_run, train
-from mmdet.registry import DATASETS
+from mmdet.registry import DATA_SAMPLERS, DATASETS
 from mmengine.hooks import Hook
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
-from mmdet_kd.hooks.exact_resume_hook import ExactResumeHook, SeededFetch
+from mmdet_kd.hooks.exact_resume_hook import ExactResumeHook, PlacedBatch, PlacedBatches, SeededFetch
 
 WITHOUT_SEED = {'randomness': {'seed': None}}
 RANK_SEEDS = {'randomness': {'seed': 3, 'diff_rank_seed': True}}
@@ -127,40 +128,106 @@ class Draws(Dataset):
         return index, np.random.rand(), random.random(), torch.rand(()).item()
 
 
-def numbers(dataset, fetch, epochs, **loader):
-    loader = DataLoader(dataset, batch_size=2, collate_fn=list, **loader)
-    dataset.__getitems__ = fetch
+ORDER = [0, 1, 0, 2, 3, 0]  # draws a sample three times, once in a batch with itself
+
+
+def numbers(epochs, seed=0, rank=0, order=ORDER, **options):
+    """What each epoch draws, batch after batch."""
+    dataset = Draws()
+    dataset.__getitems__ = SeededFetch(dataset, seed, rank)
+    batches = PlacedBatches(BatchSampler(order, batch_size=2, drop_last=False), seed)
+    loader = DataLoader(dataset, batch_sampler=batches, collate_fn=list, **options)
     drawn = {}
     for epoch in epochs:
-        fetch.set_epoch(epoch)
-        drawn[epoch] = sorted(sample for batch in loader for sample in batch)
+        batches.epoch = epoch
+        drawn[epoch] = [sample for batch in loader for sample in batch]
     return drawn
 
 
-@pytest.mark.parametrize(
+LOADERS = pytest.mark.parametrize(
     'loader', [{}, {'num_workers': 2}, {'num_workers': 2, 'persistent_workers': True}], ids=['main', 'fork', 'persist']
 )
-def test_samples_depend_on_seed_epoch_and_index_alone(loader):
-    dataset = Draws()
-    drawn = numbers(dataset, SeededFetch(dataset, seed=0), range(3), **loader)
-    fresh = Draws()
-    assert numbers(fresh, SeededFetch(fresh, seed=0), [2])[2] == drawn[2]
+
+
+@LOADERS
+def test_samples_depend_on_seed_rank_and_place_alone(loader):
+    drawn = numbers(range(3), **loader)
+    assert [[index for index, *_ in epoch] for epoch in drawn.values()] == [ORDER] * 3
+    assert numbers(range(3)) == drawn  # however they are loaded
+    assert numbers([2], **loader)[2] == drawn[2]  # whatever came before
     everything = [number for epoch in drawn.values() for sample in epoch for number in sample[1:]]
-    assert len(set(everything)) == len(everything) == 3 * 6 * 3
-    other = Draws()
-    assert numbers(other, SeededFetch(other, seed=1), [2])[2] != drawn[2]
+    assert len(set(everything)) == len(everything) == 3 * len(ORDER) * 3  # also where one index is drawn again
+    for others in ({'seed': 1}, {'rank': 1}):
+        assert not set(everything) & {number for sample in numbers([2], **others, **loader)[2] for number in sample[1:]}
 
 
-def test_spawned_workers_see_the_epoch_too():
-    dataset = Draws()
+def test_spawned_workers_are_told_the_place_too():
     options = {'num_workers': 1, 'persistent_workers': True, 'multiprocessing_context': 'spawn'}
-    drawn = numbers(dataset, SeededFetch(dataset, seed=0), [0, 1], **options)
-    again = Draws()
-    assert drawn == numbers(again, SeededFetch(again, seed=0), [0, 1])
+    assert numbers([0, 1], **options) == numbers([0, 1])
+
+
+def test_placed_batches_are_the_batches_themselves():
+    plain = BatchSampler(ORDER, batch_size=4, drop_last=False)
+    placed = PlacedBatches(plain, seed=0)
+    assert list(placed) == list(plain)
+    assert len(placed) == len(plain)
+    assert (placed.batch_size, placed.sampler) == (4, ORDER)  # what mmengine reads from them
+
+
+class DrawnAgain(Hook):
+    """Collects, by epoch, each step's pictures and their files."""
+
+    def __init__(self):
+        self.epochs = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for picture, sample in zip(data_batch['inputs'], data_batch['data_samples'], strict=True):
+            self.epochs.setdefault(runner.epoch, []).append((sample.img_path, picture.clone()))
+
+
+@DATA_SAMPLERS.register_module()
+class WithReplacement(RandomSampler):
+    """torch's own sampler, which draws from the generator of the process."""
+
+    def __init__(self, dataset, seed):
+        super().__init__(dataset, replacement=True)
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'batches', 'workers'),
+    [('ClassAwareSampler', None, 0), ('ClassAwareSampler', 'AspectRatioBatchSampler', 2), (WithReplacement, None, 2)],
+)
+def test_a_picture_that_is_drawn_twice_is_augmented_in_two_ways(tmp_path, tiny_set, sampler, batches, workers):
+    """And in the same two ways by a second run, and by one that is resumed between the epochs."""
+    cfg = distilled_run(tmp_path, tiny_set, workers)
+    cfg.train_dataloader.sampler = {'type': sampler}
+    cfg.train_dataloader.batch_sampler = batches and {'type': batches}
+
+    def pictures(**options):
+        hook = DrawnAgain()
+        train(cfg, hooks=[hook], **options)
+        return hook.epochs
+
+    def same(first, second):
+        return len(first) == len(second) and all(
+            a == b and torch.equal(x, y) for (a, x), (b, y) in zip(first, second, strict=True)
+        )
+
+    whole = pictures()
+    for drawn in whole.values():
+        copies = [(x, y) for (a, x), (b, y) in itertools.combinations(drawn, 2) if a == b]
+        assert copies, 'the sampler was to draw a picture twice'
+        assert not any(torch.equal(x, y) for x, y in copies)
+    checkpoint = (tmp_path / 'run' / 'epoch_1.pth').rename(tmp_path / 'first.pth')
+    again = pictures()
+    assert all(same(whole[epoch], again[epoch]) for epoch in (0, 1))
+    resumed = pictures(resume=checkpoint)
+    assert list(resumed) == [1]
+    assert same(resumed[1], whole[1])
 
 
 def test_mixtures_and_wrappers_are_seeded_from_outside(tiny_set):
-    """A repeated image is augmented anew, a mosaic finds the same partners, whatever was fetched before."""
+    """A mosaic finds the same partners, whatever was fetched before."""
     load = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True}]
     mosaic = [{'type': 'Mosaic', 'img_scale': (64, 64)}, {'type': 'RandomFlip', 'prob': 0.5}, {'type': 'PackDetInputs'}]
     leaf = {
@@ -181,21 +248,31 @@ def test_mixtures_and_wrappers_are_seeded_from_outside(tiny_set):
 
     one, other = build(), build()
     fetches = [SeededFetch(dataset, seed=0) for dataset in (one, other)]
-    pictures = {index: sample['inputs'] for index, sample in zip(range(24), fetches[0](range(24)), strict=True)}
-    for index in (23, 9, 1):
-        assert torch.equal(fetches[1]([index])[0]['inputs'], pictures[index])
+    batches = [PlacedBatch([2 * number, 2 * number + 1], 0, number) for number in range(12)]
+    pictures = [sample['inputs'] for batch in batches for sample in fetches[0](batch)]
+    for batch in (11, 4, 0):
+        fetched = [sample['inputs'] for sample in fetches[1](batches[batch])]
+        assert all(map(torch.equal, fetched, pictures[2 * batch : 2 * batch + 2]))
     assert not torch.equal(pictures[1], pictures[9])  # the same image, repeated
-    fetches[0].set_epoch(1)
-    assert not torch.equal(fetches[0]([1])[0]['inputs'], pictures[1])
+    assert not torch.equal(fetches[0](PlacedBatch([0, 1], 1, 0))[1]['inputs'], pictures[1])
 
 
 def test_where_there_are_no_epochs_each_batch_draws_anew_and_repeats_from_the_start():
     dataset = Draws()
     fetch = SeededFetch(dataset, seed=0, endless=True)
-    drawn = [fetch([3])[0] for _ in range(3)]
-    assert len(set(drawn)) == 3
+    drawn = [sample for _ in range(3) for sample in fetch([3, 3])]
+    assert len(set(drawn)) == 6
     again = SeededFetch(dataset, seed=0, endless=True)
-    assert [again([3])[0] for _ in range(3)] == drawn
+    assert [sample for _ in range(3) for sample in again([3, 3])] == drawn
+
+
+def test_the_batches_of_another_loader_are_left_alone():
+    """A hook that reads the data set by itself has no place in the training."""
+    dataset = Draws()
+    np.random.seed(5)
+    expected = np.random.rand()
+    np.random.seed(5)
+    assert SeededFetch(dataset, seed=0)([3])[0][1] == expected
 
 
 def test_ranks_and_steps_draw_different_numbers_again_and_again():
