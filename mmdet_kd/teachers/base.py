@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import DistillationError, raise_if_any
+from ..errors import raise_if_any
 from ..knowledge import on_meta
-from ..runtime import drop_pretrained
 from .batch import Batch
-from .checkpoint import Weights, read_weights
+from .build import build_model, check_preprocessor, refuse_what_cannot_be_built
+from .checkpoint import read_weights
 from .classes import classes_of_config
 from .config import ConfigSource, load_teacher_config
+from .fit import load_strictly
 
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 NOT_GIVEN: Any = object()
@@ -28,7 +27,8 @@ class BaseTeacher(nn.Module):
     """A model that is frozen, always in eval mode, and part of nothing that trains.
 
     Whoever holds it must keep it out of its own registered modules; see
-    :class:`~mmdet_kd.detectors.KnowledgeDistillationMixin`. A deep copy of the holder (an EMA copy, say) shares it.
+    :class:`~mmdet_kd.detectors.KnowledgeDistillationMixin`. A deep copy of the holder (an EMA copy, say) has a teacher
+    of its own on the same memory: what is done to the one, ``double()`` say, is not done to the other.
 
     Args:
         config: the teacher's config: a path, a ``'mmdet::...'`` name, a dict or a Config.
@@ -57,11 +57,17 @@ class BaseTeacher(nn.Module):
         self.eval()
 
     def build_shape(self) -> nn.Module:
-        """The model without weights, for its shapes."""
-        return on_meta(self._build)
+        """The model without weights, for its shapes.
+
+        Raises:
+            DistillationError: the config does not build, or does not say how its pictures are normalised.
+        """
+        check_preprocessor(self.cfg)
+        with refuse_what_cannot_be_built(self.cfg):
+            return on_meta(self._build)
 
     def load(self, device: torch.device) -> None:
-        """Build the model and load its weights, strictly.
+        """Build the model and load its weights, strictly; see :func:`~mmdet_kd.teachers.fit.load_strictly`.
 
         Args:
             device: where it is to run.
@@ -70,14 +76,15 @@ class BaseTeacher(nn.Module):
             DistillationError: the weights cannot be read, or do not fit; the message lists them.
         """
         with torch.random.fork_rng(devices=[]):  # the student draws the same numbers with a teacher as without
-            model = self._build()
+            with refuse_what_cannot_be_built(self.cfg):
+                model = self._build()
             if self.checkpoint is None:
                 warnings.warn('The teacher is untrained (teacher.checkpoint=None): it teaches noise.', stacklevel=2)
                 model.init_weights()
             else:
                 weights = read_weights(self.checkpoint)
                 self.classes = weights.classes or self.classes
-                self._load_strictly(model, weights)
+                load_strictly(model, weights, self.cfg, self.checkpoint)
         self.model = self.optimise(model.requires_grad_(False).eval().to(device))
 
     def optimise(self, model: nn.Module) -> nn.Module:
@@ -116,22 +123,18 @@ class BaseTeacher(nn.Module):
         return self
 
     def __deepcopy__(self, memo: dict[int, object]) -> 'BaseTeacher':
-        return self
+        """Copy the modules and share the memory of their tensors, which nobody writes to while they are frozen.
+
+        torch converts a module by putting other tensors into it, so a conversion of either leaves the other as it was.
+        A compiled part is not compiled in the copy.
+        """
+        for tensor in (*self.parameters(), *self.buffers()):
+            shared = tensor.detach()
+            memo[id(tensor)] = nn.Parameter(shared, requires_grad=False) if isinstance(tensor, nn.Parameter) else shared
+        twin = self.__class__.__new__(self.__class__)
+        memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
 
     def _build(self) -> nn.Module:
-        model = copy.deepcopy(self.cfg.model)
-        drop_pretrained(model)  # its own weights come next; nothing is downloaded for them to overwrite
-        return MODELS.build(model)
-
-    def _load_strictly(self, model: nn.Module, weights: Weights) -> None:
-        try:
-            model.load_state_dict(weights.state_dict, strict=True)
-        except RuntimeError as error:
-            listed = str(error).split('\n', 1)[-1]
-            raise DistillationError(
-                [
-                    f"the weights in {self.checkpoint} do not fit the teacher's config; give the config that they were "
-                    f'trained with:\n{listed}'
-                ]
-            ) from error
-        print_log(f'The teacher holds all {len(weights.state_dict)} tensors of {self.checkpoint}.', logger='current')
+        return build_model(self.cfg)

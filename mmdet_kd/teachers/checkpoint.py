@@ -49,6 +49,17 @@ def read_weights(source: str | Path) -> Weights:
     return Weights(student_state_dict(plain), _find_classes(checkpoint))
 
 
+def extraction(prefix: str, source: str | Path) -> str:
+    """The command that saves the weights under a prefix alone, with the classes beside them."""
+    remote = str(source).startswith(('http://', 'https://'))
+    load = 'torch.hub.load_state_dict_from_url' if remote else 'torch.load'
+    return (
+        f"python -c \"import torch, mmdet_kd; c = {load}('{source}', map_location='cpu', weights_only=True); "
+        f"s = {{k[{len(prefix)}:]: v for k, v in c['state_dict'].items() if k.startswith('{prefix}')}}; "
+        "torch.save({'state_dict': s, 'meta': c.get('meta')}, 'teacher.pth')\""
+    )
+
+
 def _local_file(source: str) -> Path:
     if source.startswith(('http://', 'https://')):
         return _download(source)

@@ -44,11 +44,14 @@ def test_what_training_wrote_can_teach(student_cfg, tiny_set, tmp_path):
     assert teacher.observe(batch(2, 1)).logits.shape == (3, 3)
 
 
-def test_it_is_in_eval_mode_and_shared_by_copies(classifier):
+def test_it_is_in_eval_mode_and_its_memory_shared_by_copies(classifier):
     teacher = ClassifierTeacher(classifier, None)
     teacher.load(torch.device('cpu'))
     assert not any(module.training for module in teacher.train().modules())
-    assert copy.deepcopy(teacher) is teacher
+    twin = copy.deepcopy(teacher)
+    pairs = list(zip(teacher.parameters(), twin.parameters(), strict=True))
+    assert all(one.data_ptr() == other.data_ptr() for one, other in pairs)
+    assert not any(one is other for one, other in pairs)
 
 
 @pytest.mark.parametrize('counts', [(0, 0), (0, 3), (5, 0, 1), (1,)])

@@ -59,10 +59,25 @@ def test_looking_changes_nothing(teacher_cfg, teacher_checkpoint):
     assert digest(teacher) == before
 
 
-def test_a_deep_copy_shares_it(teacher_cfg, teacher_checkpoint):
+def test_a_deep_copy_shares_its_memory(teacher_cfg, teacher_checkpoint):
     teacher = loaded(teacher_cfg, teacher_checkpoint)
-    assert copy.deepcopy(teacher) is teacher
-    assert copy.deepcopy({'a': [teacher]})['a'][0] is teacher
+    twins = copy.deepcopy({'a': [teacher, teacher]})['a']
+    assert twins[0] is twins[1] is not teacher
+    assert places(twins[0]) == places(teacher)
+    assert not any(p.requires_grad for p in twins[0].parameters())
+    assert not any(module.training for module in twins[0].train().modules())
+    images = torch.randn(1, 3, 64, 64)
+    maps = [each.knowledge_of(images).features('neck') for each in (teacher, twins[0])]
+    assert all(torch.equal(*level) for level in zip(*maps, strict=True))
+
+
+def places(module):
+    """Where the numbers of a module lie."""
+    return {
+        name: tensor.data_ptr()
+        for tensors in (module.named_parameters(), module.named_buffers())
+        for name, tensor in tensors
+    }
 
 
 @pytest.mark.parametrize('untrained', [False, True])
@@ -112,13 +127,13 @@ def test_misfits_are_listed_all_at_once(teacher_cfg, teacher_checkpoint):
 
 @pytest.mark.parametrize('other', [cascade, mask])
 def test_weights_of_another_architecture(other, teacher_cfg, teacher_checkpoint):
-    with pytest.raises(DistillationError, match='Missing key'):
+    with pytest.raises(DistillationError, match='missing from the checkpoint'):
         loaded(other(teacher_cfg), teacher_checkpoint)
 
 
 def test_a_misfit_leaves_no_half_loaded_teacher(teacher_cfg, student_cfg, teacher_checkpoint):
     teacher = DetectorTeacher(student_cfg, teacher_checkpoint)
-    with pytest.raises(DistillationError, match='size mismatch'):
+    with pytest.raises(DistillationError, match='of another shape'):
         teacher.load(CPU)
     assert teacher.detector is None
 

@@ -1,0 +1,176 @@
+"""Putting a checkpoint's weights into a teacher: strictly, but for what is known to be no weight of it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from ..errors import DistillationError, raise_if_any
+from .checkpoint import Weights, extraction
+
+_LISTED = 10  # keys of each sort that an error names
+#: A normalisation that was averaged along with the weights is off by rounding; two that are in use differ by 4e-3.
+_SAME_NORMALISATION = 1e-3
+_COUNTER = 'num_batches_tracked'
+
+
+def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str | Path) -> None:
+    """Load all weights of a checkpoint into a model; one log line says what was left out.
+
+    Left out are the mean and std of the pictures, which have to be the config's own, and mmdet 2.x's ``ema_*``, which
+    are the weights of the last step beside their average. A missing count of batches is no weight either.
+
+    Args:
+        model: built from ``cfg``; it is changed.
+        weights: of the checkpoint.
+        cfg: the teacher's config.
+        source: path or URL of the checkpoint, for errors.
+
+    Raises:
+        DistillationError: a weight is missing, left over or of another shape, or the checkpoint was trained with
+            another normalisation; the message says which, and what would fit.
+
+    Source: ``load_state_dict`` of mmengine, which warns where this refuses.
+    """
+    own = model.state_dict()
+    normalisation = [key for key in _NORMALISATION if key in weights.state_dict and key not in own]
+    averaged = _last_step_of_an_average(weights.state_dict, own)
+    raise_if_any(_normalisation_problems(model, weights.state_dict, normalisation, source))
+    state_dict = _without(weights.state_dict, {*normalisation, *averaged})
+    misfits = _load(model, state_dict)
+    if any(misfits):
+        cure = _cure(misfits, weights._replace(state_dict=state_dict), own, cfg, source)
+        raise DistillationError([f"the weights in {source} do not fit the teacher's config.{misfits}\n    {cure}"])
+    said = [f'{", ".join(normalisation)} (the same as in its config)'] if normalisation else []
+    said += [f'{len(averaged)} ema_* (the last step of a training whose average is taught with)'] if averaged else []
+    left_out = f' Left out, since they are no weights of the detector: {"; ".join(said)}.' if said else ''
+    print_log(f'The teacher holds all {len(state_dict)} tensors of {source}.{left_out}', logger='current')
+
+
+_NORMALISATION = ('data_preprocessor.mean', 'data_preprocessor.std')
+
+
+def _normalisation_problems(
+    model: nn.Module, state_dict: Mapping[str, Tensor], keys: Iterable[str], source: str | Path
+) -> list[str]:
+    """Compare the mean and std that a checkpoint of mmdet 3.0's first versions holds with the config's."""
+    problems = []
+    for key in keys:
+        name = key.rpartition('.')[2]
+        trained = state_dict[key].detach().flatten().float()
+        own = getattr(getattr(model, 'data_preprocessor', None), name, None)
+        own = None if own is None else own.flatten().float()
+        if own is None or own.shape != trained.shape or not torch.allclose(trained, own, rtol=_SAME_NORMALISATION):
+            configured = 'none' if own is None else [round(value, 3) for value in own.tolist()]
+            problems.append(
+                f'the checkpoint {source} was trained on pictures with the {name} '
+                f"{[round(value, 3) for value in trained.tolist()]}, and the {name} in the teacher's config is "
+                f'{configured}: write the former into its data_preprocessor, or give the config of that training'
+            )
+    return problems
+
+
+def _last_step_of_an_average(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
+    """The ``ema_*`` of mmdet 2.x (YOLOX): beside each weight ``a.b`` a buffer ``ema_a_b`` of the same shape.
+
+    Its EMA hook exchanges the two before a checkpoint is saved at the end of an epoch ("the original model parameters
+    are actually saved in ema field after train"), so the average lies under the plain name.
+    """
+    shapes = {f'ema_{key.replace(".", "_")}': value.shape for key, value in own.items()}
+    return {key for key, value in state_dict.items() if key not in own and shapes.get(key) == value.shape}
+
+
+def _without(state_dict: dict[str, Tensor], keys: set[str]) -> dict[str, Tensor]:
+    """The same weights without some; the versions beside them stay."""
+    kept = state_dict.copy()
+    if hasattr(state_dict, '_metadata'):
+        kept._metadata = state_dict._metadata
+    for key in keys:
+        del kept[key]
+    return kept
+
+
+class _Misfits(NamedTuple):
+    """What does not fit, by name; empty where all does."""
+
+    missing: list[str]
+    unknown: list[str]
+    shaped: list[str]
+    other: list[str]
+
+    def __str__(self) -> str:
+        what = ('missing from the checkpoint', 'unknown to the config', 'of another shape', 'refused')
+        return ''.join(f'\n    {sort}: {_some(keys)}' for sort, keys in zip(what, self, strict=True) if keys)
+
+
+def _some(keys: list[str]) -> str:
+    more = f' and {len(keys) - _LISTED} more' if len(keys) > _LISTED else ''
+    return ', '.join(keys[:_LISTED]) + more
+
+
+def _load(model: nn.Module, state_dict: dict[str, Tensor]) -> _Misfits:
+    """Load, and say what does not fit. Modules convert what older versions of them saved, so only torch can tell."""
+    try:
+        missing, unknown = model.load_state_dict(state_dict, strict=False)
+        shaped: dict[str, str] = {}
+    except RuntimeError as error:
+        own = model.state_dict()
+        shaped = {
+            key: f'{key} {tuple(value.shape)}, in the config {tuple(own[key].shape)}'
+            for key, value in state_dict.items()
+            if key in own and own[key].shape != value.shape
+        }
+        if not shaped:
+            return _Misfits([], [], [], [str(error)])
+        missing, unknown = model.load_state_dict(_without(state_dict, set(shaped)), strict=False)
+    missing = [key for key in missing if key not in shaped and not key.endswith(_COUNTER)]
+    return _Misfits(missing, unknown, list(shaped.values()), [])
+
+
+def _cure(misfits: _Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: Config, source: str | Path) -> str:
+    """What to do about weights that do not fit."""
+    prefixes = _prefixes(weights.state_dict, own)
+    if prefixes:
+        return (
+            f'The weights of this detector lie under {" and ".join(map(repr, prefixes))}. Save one of these alone, '
+            f'{extraction(prefixes[0], source)}, and name that file'
+        )
+    backbone = [key.removeprefix('backbone.') for key in own if key.startswith('backbone.')]
+    if backbone and all(key in weights.state_dict for key in backbone if not key.endswith(_COUNTER)):
+        return (
+            'These are the weights of a backbone alone, which knows nothing of detection: give the checkpoint of a '
+            'detector'
+        )
+    numbers = sorted(set(_numbers_of_classes(cfg.model)))
+    if misfits.shaped and weights.classes is not None and numbers and len(weights.classes) not in numbers:
+        return (
+            f'The checkpoint knows {len(weights.classes)} classes, and num_classes in the config is '
+            f'{" and ".join(map(str, numbers))}: set num_classes={len(weights.classes)} in its heads, or give the '
+            'checkpoint that was trained with it'
+        )
+    if misfits.missing and not misfits.unknown and not misfits.shaped:
+        return (
+            'The checkpoint holds a part of the detector only: give one that was saved with this config, or the config '
+            'of the smaller detector that it is of'
+        )
+    return 'They are those of another detector: give the config that this checkpoint was trained with'
+
+
+def _prefixes(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Under which prefixes a checkpoint holds every weight of a model; that of a SoftTeacher's teacher first."""
+    wanted = [key for key in own if not key.endswith(_COUNTER)]
+    found = {key[: -len(wanted[0])] for key in state_dict if key.endswith(f'.{wanted[0]}')} if wanted else set()
+    whole = [prefix for prefix in found if all(prefix + key in state_dict for key in wanted)]
+    return sorted(whole, key=lambda prefix: (prefix != 'teacher.', prefix))
+
+
+def _numbers_of_classes(cfg: object) -> list[int]:
+    """Every ``num_classes`` of a model's config, at any depth."""
+    values = cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ()
+    found = [number for value in values for number in _numbers_of_classes(value)]
+    own = cfg.get('num_classes') if isinstance(cfg, dict) else None
+    return [own, *found] if isinstance(own, int) else found
