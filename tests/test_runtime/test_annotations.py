@@ -153,7 +153,7 @@ def test_a_broken_xml_of_the_validation_set_is_named(voc_cfg, tmp_path):
 
 
 def name_classes(cfg, classes):
-    for part in cfg.train_dataloader.dataset.datasets:
+    for part in (*cfg.train_dataloader.dataset.datasets, cfg.val_dataloader.dataset):
         part.metainfo = dict(classes=classes)
 
 
