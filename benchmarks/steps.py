@@ -18,6 +18,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
+from mmdet_kd.class_names import classes_of_config
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import BaseDistiller
 from mmdet_kd.export import plain_student_config, student_state_dict
@@ -93,6 +94,9 @@ def build(cfg: Config, weights: Path | None = None) -> nn.Module:
     drop_pretrained(cfg.model)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
+    names = classes_of_config(cfg)
+    if names and hasattr(model, 'set_classes'):
+        model.set_classes(names)
     model.init_weights()
     if weights is not None:
         state_dict = read_checkpoint(weights)['state_dict']

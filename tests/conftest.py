@@ -9,7 +9,6 @@ import pytest
 import torch
 from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
 from mmdet.utils import register_all_modules
-from mmengine.visualization import Visualizer
 
 torch.set_num_threads(1)
 
@@ -17,16 +16,6 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True, scope='session')
 def _mmdet_scope():
     register_all_modules()
-
-
-@pytest.fixture(autouse=True)
-def _no_training_is_left_over():
-    """A training tells its classes to a visualizer, which lives on in the process."""
-    yield
-    try:
-        Visualizer.get_current_instance().dataset_meta = None
-    except RuntimeError:  # there was no training
-        return
 
 
 @pytest.fixture(scope='session')

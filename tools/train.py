@@ -13,10 +13,11 @@ if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own pac
 
 from mmengine.config import Config  # noqa: E402
 from mmengine.device import get_device  # noqa: E402
+from mmengine.hooks import Hook  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
-from mmdet_kd.hooks import ExactResumeHook  # noqa: E402
+from mmdet_kd.hooks import ExactResumeHook, TrainingClassesHook  # noqa: E402
 from mmdet_kd.runtime import check_data_files, check_pretrained, cli, latest_checkpoint, require_annotations  # noqa: E402
 
 
@@ -57,10 +58,9 @@ def main() -> None:
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
-        exact = want_exact_resume(cfg)
+        hooks = [ExactResumeHook, TrainingClassesHook] if want_exact_resume(cfg) else [TrainingClassesHook]
         runner = cli.build_runner(cfg)
-        if exact:
-            add_exact_resume(runner)
+        add_hooks(runner, hooks)
         require_annotations(runner)
         runner.train()
 
@@ -101,13 +101,14 @@ def want_exact_resume(cfg: Config) -> bool:
     return True
 
 
-def add_exact_resume(runner: Runner) -> None:
-    """Resume exactly, whatever the config says about it.
+def add_hooks(runner: Runner, hooks: list[type[Hook]]) -> None:
+    """Add those hooks that the config does not have.
 
-    Added to the runner and not to the config, so that a plain config, as dumped to the work dir, stays one.
+    They are added to the runner and not to the config, so that a plain config, as dumped to the work dir, stays one.
     """
-    if not any(isinstance(hook, ExactResumeHook) for hook in runner.hooks):
-        runner.register_hook(ExactResumeHook())
+    for hook in hooks:
+        if not any(isinstance(each, hook) for each in runner.hooks):
+            runner.register_hook(hook())
 
 
 if __name__ == '__main__':

@@ -1,42 +1,68 @@
-"""Whether student, teacher and data know the same classes."""
+"""Whether the training set, the student and its teachers know the same classes."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from torch import nn
+
+from ..class_names import describe_difference, same_classes
 from ..errors import DistillationError
-from ..teachers import BaseTeacher, DetectorTeacher, describe_difference, same_classes
+from ..knowledge import head_class_problems, head_classes
+from ..teachers import BaseTeacher, DetectorTeacher
 
 
-def class_problems(
-    student: Sequence[str] | None, num_classes: int, teacher: BaseTeacher, compares_classes: bool
+def training_class_problems(
+    names: Sequence[str] | None, student: nn.Module, teachers: Mapping[str, BaseTeacher], comparing: Collection[str]
 ) -> list[str]:
     """What about the classes forbids a training; a teacher that finds them by name is told them.
 
     Args:
-        student: names of the data's classes, in the order of the labels; None outside a training.
-        num_classes: of the student's box head.
-        teacher: with its weights.
-        compares_classes: whether any distiller compares class scores; if none does, a difference is a warning.
+        names: of the training set's classes, in the order of the labels; None if nobody told them.
+        student: the detector that trains.
+        teachers: name -> teacher, with its weights.
+        comparing: names of the teachers whose class scores a distiller compares. Another teacher's classes may
+            differ, with a warning.
     """
-    if student is None:
-        return [_NO_NAMES] if teacher.classes_by_name else []
-    if len(student) != num_classes:
-        return [
-            f"the data has {len(student)} classes ({', '.join(student)}), the student's box head {num_classes}: "
-            'set num_classes of its heads, or metainfo=dict(classes=...) of the data'
-        ]
+    comparing = {*comparing, *(name for name, teacher in teachers.items() if teacher.classes_by_name)}
+    if names is None:
+        return [_NOT_TOLD] if comparing else []
+    problems = head_class_problems(
+        'the training set has',
+        names,
+        head_classes(student),
+        "set num_classes of the student's heads, or train_dataloader.dataset.metainfo=dict(classes=...)",
+    )
+    if problems:
+        return problems
+    for name, teacher in teachers.items():
+        prefix = f'teachers.{name}: ' if len(teachers) > 1 else ''
+        problems += [prefix + problem for problem in _teacher_problems(names, teacher, name in comparing)]
+    return problems
+
+
+_NOT_TOLD = (
+    'a distiller compares class scores, or a teacher has classes_by_name, and nobody told the detector the names of '
+    "the training set's classes. To train, use tools/train.py of mmdet_kd, or add "
+    "custom_hooks=[dict(type='TrainingClassesHook')] to the config, whose training set must name its classes "
+    '(metainfo=dict(classes=...)). In a script, call detector.set_classes(names) before detector.init_weights()'
+)
+
+
+def _teacher_problems(names: Sequence[str], teacher: BaseTeacher, compares_classes: bool) -> list[str]:
     if teacher.classes_by_name:
-        return _find_by_name(student, teacher)
+        return _map_problems(names, teacher)
     if teacher.classes is None:
-        warnings.warn(
-            'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
-            "compared with the student's.",
-            stacklevel=2,
-        )
+        if compares_classes:
+            warnings.warn(
+                'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
+                "compared with the student's.",
+                stacklevel=2,
+            )
         return []
-    if same_classes(student, teacher.classes):
-        return []
-    difference = f"the teacher's classes are not the student's: {describe_difference(student, teacher.classes)}"
+    problems = teacher.class_problems() if compares_classes else []
+    if problems or same_classes(names, teacher.classes):
+        return problems
+    difference = f"the teacher's classes are not the student's: {describe_difference(names, teacher.classes)}"
     if compares_classes:
         cures = (
             'Take a teacher trained on this set; or give the data '
@@ -49,15 +75,9 @@ def class_problems(
     return []
 
 
-_NO_NAMES = (
-    'teacher.classes_by_name: the names of the classes are not known here. A Runner knows them, so train with '
-    'tools/train.py or mim train, or leave the option out'
-)
-
-
-def _find_by_name(student: Sequence[str], teacher: DetectorTeacher) -> list[str]:
+def _map_problems(names: Sequence[str], teacher: DetectorTeacher) -> list[str]:
     try:
-        teacher.map_classes(student)
+        teacher.map_classes(names)
     except DistillationError as error:
         return error.problems
     return []

@@ -1,22 +1,22 @@
 """Distillation around any detector whose ``loss()`` is left as it is."""
 
 import copy
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from ..class_names import read_class_names
 from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
 from ..export import num_classes_problems, with_num_classes
 from ..knowledge import StudentKnowledge, Truth, observe_student
 from ..runtime import check_pretrained
-from ..teachers import BaseTeacher, Batch, classes_in_training
+from ..teachers import BaseTeacher, Batch
 from .channel_check import channel_problems
-from .class_check import class_problems
+from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
 from .loss_guard import FiniteLossGuard
 from .teachers_by_name import build_teachers
@@ -66,8 +66,19 @@ class KnowledgeDistillationMixin:
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
+        self._class_names: tuple[str, ...] | None = None
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()
+
+    def set_classes(self, names: Sequence[str]) -> None:
+        """Say which classes the training set has, before ``init_weights()`` compares them with the teachers'.
+
+        :class:`~mmdet_kd.hooks.TrainingClassesHook` does so in a training by mmengine's Runner.
+
+        Args:
+            names: of the classes, in the order of the labels.
+        """
+        self._class_names = read_class_names(names, 'detector.set_classes()')
 
     def init_weights(self) -> None:
         """Initialise the student as mmdet does, then load the teachers and check that they fit it.
@@ -144,27 +155,13 @@ class KnowledgeDistillationMixin:
 
     # Building and checking.
 
-    @property
-    @abstractmethod
-    def head_classes(self) -> int:
-        """How many classes the student's heads know."""
-
     def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)
         return ModelPair(student, shape, self.student_scale, teacher.classes_by_name)
 
     def _class_problems(self) -> list[str]:
-        problems = [
-            problem
-            for name, teacher in self.teachers.items()
-            for problem in class_problems(
-                classes_in_training(),
-                self.head_classes,
-                teacher,
-                any(self.distillers[each].compares_classes for each, of in self._teacher_of.items() if of == name),
-            )
-        ]
-        return list(dict.fromkeys(problems))
+        comparing = {of for name, of in self._teacher_of.items() if self.distillers[name].compares_classes}
+        return training_class_problems(self._class_names, self, self.teachers, comparing)
 
     def _view_problems(self) -> list[str]:
         """Compare how all sides look at a picture; where they differ, keep the loaded pictures for the teachers."""

@@ -26,8 +26,3 @@ class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleSt
     Raises:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
-
-    @property
-    def head_classes(self) -> int:
-        """How many classes the head knows."""
-        return self.bbox_head.num_classes

@@ -3,7 +3,6 @@
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 
-from ..knowledge import box_heads
 from .distillation_mixin import KnowledgeDistillationMixin
 
 
@@ -28,8 +27,3 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
     Raises:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
-
-    @property
-    def head_classes(self) -> int:
-        """How many classes the box heads know."""
-        return box_heads(self.roi_head)[0].num_classes

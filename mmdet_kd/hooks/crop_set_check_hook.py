@@ -7,7 +7,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..runtime.annotations import leaf_datasets
+from ..runtime.data_files import leaf_datasets
 
 
 @HOOKS.register_module()

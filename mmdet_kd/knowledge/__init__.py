@@ -1,6 +1,6 @@
 """What the two sides can be asked for, and how it is had from them."""
 
-from .class_map import ClassMap
+from .class_map import ClassMap, head_class_problems, head_classes
 from .classifier import ClassifierKnowledge
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
@@ -25,6 +25,8 @@ __all__ = [
     'Truth',
     'box_heads',
     'forward_box_head',
+    'head_class_problems',
+    'head_classes',
     'map_shapes',
     'observe_student',
     'on_meta',

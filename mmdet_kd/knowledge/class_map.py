@@ -1,11 +1,44 @@
-"""A box head's outputs for another list of classes."""
+"""The classes of a detector's heads: how many they know, and their scores for another list of classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from .roi_head import box_heads
 from .structures import RoIOutputs
+
+
+def head_classes(model: nn.Module) -> dict[str, int]:
+    """How many classes each head of a model knows that scores boxes, the background not counted.
+
+    Args:
+        model: a detector with a RoI head or a dense head, or a classifier of crops.
+
+    Returns:
+        Name of the module -> number of classes: of each stage of a cascade, of a dense head, or of the classifier.
+        Empty for a model without such a head.
+    """
+    if getattr(model, 'roi_head', None) is not None:
+        heads = box_heads(model.roi_head) if model.roi_head.with_bbox else []
+    else:
+        dense_head = getattr(model, 'bbox_head', None)
+        heads = [model if dense_head is None else dense_head]
+    names = {module: name or type(module).__name__ for name, module in model.named_modules()}
+    return {names[head]: head.num_classes for head in heads if hasattr(head, 'num_classes')}
+
+
+def head_class_problems(whose: str, names: Sequence[str], heads: Mapping[str, int], cure: str) -> list[str]:
+    """What forbids that given names are those of the labels of heads: that one knows another number of classes.
+
+    Args:
+        whose: names they are; for the message.
+        names: of the classes.
+        heads: what :func:`head_classes` returns.
+        cure: for the message.
+    """
+    others = [f'{head} knows {count}' for head, count in heads.items() if count != len(names)]
+    return [f'{whose} {len(names)} classes ({", ".join(names)}), but {", ".join(others)}: {cure}'] if others else []
 
 
 class ClassMap(nn.Module):

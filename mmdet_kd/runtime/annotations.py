@@ -1,7 +1,6 @@
 """Bad data is found before training starts, with a cure: what mmdet would fail on midway, or pass over silently."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ from mmdet.registry import DATASETS
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from ..class_names import classes_of_dataset
 from ..datasets.coco import read_coco
 from ..datasets.voc_xml import read_xml
 from ..errors import DistillationError, raise_if_any
-from .class_names import class_problems
-from .data_files import annotation_file, leaf_configs, truth_files
+from .data_classes import annotation_class_problems, config_class_problems, dataset_class_problems
+from .data_files import annotation_file, leaf_configs, leaf_datasets, truth_files
 from .pictures import check_pictures
 
 
@@ -26,13 +26,15 @@ def require_annotations(runner: Runner) -> None:
 
     Raises:
         DistillationError: an annotation file is broken; no image is left after the config's filters, or none has an
-            object; the config has classes that the annotations do not have; a picture is missing, broken or not the one
-            that was annotated.
+            object; the data sets do not list the same classes, or some that the annotations do not have; a picture is
+            missing, broken or not the one that was annotated.
     """
+    raise_if_any(config_class_problems(runner.cfg, ('train', 'val')))
     train, val = _build(runner, 'train'), _build(runner, 'val')
     if not any(map(_has_object, train)):
         raise DistillationError(_describe_empty(runner, 'train'))
-    raise_if_any(list(dict.fromkeys(class_problems(train, val))))
+    problems = [*dataset_class_problems({'train': train, 'val': val}), *annotation_class_problems(train, val)]
+    raise_if_any(list(dict.fromkeys(problems)))
     if is_main_process() and runner.cfg.get('check_pictures', True):
         check_pictures([*train, *val], Path(runner.work_dir) / 'data_problems.txt', runner.logger)
 
@@ -49,15 +51,6 @@ def _build(runner: Runner, split: str) -> list[Any]:
             raise
         raise DistillationError(_describe_empty(runner, split)) from error
     return [] if loop is None else list(leaf_datasets(loop.dataloader.dataset))
-
-
-def leaf_datasets(dataset: Any) -> Iterator[Any]:
-    """The data sets inside any wrappers (repeated, joined, class-balanced, mixed)."""
-    parts = [*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])]
-    if not parts:
-        yield dataset
-    for part in parts:
-        yield from leaf_datasets(part)
 
 
 def _unreadable(runner: Runner, split: str) -> list[str]:
@@ -111,7 +104,7 @@ def _describe_empty(runner: Runner, split: str) -> list[str]:
 
 def _describe_leaf(dataset: dict, split: str) -> str:
     path = annotation_file(dataset)
-    wanted = _classes(dataset)
+    wanted = classes_of_dataset(dataset, f'{split}_dataloader.dataset.metainfo')
     held, names = _contents(path)
     source = path.absolute() if path else dataset.get('ann_file')
     set_name = {'train': 'training', 'val': 'validation'}[split]
@@ -123,13 +116,6 @@ def _describe_leaf(dataset: dict, split: str) -> str:
             'the other splits, and num_classes of the heads'
         )
     return f'{message} Name a file with annotations, or correct filter_cfg in {split}_dataloader.dataset'
-
-
-def _classes(dataset: dict) -> list[str]:
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    if classes is None:
-        classes = getattr(_class_of(dataset), 'METAINFO', {}).get('classes', ())
-    return [classes] if isinstance(classes, str) else list(classes)
 
 
 def _contents(path: Path | None) -> tuple[str, list[str]]:

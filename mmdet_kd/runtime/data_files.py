@@ -35,7 +35,7 @@ def check_data_files(cfg: Config, splits: Sequence[str]) -> None:
 
 
 def leaf_configs(dataset: dict) -> Iterator[dict]:
-    """The data sets inside any wrappers."""
+    """The configs of the data sets inside any wrappers."""
     if not isinstance(dataset, dict):
         return
     parts = [*dataset.get('datasets', []), *([dataset['dataset']] if 'dataset' in dataset else [])]
@@ -43,6 +43,15 @@ def leaf_configs(dataset: dict) -> Iterator[dict]:
         yield dataset
     for part in parts:
         yield from leaf_configs(part)
+
+
+def leaf_datasets(dataset: Any) -> Iterator[Any]:
+    """The built data sets inside any wrappers (repeated, joined, class-balanced, mixed)."""
+    parts = [*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])]
+    if not parts:
+        yield dataset
+    for part in parts:
+        yield from leaf_datasets(part)
 
 
 def annotation_file(dataset: dict) -> Path | None:

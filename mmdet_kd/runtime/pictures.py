@@ -39,14 +39,14 @@ def _annotated_sizes(datasets: Sequence[Any]) -> dict[bool, dict[str, tuple[int,
     annotated: dict[bool, dict[str, tuple[int, int]]] = {True: {}, False: {}}
     for dataset in datasets:
         sizes = annotated[_turns(dataset)]
-        for info in _infos(dataset):
+        for info in _local_annotations(dataset):
             path, height, width = (info.get(key) for key in ('img_path', 'height', 'width'))
             if isinstance(path, str) and '://' not in path and height and width:
                 sizes[path] = (width, height)
     return annotated
 
 
-def _infos(dataset: Any) -> Iterator[dict]:
+def _local_annotations(dataset: Any) -> Iterator[dict]:
     if getattr(dataset, 'backend_args', None) or not hasattr(dataset, 'get_data_info'):
         return
     for index in range(len(dataset)):

@@ -3,7 +3,6 @@
 from .base import BaseTeacher
 from .batch import Batch, LoadedPictures
 from .checkpoint import Weights, read_weights
-from .classes import classes_in_training, describe_difference, same_classes
 from .classifier_teacher import ClassifierTeacher
 from .config import load_teacher_config
 from .detector_teacher import DetectorTeacher
@@ -16,12 +15,9 @@ __all__ = [
     'DetectorTeacher',
     'LoadedPictures',
     'Weights',
-    'classes_in_training',
-    'describe_difference',
     'load_teacher_config',
     'preprocess_alike',
     'preprocess_images',
     'read_weights',
-    'same_classes',
     'suitable_channels',
 ]

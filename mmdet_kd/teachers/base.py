@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..class_names import classes_of_config
 from ..errors import raise_if_any
-from ..knowledge import on_meta
+from ..knowledge import head_class_problems, head_classes, on_meta
 from .batch import Batch
 from .build import build_model, check_preprocessor, refuse_what_cannot_be_built
 from .checkpoint import read_weights
-from .classes import classes_of_config
 from .config import ConfigSource, load_teacher_config
 from .fit import load_strictly
 
@@ -52,7 +52,7 @@ class BaseTeacher(nn.Module):
             )
         self.cfg = load_teacher_config(config)
         self.checkpoint = checkpoint
-        self.classes = classes_of_config(self.cfg)
+        self.classes = classes_of_config(self.cfg, 'the train_dataloader.dataset.metainfo of the teacher config')
         self.model: nn.Module | None = None
         self.eval()
 
@@ -103,6 +103,16 @@ class BaseTeacher(nn.Module):
         """What about the student's ``preprocessor`` forbids that this teacher teaches it."""
         del preprocessor
         return []
+
+    def class_problems(self) -> list[str]:
+        """Whether the names of the loaded teacher's classes, if it has names, are as many as its heads know."""
+        return head_class_problems(
+            "the teacher's checkpoint or, if that names none, its config names",
+            self.classes or (),
+            head_classes(self.model) if self.classes else {},
+            "name the teacher's own classes, in the order of its labels, in metainfo=dict(classes=...) of the "
+            "train_dataloader.dataset of its config, or in meta['dataset_meta']['classes'] of its checkpoint",
+        )
 
     def require_weights(self) -> None:
         """Complain if nobody has loaded the weights yet."""

@@ -6,11 +6,11 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
 from ..knowledge import ClassMap, TeacherKnowledge
 from .base import NOT_GIVEN, BaseTeacher
 from .batch import Batch
-from .classes import find_classes
 from .config import ConfigSource
 from .preprocessing import preprocess_alike, preprocess_images
 from .speed import PRECISIONS, Speed, speed_up
@@ -84,7 +84,8 @@ class DetectorTeacher(BaseTeacher):
             classes: the student's, in the order of its labels.
 
         Raises:
-            DistillationError: the teacher's own classes are not known, or lack one of these.
+            DistillationError: the teacher's own classes are not known, are not as many as its heads know, or lack one
+                of these.
         """
         if self.classes is None:
             raise DistillationError(
@@ -93,6 +94,7 @@ class DetectorTeacher(BaseTeacher):
                     'write metainfo=dict(classes=...) into the train_dataloader.dataset of its config'
                 ]
             )
+        raise_if_any(self.class_problems())
         indices = find_classes(classes, self.classes)
         self.class_map = ClassMap(indices, len(self.classes)).to(next(self.detector.parameters()).device)
 

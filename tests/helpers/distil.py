@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 import mmdet_kd  # noqa: F401  (registers what the configs name)
+from mmdet_kd.class_names import classes_of_config
 from mmdet_kd.knowledge import Truth
 from mmdet_kd.teachers import Batch
 
@@ -45,6 +46,7 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
     """A student's config with a teacher; the whole method of its family unless `distillers` are given."""
     cfg = copy.deepcopy(student)
     cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
+    cfg.default_hooks.training_classes = {'type': 'TrainingClassesHook'}
     family, method = ('Two', METHOD) if 'roi_head' in cfg.model else ('One', ONE_STAGE_METHOD)
     cfg.model.type = f'KnowledgeDistillation{family}StageDetector'
     cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
@@ -53,9 +55,12 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
 
 
 def build(cfg: Config, seed: int = 0, init: bool = True) -> nn.Module:
-    """Build a detector in training mode, and initialise it as the Runner does."""
+    """Build a detector in training mode, and initialise it as the Runner does: told the classes of its training set."""
     torch.manual_seed(seed)
     detector = MODELS.build(copy.deepcopy(cfg.model))
+    names = classes_of_config(cfg)
+    if names and hasattr(detector, 'set_classes'):
+        detector.set_classes(names)
     if init:
         detector.init_weights()
     return detector.train()

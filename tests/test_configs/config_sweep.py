@@ -16,6 +16,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
+from mmdet_kd.class_names import classes_of_config
+
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = REPO / 'configs'
 FRAGMENTS = CONFIGS / '_base_'
@@ -100,6 +102,9 @@ def build(cfg: Config) -> nn.Module:
     """The detector of a config, as the Runner would leave it before the first step, always with the same weights."""
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
+    names = classes_of_config(cfg)
+    if names and hasattr(model, 'set_classes'):
+        model.set_classes(names)
     model.init_weights()
     return model.train()
 

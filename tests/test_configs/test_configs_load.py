@@ -24,8 +24,8 @@ from config_sweep import (
 from mmengine.config import Config
 from mmengine.fileio import load as load_file
 
+from mmdet_kd.class_names import classes_of_config
 from mmdet_kd.export import plain_student_config
-from mmdet_kd.teachers.classes import classes_of_config
 from mmdet_kd.teachers.config import find_config
 
 MMDET = Path(mmdet.__file__).parent / '.mim'

@@ -82,7 +82,7 @@ def test_sides_that_cannot_see_the_same_pictures_are_refused(student, teacher, s
 
 def test_a_classifier_of_other_pictures_is_refused(student_cfg):
     student = seen(student_cfg, 1)
-    with pytest.raises(DistillationError, match="student's .* 1 channels, the teacher's of 3"):
+    with pytest.raises(DistillationError, match=r"student's .* 1 channels, the teacher's of 3"):
         build(taught_by_classifier(student, classifier_of(student)), init=False)
 
 

@@ -142,7 +142,7 @@ class RenamingRoIHead(StandardRoIHead):
 def test_a_loss_that_the_student_does_not_have_cannot_be_shared(student_cfg, teacher_cfg):
     student_cfg.model.roi_head.type = 'RenamingRoIHead'
     detector = build(distilled_cfg(student_cfg, teacher_cfg, None, roi=DISTILLERS['roi_both']))
-    with pytest.raises(RuntimeError, match='the student has only .*loss_classes.*: leave loss_cls out'):
+    with pytest.raises(RuntimeError, match=r'the student has only .*loss_classes.*: leave loss_cls out'):
         losses_of(detector, raw_batch())
     bounded = {'type': 'RoIDistiller', 'loss_bbox': BOUNDED}
     assert (

@@ -94,10 +94,6 @@ class TestClassesByName:
         with pytest.raises(DistillationError, match='neither its checkpoint nor its config names the classes'):
             ready(by_name)
 
-    def test_without_a_training_there_are_no_names(self, by_name):
-        with pytest.raises(DistillationError, match='the names of the classes are not known here'):
-            build(by_name)
-
     def test_fewer_classes_are_refused_at_build(self, by_name, teacher_cfg):
         by_name.model.teacher.config = wider(teacher_cfg, TEACHER[:2])
         with pytest.raises(DistillationError, match='the student knows 3 classes, the teacher 2'):

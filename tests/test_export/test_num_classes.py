@@ -17,7 +17,8 @@ from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.export import drop_pretrained, num_classes_problems, plain_student_config, with_num_classes
+from mmdet_kd.export import num_classes_problems, plain_student_config, with_num_classes
+from mmdet_kd.runtime import drop_pretrained
 
 ZOO = Path(mmdet.__file__).parent / '.mim/configs'
 CLASSES = 5  # no head, loss or stage of any config has so many

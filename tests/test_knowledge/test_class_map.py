@@ -1,8 +1,13 @@
-"""A head of classes a, b, c, d, asked for d and b."""
+"""A head of classes a, b, c, d, asked for d and b; and how many classes heads know."""
 
+import pytest
 import torch
+from helpers.architectures import cascade
+from helpers.classifier import classifier_of
+from helpers.one_stage import retinanet
+from mmdet.registry import MODELS
 
-from mmdet_kd.knowledge import ClassMap, RoIOutputs
+from mmdet_kd.knowledge import ClassMap, RoIOutputs, head_classes, on_meta
 
 MAP = ClassMap([3, 1], num_classes=4)
 
@@ -33,3 +38,23 @@ def test_deltas_of_a_class_go_with_it():
 def test_half_precision_keeps_its_type():
     mapped = MAP(RoIOutputs(torch.randn(2, 5).half(), torch.zeros(2, 16).half()))
     assert mapped.cls_score.dtype == mapped.bbox_pred.dtype == torch.half
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (lambda cfg: cfg, {'roi_head.bbox_head': 3}),
+        (cascade, {f'roi_head.bbox_head.{stage}': 3 for stage in range(3)}),
+        (retinanet, {'bbox_head': 3}),
+    ],
+)
+def test_how_many_classes_the_heads_know(student_cfg, change, expected):
+    assert head_classes(on_meta(lambda: MODELS.build(change(student_cfg).model))) == expected
+
+
+def test_how_many_a_classifier_knows(student_cfg):
+    assert head_classes(MODELS.build(classifier_of(student_cfg)['model'])) == {'CropClassifier': 3}
+
+
+def test_a_network_without_heads_knows_none(student_cfg):
+    assert head_classes(on_meta(lambda: MODELS.build(student_cfg.model.backbone))) == {}

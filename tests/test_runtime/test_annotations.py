@@ -1,3 +1,4 @@
+import copy
 import json
 import uuid
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_a_broken_xml_of_the_validation_set_is_named(voc_cfg, tmp_path):
 
 
 def name_classes(cfg, classes):
-    for part in cfg.train_dataloader.dataset.datasets:
+    for part in (*cfg.train_dataloader.dataset.datasets, cfg.val_dataloader.dataset):
         part.metainfo = dict(classes=classes)
 
 
@@ -198,6 +199,47 @@ def test_classes_in_another_order_are_refused(cfg):
 def test_a_part_of_the_classes_in_order_passes(cfg):
     for split in ('train', 'val'):
         cfg[f'{split}_dataloader'].dataset.metainfo.classes = ('circle', 'triangle')
+    check(cfg)
+
+
+def test_a_validation_set_in_another_order_than_the_training_set(cfg, tmp_path):
+    """Each has the order of its own annotations."""
+    turned = write_tiny_coco(tmp_path / 'turned', classes=('triangle', 'square', 'circle'))
+    cfg.val_dataloader.dataset.update(data_root=f'{turned}/', metainfo=dict(classes=('triangle', 'square', 'circle')))
+    with pytest.raises(DistillationError) as caught:
+        check(cfg)
+    (problem,) = caught.value.problems
+    orders = ("('circle', 'square', 'triangle'), the validation set as ('triangle', 'square', 'circle')",)
+    for part in (*orders, "metainfo=dict(classes=('circle', 'square', 'triangle',)) into val_dataloader.dataset"):
+        assert part in problem
+
+
+@pytest.mark.parametrize('ignored', [[], ['classes']])
+def test_parts_of_a_training_set_that_list_other_classes(cfg, ignored):
+    part, other = cfg.train_dataloader.dataset, copy.deepcopy(cfg.train_dataloader.dataset)
+    other.metainfo.classes = ('circle', 'triangle')
+    joined = dict(type='ConcatDataset', ignore_keys=ignored, datasets=[part, other])
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=joined)
+    with pytest.raises(
+        DistillationError, match=r"another part of it as \('circle', 'triangle'\): .* each of its parts"
+    ):
+        check(cfg)
+
+
+def test_a_string_in_the_place_of_a_tuple(cfg, tmp_path):
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].dataset.metainfo.classes = 'circle'
+    with pytest.raises(DistillationError) as caught:
+        check(cfg)
+    for problem, split in zip(caught.value.problems, ('train', 'val'), strict=True):
+        assert problem.startswith(f"{split}_dataloader.dataset.metainfo has classes='circle', a string")
+        assert "needs a comma to be a tuple: classes=('circle',)" in problem
+
+
+def test_a_file_of_names_in_the_place_of_a_tuple(cfg, tmp_path):
+    (tmp_path / 'names.txt').write_text('circle\nsquare\ntriangle\n')
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].dataset.metainfo.classes = str(tmp_path / 'names.txt')
     check(cfg)
 
 

@@ -9,7 +9,6 @@ from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifi
 from helpers.distil import build, losses_of, raw_batch, save_teacher, soft_part
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmengine.visualization import Visualizer
 
 from mmdet_kd.classifiers import CropClassifier
 from mmdet_kd.errors import DistillationError
@@ -34,7 +33,6 @@ def test_what_training_wrote_can_teach(student_cfg, tiny_set, tmp_path):
     cfg = tiny_classifier_cfg(tiny_set, tmp_path)
     cfg.train_cfg.max_epochs = 1
     Runner.from_cfg(copy.deepcopy(cfg)).train()
-    Visualizer.get_current_instance().dataset_meta = None
     teacher = ClassifierTeacher(dict(model=cfg.model.to_dict()), next(tmp_path.glob('epoch_1.pth')))
     teacher.load(torch.device('cpu'))
     assert teacher.classes == cfg.train_dataloader.dataset.metainfo.classes
@@ -83,16 +81,6 @@ def test_a_detector_is_no_classifier(student_cfg):
 
 
 class TestThePair:
-    @pytest.fixture
-    def training_on(self):
-        """Says which classes the training has."""
-
-        def say(*classes):
-            visualizer = Visualizer.get_instance('test_classifier_teacher')
-            visualizer.dataset_meta = dict(classes=classes)
-
-        return say
-
     def refused(self, cfg, match):
         with pytest.raises(DistillationError, match=match):
             build(cfg)
@@ -104,9 +92,8 @@ class TestThePair:
             (('square', 'circle', 'triangle'), 'the same, in another order'),
         ],
     )
-    def test_other_classes_or_another_order(self, student_cfg, classifier, training_on, tmp_path, classes, match):
+    def test_other_classes_or_another_order(self, student_cfg, classifier, tmp_path, classes, match):
         path = save_teacher(Config(classifier), tmp_path / 'c.pth', dataset_meta=dict(classes=classes))
-        training_on('circle', 'square', 'triangle')
         cfg = taught_by_classifier(student_cfg, classifier, kd_cls=kd_cls())
         cfg.model.teacher.checkpoint = str(path)
         with pytest.raises(DistillationError, match=match) as raised:
@@ -141,10 +128,9 @@ class TestThePair:
         with pytest.warns(UserWarning, match='untrained'):
             build(taught_by_classifier(student_cfg))
 
-    def test_a_good_pair_has_nothing_to_complain_about(self, student_cfg, classifier, tmp_path, training_on):
+    def test_a_good_pair_has_nothing_to_complain_about(self, student_cfg, classifier, tmp_path):
         classes = ('circle', 'square', 'triangle')
         path = save_teacher(Config(classifier), tmp_path / 'c.pth', dataset_meta=dict(classes=classes))
-        training_on(*classes)
         cfg = taught_by_classifier(student_cfg, classifier, kd_cls=kd_cls(), kd_loc=KD_LOC)
         cfg.model.teacher.checkpoint = str(path)
         with warnings.catch_warnings():

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import run_tool, tiny_student_cfg
+from helpers.distil import ROI, distilled_cfg
 from helpers.tiny import call_tool, load_tool
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from mmdet_kd.hooks import ExactResumeHook, TrainingClassesHook
+
+HOOKS = (ExactResumeHook, TrainingClassesHook)
 
 
 @pytest.fixture
@@ -53,6 +59,17 @@ def test_the_exact_resume_hook_is_there_unless_refused(config):
     cfg.default_hooks.exact_resume = None
     assert not train_py.want_exact_resume(cfg)
     assert 'exact_resume' not in cfg.default_hooks
+
+
+@pytest.mark.parametrize('plain', [True, False])
+def test_hooks_that_a_config_lacks_are_added_once(config, tmp_path, plain):
+    train_py, cfg = load_tool('tools/train.py'), Config.fromfile(config)
+    if not plain:
+        cfg.default_hooks.update({kind.__name__: dict(type=kind.__name__) for kind in HOOKS})
+    runner = Runner.from_cfg(cfg)
+    train_py.add_hooks(runner, HOOKS)
+    kinds = [type(hook) for hook in runner.hooks]
+    assert [kinds.count(kind) for kind in HOOKS] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +126,14 @@ def test_an_error_reaches_the_shell_without_a_traceback():
     assert 'Traceback' not in done.stderr
 
 
-def test_resume_without_a_checkpoint_starts_from_the_beginning(call, config, tmp_path):
-    call(config, '--resume')
+def test_a_distillation_without_our_hooks_and_with_nothing_to_resume(
+    call, config, teacher_cfg, teacher_checkpoint, tmp_path
+):
+    """It trains from the beginning, and is told the classes that it compares with the teacher's."""
+    cfg = distilled_cfg(Config.fromfile(config), teacher_cfg.to_dict(), teacher_checkpoint, roi=ROI)
+    del cfg.default_hooks['training_classes']
+    cfg.dump(tmp_path / 'distilled.py')
+    call(tmp_path / 'distilled.py', '--resume')
     assert (tmp_path / 'run' / 'epoch_1.pth').exists()
+    (log,) = (tmp_path / 'run').glob('*/vis_data/scalars.json')
+    assert 'roi.loss_cls' in log.read_text()

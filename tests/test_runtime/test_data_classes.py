@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmdet_kd.runtime.class_names import category_names
+from mmdet_kd.runtime.data_classes import category_names
 
 CATEGORIES = [dict(id=i, name=name) for i, name in enumerate(('cat', 'wine glass', 'Käse "mild"'), start=1)]
 NAMES = [category['name'] for category in CATEGORIES]

@@ -1,23 +1,87 @@
-"""Classes of a config that its annotations do not have.
+"""The classes of a run's data sets: whether all sets have the same, and whether their annotations have them.
 
-mmdet drops them without a word: it trains with no box of such a class, and numbers the others by its own count.
+A label is the place of a class in the list of its data set. A set with another list would be trained or judged with
+wrong names. mmdet drops a class that its annotations do not have without a word: it trains with no box of it, and
+numbers the others by its own count.
 """
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset, XMLDataset
+from mmengine.config import Config
 
+from ..class_names import classes_of_dataset, read_class_names
 from ..datasets.voc_xml import read_xml
+from ..errors import DistillationError
+from .data_files import leaf_configs
 
 _MOST_CATEGORIES = 1 << 22  # bytes that a list of categories takes at most
+_SETS = {'train': 'training', 'val': 'validation', 'test': 'test'}
 
 
-def class_problems(train: Sequence[Any], val: Sequence[Any]) -> Iterator[str]:
-    """What is wrong with the classes of built data sets.
+def config_class_problems(cfg: Config, splits: Sequence[str]) -> list[str]:
+    """What about the classes in a config forbids that its data sets are built; none of them is.
+
+    Args:
+        cfg: of the run.
+        splits: of `train`, `val` and `test`. Each is looked at by itself: a string in the place of a tuple, and parts
+            of one set that list other classes.
+    """
+    problems = []
+    for split in splits:
+        leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
+        problems += _agreement_problems([(split, leaf) for leaf in leaves], classes_of_dataset)
+    return problems
+
+
+def dataset_class_problems(datasets: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Whether built data sets list the same classes in the same order.
+
+    Args:
+        datasets: `train`, `val` or `test` -> its data sets without wrappers, several where parts are joined. All are
+            compared with the first one.
+    """
+    leaves = [(split, leaf) for split, parts in datasets.items() for leaf in parts]
+    return _agreement_problems(leaves, _classes_of_built)
+
+
+def _classes_of_built(dataset: Any, where: str) -> tuple[str, ...] | None:
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    return read_class_names(classes, where) if classes else None
+
+
+def _agreement_problems(
+    leaves: Sequence[tuple[str, Any]], read: Callable[[Any, str], tuple[str, ...] | None]
+) -> list[str]:
+    """Compare the classes of sets without wrappers, each with the name of its split, with those of the first."""
+    named, problems = [], []
+    for split, leaf in leaves:
+        try:
+            names = read(leaf, f'{split}_dataloader.dataset.metainfo')
+        except DistillationError as error:
+            problems += error.problems
+        else:
+            named += [(split, names)] if names else []
+    for split, names in named[1:]:
+        first_split, first = named[0]
+        if names != first:
+            other = 'another part of it' if split == first_split else f'the {_SETS[split]} set'
+            problems.append(
+                f'the {_SETS[first_split]} set lists its classes as ({_listed(first)}), {other} as '
+                f'({_listed(names)}): a label would not mean the same class in both. Write '
+                f'metainfo=dict(classes=({_listed(first)},)) into {split}_dataloader.dataset'
+                + (', into each of its parts' if split == first_split else '')
+                + ', and take annotations that have these classes'
+            )
+    return list(dict.fromkeys(problems))
+
+
+def annotation_class_problems(train: Sequence[Any], val: Sequence[Any]) -> Iterator[str]:
+    """What classes of built data sets their annotations do not have, or have in another order.
 
     In COCO's format a class must be among the categories of each file, in the file's order. VOC's has no categories:
     there each class that the config names must occur in the training set, all of its parts taken together.
@@ -70,10 +134,10 @@ def _voc_problems(datasets: Sequence[XMLDataset]) -> Iterator[str]:
     datasets = [dataset for dataset in datasets if not dataset.backend_args and _names_classes(dataset)]
     for classes in dict.fromkeys(tuple(dataset.metainfo['classes']) for dataset in datasets):
         parts = [dataset for dataset in datasets if tuple(dataset.metainfo['classes']) == classes]
-        labels = {instance['bbox_label'] for info in _infos(parts) for instance in info['instances']}
+        labels = {instance['bbox_label'] for info in _annotated_pictures(parts) for instance in info['instances']}
         missing = [name for label, name in enumerate(classes) if label not in labels]
         if missing:
-            names = {box.category for info in _infos(parts) for box in read_xml(Path(info['xml_path']))[0]}
+            names = {box.category for info in _annotated_pictures(parts) for box in read_xml(Path(info['xml_path']))[0]}
             yield (
                 f'no annotation of the training set has an object {_listed(missing)}, which the config asks for; they '
                 f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes'
@@ -85,7 +149,7 @@ def _names_classes(dataset: XMLDataset) -> bool:
     return tuple(dataset.metainfo['classes']) != tuple(type(dataset).METAINFO.get('classes', ()))
 
 
-def _infos(datasets: Iterable[XMLDataset]) -> Iterator[dict]:
+def _annotated_pictures(datasets: Iterable[XMLDataset]) -> Iterator[dict]:
     for dataset in datasets:
         for index in range(len(dataset)):
             yield dataset.get_data_info(index)

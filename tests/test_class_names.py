@@ -1,14 +1,15 @@
 """Which classes a detector knows, and how two lists of them differ."""
 
 import copy
+import re
 
 import pytest
 from mmdet.datasets import CocoDataset, VOCDataset
 from mmengine.config import Config
-from mmengine.visualization import Visualizer
 
-from mmdet_kd.teachers import classes_in_training, describe_difference, load_teacher_config
-from mmdet_kd.teachers.classes import classes_of_config, same_classes
+from mmdet_kd.class_names import classes_of_config, describe_difference, find_classes, same_classes
+from mmdet_kd.errors import DistillationError
+from mmdet_kd.teachers import load_teacher_config
 
 COCO = CocoDataset.METAINFO['classes']
 VOC = VOCDataset.METAINFO['classes']
@@ -118,10 +119,39 @@ def test_a_class_named_twice_is_still_described(student, teacher):
     assert describe_difference(tuple(student), tuple(teacher))
 
 
-def test_classes_in_training(monkeypatch):
-    monkeypatch.setattr(Visualizer, '_instance_dict', type(Visualizer._instance_dict)())
-    assert classes_in_training() is None
-    Visualizer.get_instance('test').dataset_meta = {'classes': ['a', 'b']}
-    assert classes_in_training() == ('a', 'b')
-    Visualizer.get_current_instance().dataset_meta = None
-    assert classes_in_training() is None
+class TestNamesThatDifferByTheirCaseAlone:
+    """Of them, folding would make one: they are compared as they are written."""
+
+    @pytest.mark.parametrize(
+        ('student', 'teacher'), [(('A', 'a'), ('a', 'A')), (('a b', 'a_b'), ('a_b', 'a b')), (('a', 'b'), ('A', 'a'))]
+    )
+    def test_they_are_not_the_same(self, student, teacher):
+        assert not same_classes(student, teacher)
+        assert not same_classes(teacher, student)
+
+    def test_they_are_told_apart_where_they_are_looked_for(self):
+        assert find_classes(('A', 'a'), ('b', 'a', 'A')) == [2, 1]
+        with pytest.raises(DistillationError, match="does not know the student's class 'A'; it knows b, a, c"):
+            find_classes(('A', 'a'), ('b', 'a', 'c'))
+
+    def test_their_order_is_described(self):
+        described = describe_difference(('A', 'a'), ('a', 'A'))
+        assert described == "the same, in another order (label 0: 'A' is the teacher's 'a')"
+
+    def test_other_names_are_found_whatever_their_case(self):
+        assert find_classes(('TV monitor', 'dog'), ('Dog', 'cat', 'tv_monitor')) == [2, 0]
+
+
+class TestAStringInThePlaceOfATuple:
+    @pytest.mark.parametrize('classes', ['helmet', 'no/such/file.txt'])
+    def test_is_named_as_a_missing_comma_or_file(self, classes):
+        cfg = with_dataset({'type': 'CocoDataset', 'metainfo': {'classes': classes}})
+        with pytest.raises(DistillationError, match=re.escape(f"comma to be a tuple: classes=('{classes}',)")):
+            classes_of_config(cfg)
+
+    def test_of_a_data_set_of_ones_own(self):
+        class Helmets(CocoDataset):
+            METAINFO = {'classes': ('helmet')}
+
+        with pytest.raises(DistillationError, match=r"classes=\('helmet',\)"):
+            classes_of_config(with_dataset({'type': Helmets}))

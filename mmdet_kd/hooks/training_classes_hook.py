@@ -1,0 +1,48 @@
+"""Tells a detector that is distilled which classes it trains on."""
+
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+
+from ..detectors import KnowledgeDistillationMixin
+from ..errors import raise_if_any
+from ..runtime.data_classes import dataset_class_problems
+from ..runtime.data_files import leaf_datasets
+
+
+@HOOKS.register_module()
+class TrainingClassesHook(Hook):
+    """Tells a distilled detector the classes of the training set, before its teachers are loaded.
+
+    A detector is not told its classes by mmengine, and has to compare them with those of its teachers in
+    ``init_weights()``, which the Runner calls after this hook.
+
+    Raises:
+        DistillationError: when a training starts: the data sets that are built do not list the same classes in the same
+            order.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Compare the classes of the data sets, and hand those of the training set over. Nothing in a test."""
+        loops = built_loops(runner)
+        if 'train' not in loops:
+            return
+        datasets = {split: loop.dataloader.dataset for split, loop in loops.items()}
+        raise_if_any(dataset_class_problems({split: list(leaf_datasets(each)) for split, each in datasets.items()}))
+        names = getattr(datasets['train'], 'metainfo', {}).get('classes')
+        for module in runner.model.modules() if names else ():
+            if isinstance(module, KnowledgeDistillationMixin):
+                module.set_classes(names)
+
+
+def built_loops(runner: Runner) -> dict[str, BaseLoop]:
+    """The loops of a runner that are built: `train`, `val`, `test` -> loop.
+
+    The Runner's public properties build a loop that is not. This is the one place that names its private attributes.
+    """
+    loops: dict[str, Any] = {'train': runner._train_loop, 'val': runner._val_loop, 'test': runner._test_loop}
+    return {split: loop for split, loop in loops.items() if isinstance(loop, BaseLoop)}
