@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import functools
 import re
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
@@ -21,6 +21,8 @@ CONFIGS = REPO / 'configs'
 FRAGMENTS = CONFIGS / '_base_'
 IMAGE_SIZE = 96
 
+Item = TypeVar('Item')
+
 
 def config_files() -> list[Path]:
     """Every config and every fragment, its path relative to `configs/`."""
@@ -32,10 +34,25 @@ def whole_configs() -> list[Path]:
     return [path for path in config_files() if '_base_' not in path.parts]
 
 
-def quick_first(paths: list[Path], *quick: str) -> list:
-    """Parameters for a test of all paths, of which only the named ones run in the quick tests."""
-    assert {path.stem for path in paths} >= set(quick)
-    return [pytest.param(p, id=p.stem, marks=() if p.stem in quick else pytest.mark.slow) for p in paths]
+def check_each(items: Iterable[Item], check: Callable[[Item], None]) -> None:
+    """Check all items, and fail once, with every item that does not pass and its reason."""
+    items = list(items)
+    assert items
+    failed = []
+    for item in items:
+        try:
+            check(item)
+        except Exception as error:
+            failed.append(f'{item}: {type(error).__name__}: {error}')
+    assert not failed, f'{len(failed)} of {len(items)}:\n' + '\n'.join(failed)
+
+
+def one_of_each(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[Item]:
+    """The first item of each key."""
+    first: dict[Hashable, Item] = {}
+    for item in items:
+        first.setdefault(key(item), item)
+    return list(first.values())
 
 
 def fragments(kind: str) -> list[str]:
@@ -44,13 +61,18 @@ def fragments(kind: str) -> list[str]:
 
 
 @functools.cache
-def _load(path: Path) -> Config:
+def _read(path: Path) -> Config:
     return Config.fromfile(CONFIGS / path)
 
 
+def read(path: str | Path) -> Config:
+    """Read a config, once; for tests that do not change it."""
+    return _read(Path(path))
+
+
 def load(path: str | Path) -> Config:
-    """Read a config, once, and hand out a copy."""
-    return copy.deepcopy(_load(Path(path)))
+    """Read a config, once, and hand out a copy, which may be changed."""
+    return copy.deepcopy(read(path))
 
 
 def base_lines(path: str | Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every whole config builds and takes a training step; with pictures of 96 px and untrained weights."""
+"""Every distinct model of the configs builds and takes a training step; with small pictures and untrained weights."""
 
 from __future__ import annotations
 
@@ -7,18 +7,59 @@ from pathlib import Path
 
 import pytest
 import torch
-from config_sweep import build, expected_parts, load, quick_first, shrink, train_step, whole_configs
+from config_sweep import (
+    build,
+    check_each,
+    config_files,
+    expected_parts,
+    load,
+    one_of_each,
+    read,
+    shrink,
+    teacher_configs,
+    train_step,
+    whole_configs,
+)
+
+from mmdet_kd.teachers.config import load_teacher_config
 
 QUICK = (
-    'chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712',
-    'dicod_faster-rcnn-qr50-fpn-from-classifier-r50_4e_voc0712',
+    'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py',
+    'dicod/dicod_faster-rcnn-qr50-fpn-from-classifier-r50_4e_voc0712.py',
 )
+#: Of the sweep, so that the processes share it.
+PARTS = 16
 
 pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 
 
-@pytest.mark.parametrize('path', quick_first(whole_configs(), *QUICK))
+@pytest.mark.parametrize('path', map(Path, QUICK), ids=lambda path: path.stem)
 def test_config_takes_a_training_step(path: Path) -> None:
+    takes_a_training_step(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', range(PARTS))
+def test_every_distinct_config_takes_a_training_step(part: int) -> None:
+    """Distinct in the student, the teachers, the distillers or the optimizer; data and schedule do not count here."""
+    distinct = one_of_each(whole_configs(), what_trains)
+    assert set(map(Path, QUICK)) <= set(config_files())
+    check_each(distinct[part::PARTS], takes_a_training_step)
+
+
+def what_trains(path: Path) -> str:
+    """All that a training step depends on: the whole model, that of each teacher, and the optimizer."""
+    cfg = shrink(load(path))
+    for teacher in teacher_configs(cfg):
+        teacher.config = plain_model_of(teacher.config)
+    return f'{cfg.model.to_dict()} {cfg.optim_wrapper.to_dict()}'
+
+
+def plain_model_of(teacher: str) -> dict:
+    return load_teacher_config(read(Path(teacher).relative_to('configs'))).model if teacher.startswith('configs/') else teacher
+
+
+def takes_a_training_step(path: Path) -> None:
     cfg = shrink(load(path))
     model = build(cfg)
     distillers = {name: distiller for name, distiller in cfg.model.get('distillers', {}).items() if distiller}
