@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Callable, Hashable, Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +16,8 @@ from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
+
+from mmdet_kd.knowledge.probe import on_meta
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = REPO / 'configs'
@@ -45,14 +48,6 @@ def check_each(items: Iterable[Item], check: Callable[[Item], None]) -> None:
         except Exception as error:
             failed.append(f'{item}: {type(error).__name__}: {error}')
     assert not failed, f'{len(failed)} of {len(items)}:\n' + '\n'.join(failed)
-
-
-def one_of_each(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[Item]:
-    """The first item of each key."""
-    first: dict[Hashable, Item] = {}
-    for item in items:
-        first.setdefault(key(item), item)
-    return list(first.values())
 
 
 def fragments(kind: str) -> list[str]:
@@ -124,6 +119,13 @@ def build(cfg: Config) -> nn.Module:
     model = MODELS.build(cfg.model)
     model.init_weights()
     return model.train()
+
+
+def build_shape(cfg: Config) -> None:
+    """Build the pair without memory for its weights; adapters, levels, anchors and classes are checked on the way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        on_meta(lambda: MODELS.build(cfg.model))
 
 
 class Step(NamedTuple):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-import warnings
 from pathlib import Path
 
 import pytest
-from config_sweep import CONFIGS, FRAGMENTS, build, fragments, load, shrink, train_step
-from mmdet.registry import MODELS
+from config_sweep import CONFIGS, FRAGMENTS, build, build_shape, fragments, load, shrink, train_step
 from mmengine.config import Config
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import plain_student_config
-from mmdet_kd.knowledge.probe import on_meta
 
 COCO = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco.py'
 VOC = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py'
@@ -56,13 +53,6 @@ def swap(whole: Path, folder: Path, **by_kind: str | None) -> Path:
 
 def swapped(whole: Path, folder: Path, **by_kind: str | None) -> Config:
     return Config.fromfile(swap(whole, folder, **by_kind))
-
-
-def build_shape(cfg: Config) -> None:
-    """Build the pair without memory for its weights; adapters, levels, anchors and classes are checked on the way."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        on_meta(lambda: MODELS.build(cfg.model))
 
 
 def test_fragments_of_a_kind_define_the_same_keys() -> None:
