@@ -47,8 +47,8 @@ def test_each_distiller_learns_from_the_one_that_it_can_learn_from(cfg):
 def test_each_teacher_looks_at_a_batch_once(cfg, monkeypatch):
     detector, looks = build(cfg), Counter()
     for name, teacher in detector.teachers.items():
-        see = teacher.see
-        monkeypatch.setattr(teacher, 'see', lambda batch, n=name, see=see: looks.update([n]) or see(batch))
+        observe = teacher.observe
+        monkeypatch.setattr(teacher, 'observe', lambda batch, n=name, f=observe: looks.update([n]) or f(batch))
     backbone = detector.teachers['detector'].detector.backbone
     backbone.register_forward_hook(lambda *_: looks.update(['backbone']))
     losses_of(detector, raw_batch())
@@ -162,8 +162,8 @@ def test_a_smaller_student_view_leaves_the_classifier_the_students_pictures(cfg)
     cfg.model.distillers = dict(hint=cfg.model.distillers.hint, kd_loc=cfg.model.distillers.kd_loc)
     detector, seen = build(cfg), {}
     for name, teacher in detector.teachers.items():
-        see = teacher.see
-        teacher.see = lambda batch, n=name, see=see: seen.setdefault(n, see(batch))
+        observe = teacher.observe
+        teacher.observe = lambda batch, n=name, f=observe: seen.setdefault(n, f(batch))
     losses = losses_of(detector, raw_batch(size=128))
     assert tuple(seen['detector'].canvas) == (128, 128)
     assert seen['classifier']._images.shape[-2:] == (64, 64)

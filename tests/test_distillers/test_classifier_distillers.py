@@ -346,5 +346,5 @@ def test_the_classifier_runs_once_over_the_truth_and_no_deeper_than_asked(studen
 
 def test_with_a_weight_of_zero_the_classifier_is_not_asked(student_cfg, monkeypatch):
     detector = build(taught_by_classifier(faster(student_cfg), kd_cls={**kd_cls(), 'weight': 0.0}))
-    monkeypatch.setattr(detector.teacher, 'see', lambda batch: pytest.fail('asked'))
+    monkeypatch.setattr(detector.teacher, 'observe', lambda batch: pytest.fail('asked'))
     assert losses_of(detector, raw_batch())['kd_cls.loss_cls'] == 0
