@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument('--seeds', nargs='+', type=int, help="only these (default: the table's)")
     parser.add_argument('--work-dir', default='work_dirs/gain', help='for the trainings (default: %(default)s)')
     parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=20, help='turns to measure a step in (default: %(default)s)')
     args = parser.parse_args()
     path = Path(args.table).resolve()
     os.chdir(ROOT)
@@ -94,7 +95,7 @@ def main() -> None:
         for row in args.rows or table.rows:
             finish(Run(row, table.rows[row], seed, folder), results, list(table.rows))
     if not args.rows and not args.seeds:
-        measure_costs(table, results, folder)
+        measure_costs(table, results, folder, args.repeats)
     show(table_cells(read_json(results), table), table.title)
 
 
@@ -167,7 +168,7 @@ def train(run: Run, mark: Path) -> None:
     write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
 
 
-def measure_costs(table: Config, results: Path, folder: Path) -> None:
+def measure_costs(table: Config, results: Path, folder: Path, repeats: int) -> None:
     """Put into the results what a step of each row takes, and its tax where a detector alone teaches it.
 
     A step of the training as it was at the end, with the first seed: its weights, and its first batch. On a CPU, one
@@ -182,7 +183,7 @@ def measure_costs(table: Config, results: Path, folder: Path) -> None:
         taught = taught_by_a_detector_alone(cfg)
         kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
         works |= {(row, kind): work for kind, work in kinds.items()}
-    found = in_turns(works, repeats=20)
+    found = in_turns(works, repeats)
     content = read_json(results)
     for row in table.rows:
         content[row]['step, s'] = median(found[row, STEP])

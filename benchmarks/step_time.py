@@ -125,14 +125,15 @@ def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict]
 
 def grow(cfg: Config, work: Workload, repeats: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The costs, and the share of the KD losses in a step, of one quantity after the other."""
-    for row, other_cfg, other in _larger(cfg, work):
+    for row, other_cfg, other in larger(cfg, work):
         costs = measure(other_cfg, other, repeats)
         losses = measure_losses(other_cfg, other, repeats)
         share = losses['value'] / costs['distilled, teacher as it comes, s']['value']
         yield row, costs | {'KD losses, s': losses, 'their share, %': round(100 * share, 2)}
 
 
-def _larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload]]:
+def larger(cfg: Config, work: Workload) -> Iterator[tuple[str, Config, Workload]]:
+    """Name, config and workload of each row of the growth: one quantity after the other takes three sizes."""
     for images in (1, 2, 4):
         yield f'images: {images}', cfg, replace(work, images=images)
     if 'roi_head' in cfg.model:

@@ -5,6 +5,7 @@ import os
 # Before torch: each of the parallel test processes computes on one core.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import mmengine.config.config
 import pytest
 import torch
 from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
@@ -16,6 +17,17 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True, scope='session')
 def _mmdet_scope():
     register_all_modules()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_are_written_unformatted():
+    """A run writes its config several times, and yapf takes longer for each than a tiny training.
+
+    It changes no value. Tools that run in a process of their own format theirs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
+        yield
 
 
 @pytest.fixture(scope='session')

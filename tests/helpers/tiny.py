@@ -330,6 +330,11 @@ def call_tool(tool: str, *args: str | Path | int) -> None:
         sys.argv = before
 
 
+def log_of(work_dir: Path) -> str:
+    """What the last run in a work dir logged."""
+    return max(work_dir.glob('2*/2*.log')).read_text()
+
+
 def run_tool(
     args: Sequence[str | Path],
     cwd: str | Path | None = None,

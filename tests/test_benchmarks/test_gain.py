@@ -1,6 +1,10 @@
 """The table of gains: two tiny trainings, their numbers, and what a second call leaves alone."""
 
 import json
+import subprocess
+import sys
+import uuid
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import torch
@@ -12,6 +16,23 @@ from helpers.tiny import REPO, call_tool, load_tool, tiny_student_cfg, tiny_teac
 def _beside_each_other(monkeypatch):
     """The modules of benchmarks/ import each other by their names."""
     monkeypatch.syspath_prepend(str(REPO / 'benchmarks'))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """The trainings of a table run here, where all is imported, and not each in a process of its own."""
+    run = subprocess.run
+
+    def run_here(command, **options):
+        if command[:2] != [sys.executable, 'tools/train.py']:
+            return run(command, **options)
+        assert options.keys() == {'stdout', 'stderr'}
+        own_name = f'experiment_name={uuid.uuid4().hex}'  # mmengine shares logs among runs of one second
+        with redirect_stdout(options['stdout']), redirect_stderr(options['stdout']):
+            call_tool(*command[1:], own_name)
+        return subprocess.CompletedProcess(command, returncode=0)
+
+    monkeypatch.setattr(subprocess, 'run', run_here)
 
 
 @pytest.fixture
@@ -36,6 +57,7 @@ def trained(results):
     return {row: found['seeds'] for row, found in results.items()}
 
 
+@pytest.mark.usefixtures('in_this_process')
 def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys):
     results = gain(table)
     assert list(results) == ['slow', 'fast']
@@ -66,6 +88,7 @@ def test_results_of_elsewhere_do_not_stand_for_a_training(table):
     assert 'tax' not in results['slow']
 
 
+@pytest.mark.usefixtures('in_this_process')
 def test_an_interrupted_row_is_not_taken_for_finished(table):
     gain(table, '--rows', 'slow')
     mark = table.parent / 'runs' / 'speeds' / 'slow' / 'seed3' / 'gain.json'
@@ -94,15 +117,31 @@ def taught(tiny_set, tmp_path):
     return path
 
 
-def test_a_taught_row_has_a_tax(taught):
-    assert not any('tax' in row for row in gain(taught, '--seeds', 0).values())
-    results = gain(taught)
+@pytest.mark.usefixtures('in_this_process')
+def test_steps_are_measured_last_and_a_taught_row_has_a_tax(taught, monkeypatch):
+    """What is timed are real steps of both rows; the seconds are given, so that the numbers are known."""
+    assert not any({'step, s', 'tax'} & row.keys() for row in gain(taught, '--seeds', 0).values())
+    timed = []
+    given = {'distilled, teacher as it comes': [5.0, 9.0, 6.0], 'student': [2.0, 2.0, 8.0], 'plain teacher': [4.0] * 3}
+
+    def in_turns(works, repeats):
+        for (row, kind), work in works.items():
+            timed.append((row, kind))
+            work()
+        return {(row, kind): given['student' if row == 'alone' else kind][:repeats] for row, kind in works}
+
+    load_tool('benchmarks/gain.py')  # finds `meter`, from which it takes what measures
+    monkeypatch.setattr(sys.modules['meter'], 'in_turns', in_turns)
+    results = gain(taught, '--repeats', 3)
+    assert sorted(timed) == [('alone', 'distilled, teacher as it comes'), *(('taught', kind) for kind in sorted(given))]
     assert 'tax' not in results['alone']
-    assert all(row['step, s']['value'] > 0 for row in results.values())
+    assert results['alone']['step, s'] == dict(value=2.0, low=2.0, high=8.0)
+    assert results['taught']['step, s'] == dict(value=6.0, low=5.0, high=9.0)
+    assert results['taught']['tax']['value'] == 1.0  # (6 - 2) / 4
     assert set(results['taught']['tax']) == {'value', 'low', 'high'}
-    assert results['taught']['tax']['value'] > 0
 
 
+@pytest.mark.usefixtures('in_this_process')
 def test_a_row_is_trained_again_when_its_teacher_has_other_weights(taught):
     results = gain(taught, '--seeds', 0)
     checkpoint = torch.load(taught.parent / 'teacher.pth')

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import re
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
@@ -17,11 +18,14 @@ from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
 from mmdet_kd.class_names import classes_of_config
+from mmdet_kd.knowledge.probe import on_meta
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = REPO / 'configs'
 FRAGMENTS = CONFIGS / '_base_'
 IMAGE_SIZE = 96
+
+Item = TypeVar('Item')
 
 
 def config_files() -> list[Path]:
@@ -34,10 +38,17 @@ def whole_configs() -> list[Path]:
     return [path for path in config_files() if '_base_' not in path.parts]
 
 
-def quick_first(paths: list[Path], *quick: str) -> list:
-    """Parameters for a test of all paths, of which only the named ones run in the quick tests."""
-    assert {path.stem for path in paths} >= set(quick)
-    return [pytest.param(p, id=p.stem, marks=() if p.stem in quick else pytest.mark.slow) for p in paths]
+def check_each(items: Iterable[Item], check: Callable[[Item], None]) -> None:
+    """Check all items, and fail once, with every item that does not pass and its reason."""
+    items = list(items)
+    assert items
+    failed = []
+    for item in items:
+        try:
+            check(item)
+        except Exception as error:
+            failed.append(f'{item}: {type(error).__name__}: {error}')
+    assert not failed, f'{len(failed)} of {len(items)}:\n' + '\n'.join(failed)
 
 
 def fragments(kind: str) -> list[str]:
@@ -46,13 +57,18 @@ def fragments(kind: str) -> list[str]:
 
 
 @functools.cache
-def _load(path: Path) -> Config:
+def _read(path: Path) -> Config:
     return Config.fromfile(CONFIGS / path)
 
 
+def read(path: str | Path) -> Config:
+    """Read a config, once; for tests that do not change it."""
+    return _read(Path(path))
+
+
 def load(path: str | Path) -> Config:
-    """Read a config, once, and hand out a copy."""
-    return copy.deepcopy(_load(Path(path)))
+    """Read a config, once, and hand out a copy, which may be changed."""
+    return copy.deepcopy(read(path))
 
 
 def base_lines(path: str | Path) -> list[str]:
@@ -107,6 +123,13 @@ def build(cfg: Config) -> nn.Module:
         model.set_classes(names)
     model.init_weights()
     return model.train()
+
+
+def build_shape(cfg: Config) -> None:
+    """Build the pair without memory for its weights; adapters, levels, anchors and classes are checked on the way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        on_meta(lambda: MODELS.build(cfg.model))
 
 
 class Step(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import warnings
 from pathlib import Path
 
 import pytest
-from config_sweep import CONFIGS, FRAGMENTS, build, fragments, load, shrink, train_step
-from mmdet.registry import MODELS
+from config_sweep import CONFIGS, FRAGMENTS, build, build_shape, fragments, load, shrink, train_step
 from mmengine.config import Config
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import plain_student_config
-from mmdet_kd.knowledge.probe import on_meta
 
 COCO = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco.py'
 VOC = CONFIGS / 'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py'
@@ -28,7 +26,18 @@ METHODS = [name for name in fragments('distillers') if name.startswith('chen2017
 DICOD = [name for name in fragments('distillers') if name.startswith('dicod') and 'hint' not in name]
 STUDENTS_C4 = [name for name in fragments('students') if name.endswith('_c4')]
 STUDENTS = [name for name in fragments('students') if '-rcnn_' in name and name.endswith('_fpn')]
-TEACHERS = [name for name in fragments('teachers') if '-rcnn_' in name and '_fpn_' in name]
+COCO_TEACHERS = [name for name in fragments('teachers') if '-rcnn_' in name and name.endswith('_fpn_coco')]
+
+
+def covering(*axes: list[str]) -> list[tuple[str, ...]]:
+    """A few of all combinations, among which every pair of values of two axes stands together once at least."""
+    combinations = list(itertools.product(*axes))
+    pairs_of = {each: set(itertools.combinations(enumerate(each), 2)) for each in combinations}
+    missing, chosen = set().union(*pairs_of.values()), []
+    while missing:
+        chosen.append(max(combinations, key=lambda each: len(pairs_of[each] & missing)))
+        missing -= pairs_of[chosen[-1]]
+    return chosen
 
 
 def swap(whole: Path, folder: Path, **by_kind: str | None) -> Path:
@@ -44,13 +53,6 @@ def swap(whole: Path, folder: Path, **by_kind: str | None) -> Path:
 
 def swapped(whole: Path, folder: Path, **by_kind: str | None) -> Config:
     return Config.fromfile(swap(whole, folder, **by_kind))
-
-
-def build_shape(cfg: Config) -> None:
-    """Build the pair without memory for its weights; adapters, levels, anchors and classes are checked on the way."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        on_meta(lambda: MODELS.build(cfg.model))
 
 
 def test_fragments_of_a_kind_define_the_same_keys() -> None:
@@ -83,7 +85,7 @@ def test_swap_the_student(student: str, tmp_path: Path) -> None:
     build_shape(cfg)
 
 
-@pytest.mark.parametrize('teacher', [name for name in TEACHERS if name.endswith('_coco')])
+@pytest.mark.parametrize('teacher', COCO_TEACHERS)
 def test_swap_the_teacher(teacher: str, tmp_path: Path) -> None:
     cfg = swapped(COCO, tmp_path, teachers=teacher)
     assert cfg.model.teacher == load(f'_base_/teachers/{teacher}.py').teacher
@@ -150,10 +152,9 @@ def test_swap_the_student_of_dicod(student: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('teacher', [name for name in TEACHERS if name.endswith('_coco')])
-@pytest.mark.parametrize('student', STUDENTS)
-def test_every_combination_builds(student: str, teacher: str, method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(('student', 'teacher', 'method'), covering(STUDENTS, COCO_TEACHERS, METHODS), ids='-'.join)
+def test_every_pair_of_fragments_builds(student: str, teacher: str, method: str, tmp_path: Path) -> None:
+    """Two fragments may not suit each other; a third one has never been the reason."""
     build_shape(swapped(COCO, tmp_path, students=student, teachers=teacher, distillers=method))
 
 

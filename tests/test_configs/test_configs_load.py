@@ -14,10 +14,10 @@ from config_sweep import (
     REPO,
     base_fragments,
     base_lines,
+    check_each,
     config_files,
     fragments,
-    load,
-    quick_first,
+    read,
     teacher_configs,
     whole_configs,
 )
@@ -54,33 +54,49 @@ def plain_configs() -> list[Path]:
     return [path for path in in_folder('baselines', *method_folders()) if path not in distilled_configs()]
 
 
-@pytest.mark.parametrize('path', config_files(), ids=str)
-def test_config_loads(path: Path) -> None:
-    cfg = load(path)
-    assert len(cfg) > 0
+def test_configs_load() -> None:
+    def check(path: Path) -> None:
+        assert len(read(path)) > 0
+
+    assert len(config_files()) > len(whole_configs()) > 200
+    check_each(config_files(), check)
 
 
-@pytest.mark.parametrize('path', whole_configs(), ids=lambda path: path.stem)
-def test_whole_config_is_whole(path: Path) -> None:
-    cfg = load(path)
-    for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
-        assert key in cfg, key
-    assert cfg.default_scope == 'mmdet'
-    if teacher_configs(cfg):
-        assert cfg.custom_imports.imports == ['mmdet_kd']
-        # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
-        if path.parts[0] not in NOT_METHODS:
-            assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
-        # in the model and nowhere else, or a change of the wrong one would go unnoticed
-        assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
+def test_whole_configs_are_whole() -> None:
+    def check(path: Path) -> None:
+        cfg = read(path)
+        for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
+            assert key in cfg, key
+        assert cfg.default_scope == 'mmdet'
+        if teacher_configs(cfg):
+            assert cfg.custom_imports.imports == ['mmdet_kd']
+            # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
+            if path.parts[0] not in NOT_METHODS:
+                assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
+            # in the model and nowhere else, or a change of the wrong one would go unnoticed
+            assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
+
+    check_each(whole_configs(), check)
 
 
-@pytest.mark.parametrize('path', quick_first(whole_configs(), 'chen2017-l2_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'))
-def test_config_survives_being_saved(path: Path, tmp_path: Path) -> None:
+def survives_being_saved(cfg: Config, folder: Path) -> None:
+    cfg.dump(folder / 'saved.py')
+    assert Config.fromfile(folder / 'saved.py').to_dict() == cfg.to_dict()
+
+
+def test_a_config_survives_being_saved(tmp_path: Path) -> None:
     """The Runner saves it in the work_dir and in every checkpoint."""
-    cfg = load(path)
-    cfg.dump(tmp_path / 'saved.py')
-    assert Config.fromfile(tmp_path / 'saved.py').to_dict() == cfg.to_dict()
+    survives_being_saved(read(in_folder('chen2017')[0]), tmp_path)
+
+
+@pytest.mark.slow
+def test_every_config_survives_being_saved(tmp_path: Path) -> None:
+    """Without yapf, which takes seconds a config and changes no value."""
+
+    def check(path: Path) -> None:
+        survives_being_saved(Config(read(path).to_dict(), format_python_code=False), tmp_path)
+
+    check_each(whole_configs(), check)
 
 
 def test_names_are_unique() -> None:
@@ -89,24 +105,31 @@ def test_names_are_unique() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize('path', distilled_configs(), ids=lambda path: path.stem)
-def test_distillation_config_follows_the_grammar(path: Path) -> None:
-    name = DISTILLED.fullmatch(path.stem)
-    assert name
-    assert name['method'].split('-')[0] == path.parts[0]
-    cfg = load(path)
-    assert teacher_configs(cfg)
-    assert 'distillers' in cfg.model
+def test_distillation_configs_follow_the_grammar() -> None:
+    def check(path: Path) -> None:
+        name = DISTILLED.fullmatch(path.stem)
+        assert name
+        assert name['method'].split('-')[0] == path.parts[0]
+        cfg = read(path)
+        assert teacher_configs(cfg)
+        assert 'distillers' in cfg.model
+
+    check_each(distilled_configs(), check)
 
 
-@pytest.mark.parametrize('path', plain_configs(), ids=lambda path: path.stem)
-def test_plain_config_follows_the_grammar(path: Path) -> None:
-    assert PLAIN.fullmatch(path.stem)
-    assert not teacher_configs(load(path))
+def test_plain_configs_follow_the_grammar() -> None:
+    def check(path: Path) -> None:
+        assert PLAIN.fullmatch(path.stem)
+        assert not teacher_configs(read(path))
+
+    check_each(plain_configs(), check)
 
 
-@pytest.mark.parametrize('path', distilled_configs(), ids=lambda path: path.stem)
-def test_name_says_which_fragments(path: Path) -> None:
+def test_names_say_which_fragments() -> None:
+    check_each(distilled_configs(), name_says_which_fragments)
+
+
+def name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     lines = base_fragments(path)
     kinds = ('students', 'distillers', 'datasets', 'schedules', '_base_')
@@ -129,9 +152,12 @@ def test_name_says_which_fragments(path: Path) -> None:
     assert runtime == 'default_runtime'
 
 
-@pytest.mark.parametrize('path', whole_configs(), ids=lambda path: path.stem)
-def test_heads_have_the_classes_of_the_data(path: Path) -> None:
-    cfg = plain_student_config(load(path))
+def test_heads_have_the_classes_of_the_data() -> None:
+    check_each(whole_configs(), heads_have_the_classes_of_the_data)
+
+
+def heads_have_the_classes_of_the_data(path: Path) -> None:
+    cfg = plain_student_config(read(path))
     count = len(classes_of_config(cfg))
     assert cfg.get('num_classes', count) == count
     holder = cfg.model.get('roi_head', cfg.model)
@@ -145,21 +171,28 @@ def strings(path: Path) -> list[str]:
     return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
-@pytest.mark.parametrize('path', config_files(), ids=str)
-def test_named_configs_exist_wherever_one_stands(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_configs_exist_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for text in strings(path):
-        if text.startswith('mmdet::'):
-            assert (MMDET / 'configs' / text.removeprefix('mmdet::')).is_file(), text
-        elif text.endswith('.py') and '{{' not in text and text not in base_lines(path):
-            assert find_config(text).is_file()
-    for base in base_lines(path):
-        assert base.startswith(('mmdet::', './', '../')), base
+
+    def check(path: Path) -> None:
+        bases = base_lines(path)
+        for text in strings(path):
+            if text.startswith('mmdet::'):
+                assert (MMDET / 'configs' / text.removeprefix('mmdet::')).is_file(), text
+            elif text.endswith('.py') and '{{' not in text and text not in bases:
+                assert find_config(text).is_file()
+        for base in bases:
+            assert base.startswith(('mmdet::', './', '../')), base
+
+    check_each(config_files(), check)
 
 
-@pytest.mark.parametrize('name', fragments('teachers'))
-def test_teacher_and_its_weights_belong_together(name: str) -> None:
-    (teacher,) = load(f'_base_/teachers/{name}.py').values()
+def test_teachers_and_their_weights_belong_together() -> None:
+    check_each(fragments('teachers'), teacher_and_its_weights_belong_together)
+
+
+def teacher_and_its_weights_belong_together(name: str) -> None:
+    (teacher,) = read(f'_base_/teachers/{name}.py').values()
     if teacher.config.startswith('mmdet::'):
         config = f'configs/{teacher.config.removeprefix("mmdet::")}'
         metafile = load_file(str(MMDET / Path(config).parent / 'metafile.yml'))
@@ -233,7 +266,7 @@ def test_ssd_is_mmdets(name: str) -> None:
     """Its fragments say the same as mmdet's whole config of it."""
     size, _, _, data = name.split('_')
     folder = 'ssd' if data == 'coco' else 'pascal_voc'
-    ours, theirs = load(f'baselines/{name}.py'), Config.fromfile(MMDET / f'configs/{folder}/{size}_{data}.py')
+    ours, theirs = read(f'baselines/{name}.py'), Config.fromfile(MMDET / f'configs/{folder}/{size}_{data}.py')
     assert plain(ours.model) == plain(theirs.model)
     for key in ('train_pipeline', 'test_pipeline', 'optim_wrapper', 'train_cfg'):
         assert plain(ours[key]) == plain(theirs[key]), key
@@ -254,10 +287,13 @@ def of_dicod(*, distilled: bool) -> list[Path]:
     return [path for path in in_folder('dicod') if (path in distilled_configs()) == distilled]
 
 
-@pytest.mark.parametrize('path', of_dicod(distilled=True), ids=lambda path: path.stem)
-def test_dicod_suits_the_students_pixels_and_scores(path: Path) -> None:
-    model = load(path).model
-    (classifier,) = (teacher for teacher in teacher_configs(load(path)) if teacher.get('type') == 'ClassifierTeacher')
+def test_dicod_suits_the_students_pixels_and_scores() -> None:
+    check_each(of_dicod(distilled=True), suits_the_students_pixels_and_scores)
+
+
+def suits_the_students_pixels_and_scores(path: Path) -> None:
+    model = read(path).model
+    (classifier,) = (teacher for teacher in teacher_configs(read(path)) if teacher.get('type') == 'ClassifierTeacher')
     assert Config.fromfile(find_config(classifier.config)).model.data_preprocessor == model.data_preprocessor
     loc, cls = model.distillers.kd_loc, model.distillers.kd_cls
     if loc:
@@ -268,15 +304,18 @@ def test_dicod_suits_the_students_pixels_and_scores(path: Path) -> None:
         assert cls.loss_cls.get('use_sigmoid', False) == head.get('loss_cls', {}).get('use_sigmoid', False)
 
 
-@pytest.mark.parametrize('path', of_dicod(distilled=False), ids=lambda path: path.stem)
-def test_classifiers_are_judged_on_the_boxes_of_the_pictures_that_they_see(path: Path) -> None:
-    cfg = load(path)
-    assert cfg.model.type == 'CropClassifier'
-    assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'CropAccuracy'
-    for loader in (cfg.val_dataloader, cfg.test_dataloader):  # a resizing leaves boxes that are loaded after it alone
-        steps = [step.type for step in loader.dataset.pipeline]
-        assert steps.index('LoadAnnotations') < steps.index('Resize')
-        assert {'LoadImageFromFile', 'PackDetInputs'} < set(steps)
+def test_classifiers_are_judged_on_the_boxes_of_the_pictures_that_they_see() -> None:
+    def check(path: Path) -> None:
+        cfg = read(path)
+        assert cfg.model.type == 'CropClassifier'
+        assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'CropAccuracy'
+        for loader in (cfg.val_dataloader, cfg.test_dataloader):
+            steps = [step.type for step in loader.dataset.pipeline]
+            # a resizing leaves boxes that are loaded after it alone
+            assert steps.index('LoadAnnotations') < steps.index('Resize')
+            assert {'LoadImageFromFile', 'PackDetInputs'} < set(steps)
+
+    check_each(of_dicod(distilled=False), check)
 
 
 # What stands around the configs

@@ -1,24 +1,85 @@
-"""Every whole config builds and takes a training step; with pictures of 96 px and untrained weights."""
+"""Every distinct model of the configs builds and takes a training step; with small pictures and untrained weights."""
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from config_sweep import build, expected_parts, load, quick_first, shrink, train_step, whole_configs
+from config_sweep import (
+    build,
+    build_shape,
+    check_each,
+    expected_parts,
+    load,
+    read,
+    shrink,
+    teacher_configs,
+    train_step,
+    whole_configs,
+)
 
 QUICK = (
-    'chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712',
-    'dicod_faster-rcnn-qr50-fpn-from-classifier-r50_4e_voc0712',
+    'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py',
+    'dicod/dicod_faster-rcnn-qr50-fpn-from-classifier-r50_4e_voc0712.py',
 )
+#: Of the sweep, so that the processes share it.
+PARTS = 16
 
 pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 
 
-@pytest.mark.parametrize('path', quick_first(whole_configs(), *QUICK))
+@pytest.mark.parametrize('path', map(Path, QUICK), ids=lambda path: path.stem)
 def test_config_takes_a_training_step(path: Path) -> None:
+    takes_a_training_step(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', range(PARTS))
+def test_every_distinct_config_takes_a_training_step(part: int) -> None:
+    check_each(distinct_configs()[part::PARTS], takes_a_training_step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('part', range(PARTS))
+def test_every_config_builds(part: int) -> None:
+    """Without memory for weights: also those that differ from another one in their number of classes alone."""
+    check_each(whole_configs()[part::PARTS], lambda path: build_shape(load(path)))
+
+
+@functools.cache
+def distinct_configs() -> list[Path]:
+    """Configs among which each model and each optimizer of all of them occurs.
+
+    What else they differ in, data, schedules and numbers of classes, a step on drawn pictures does not depend on.
+    """
+    found, seen = [], set()
+    for path in whole_configs():
+        new = {*what_trains(path)} - seen
+        found += [path] if new else []
+        seen |= new
+    return found
+
+
+def what_trains(path: Path) -> tuple[str, str]:
+    """The model of a config, with those of its teachers in the place of their names; and its optimizer."""
+    cfg = shrink(load(path))
+    for teacher in teacher_configs(cfg):
+        if teacher.config.startswith('configs/'):
+            teacher.config = read(Path(teacher.config).relative_to('configs')).model
+    return str(without_classes(cfg.model)), str(cfg.optim_wrapper)
+
+
+def without_classes(cfg: Any) -> Any:
+    if isinstance(cfg, dict):
+        return {key: without_classes(value) for key, value in cfg.items() if key != 'num_classes'}
+    return [without_classes(value) for value in cfg] if isinstance(cfg, (list, tuple)) else cfg
+
+
+def takes_a_training_step(path: Path) -> None:
     cfg = shrink(load(path))
     model = build(cfg)
     distillers = {name: distiller for name, distiller in cfg.model.get('distillers', {}).items() if distiller}

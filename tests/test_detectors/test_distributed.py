@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from helpers import tiny_student_cfg, tiny_teacher_cfg
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
 from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
@@ -32,16 +33,18 @@ def part_of(batch, rank):
     return {key: values[rank : rank + 1] for key, values in batch.items()}
 
 
-def run_rank(rank, port, cfg_file, folder):
+def run_rank(rank, port, folder):
+    """Leave the gradients of each config in `folder` beside it."""
     from mmdet.utils import register_all_modules
 
     register_all_modules()
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    detector = build(Config(pickle.loads(Path(cfg_file).read_bytes())))
-    wrapper = MMDistributedDataParallel(detector, device_ids=None, find_unused_parameters=False)
-    grads = soft_gradients(detector, wrapper, part_of(raw_batch((3, 1)), rank))
-    torch.save(grads, Path(folder) / f'{rank}.pt')
+    for cfg_file in sorted(Path(folder).glob('*.pkl')):
+        detector = build(Config(pickle.loads(cfg_file.read_bytes())))
+        wrapper = MMDistributedDataParallel(detector, device_ids=None, find_unused_parameters=False)
+        torch.save(soft_gradients(detector, wrapper, part_of(raw_batch((3, 1)), rank)), f'{cfg_file}.{rank}')
+    dist.barrier()  # a rank that leaves early would take the store along
     dist.destroy_process_group()
 
 
@@ -57,24 +60,41 @@ def by_classifier(family, student_cfg, teacher_cfg, path):
     return cfg
 
 
-@pytest.mark.parametrize('taught', [by_detector, by_classifier])
-@pytest.mark.parametrize('family', [faster, retinanet])
-def test_two_ranks_give_the_gradients_of_the_joined_batch(student_cfg, teacher_cfg, tmp_path, family, taught):
-    cfg = taught(family, student_cfg, teacher_cfg, tmp_path / 'weights.pth')
-    cfg.model.backbone.norm_eval = True  # statistics of a batch are another matter
-    for part in ('rpn', 'rcnn'):
-        if part in cfg.model.train_cfg:
-            cfg.model.train_cfg[part].sampler.num = 100_000  # take every anchor and RoI: nothing is drawn
-    cfg_file = tmp_path / 'cfg.pkl'
-    cfg_file.write_bytes(pickle.dumps(cfg.to_dict()))
+CASES = {
+    f'{family.__name__}, {taught.__name__}': (family, taught)
+    for family in (faster, retinanet)
+    for taught in (by_detector, by_classifier)
+}
+
+
+@pytest.fixture(scope='module')
+def of_two_ranks(tiny_set, tmp_path_factory):
+    """Of each case, its config and the gradients of each rank; two processes compute them all."""
+    folder = tmp_path_factory.mktemp('ranks')
+    cfgs = {}
+    for name, (family, taught) in CASES.items():
+        student, teacher = (make(tiny_set, folder) for make in (tiny_student_cfg, tiny_teacher_cfg))
+        cfg = cfgs[name] = taught(family, student, teacher, folder / f'{name}.pth')
+        cfg.model.backbone.norm_eval = True  # statistics of a batch are another matter
+        for part in ('rpn', 'rcnn'):
+            if part in cfg.model.train_cfg:
+                cfg.model.train_cfg[part].sampler.num = 100_000  # take every anchor and RoI: nothing is drawn
+        (folder / f'{name}.pkl').write_bytes(pickle.dumps(cfg.to_dict()))
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    mp.spawn(run_rank, args=(port, str(cfg_file), str(tmp_path)), nprocs=2)
+    mp.spawn(run_rank, args=(port, str(folder)), nprocs=2)
+    return {
+        name: (cfg, [torch.load(folder / f'{name}.pkl.{rank}', weights_only=True) for rank in range(2)])
+        for name, cfg in cfgs.items()
+    }
 
+
+@pytest.mark.parametrize('case', CASES)
+def test_two_ranks_give_the_gradients_of_the_joined_batch(of_two_ranks, case):
+    cfg, by_rank = of_two_ranks[case]
     detector = build(cfg)
     expected = soft_gradients(detector, detector, raw_batch((3, 1)))
-    by_rank = [torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in range(2)]
     for name, gradient in expected.items():
         assert torch.equal(by_rank[0][name], by_rank[1][name]), name
         torch.testing.assert_close(by_rank[0][name], gradient, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f'{n}: {m}')

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.numeric import bilinear
 
 from mmdet_kd.distillers.alignment import cell_positions, sample_map
 from mmdet_kd.distillers.prior_maps import at_anchors_of, flatten_levels
@@ -42,16 +43,6 @@ def rpn_outputs(*shapes, images=2):
     generator = torch.Generator().manual_seed(0)
     scores = [torch.randn(images, 3, *shape, generator=generator) for shape in shapes]
     return RPNOutputs(scores, [torch.randn(images, 12, *shape, generator=generator) for shape in shapes])
-
-
-def bilinear(feat, x, y):
-    """Value of (C, H, W) at fractional cells, its border repeated."""
-    x, y = min(max(x, 0), feat.shape[2] - 1), min(max(y, 0), feat.shape[1] - 1)
-    x0, y0 = min(int(x), feat.shape[2] - 2), min(int(y), feat.shape[1] - 2)
-    fx, fy = x - x0, y - y0
-    top = feat[:, y0, x0] * (1 - fx) + feat[:, y0, x0 + 1] * fx
-    bottom = feat[:, y0 + 1, x0] * (1 - fx) + feat[:, y0 + 1, x0 + 1] * fx
-    return top * (1 - fy) + bottom * fy
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,20 @@
-"""Two sides that pad alike pictures to canvases of different size."""
+"""Two sides that pad alike pictures to canvases of different size, or see them at different sizes."""
 
+import math
+
+import pytest
 import torch
+import torch.nn.functional as F
+from helpers.distil import BOUNDED, DENSE, SOFT, build, distilled_cfg, raw_batch
+from helpers.numeric import bilinear
+from helpers.one_stage import retinanet
+from helpers.pairs import observed, pair_of
 
+from mmdet_kd.adapters import to_grid
+from mmdet_kd.distillers import FeatureDistiller, ModelPair, RPNDistiller
 from mmdet_kd.distillers.alignment import crop
 from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of
-from mmdet_kd.knowledge import RPNOutputs
+from mmdet_kd.knowledge import RPNOutputs, TeacherKnowledge, observe_student
 
 
 def outputs(*sides):
@@ -34,3 +44,124 @@ def test_beyond_a_smaller_grid_the_teacher_says_nothing():
     assert torch.equal(got[judged > 0], expected[judged > 0])
     assert judged.sum() == 2 * (25 + 4)
     assert [m.shape[-1] for m in fitted.bbox_preds] == [6, 3]
+
+
+# The distillers on such sides, by loops. The student's canvas is 64 px.
+
+
+def on_canvas(images, side):
+    """The same pictures with less, or more, at the lower right."""
+    return F.pad(images, (0, side - images.shape[-1], 0, side - images.shape[-2]))
+
+
+def priors_of(maps, channels):
+    """(picture, level, row, column, anchor) -> its values, in the order of the targets."""
+    return {
+        (image, level, y, x, anchor): m[image, anchor * channels : (anchor + 1) * channels, y, x].tolist()
+        for image in range(len(maps[0]))
+        for level, m in enumerate(maps)
+        for y in range(m.shape[2])
+        for x in range(m.shape[3])
+        for anchor in range(m.shape[1] // channels)
+    }
+
+
+def sigmoid(score, temperature=1.0):
+    return 1 / (1 + math.exp(-score / temperature))
+
+
+@pytest.mark.parametrize('side', [48, 128])
+def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cfg, side):
+    pair = pair_of(student_cfg, teacher_cfg)
+    bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
+    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox, mu=0.25)
+    with observed(pair) as step:
+        teacher = TeacherKnowledge(pair.teacher.detector, on_canvas(step.images, side))
+        found = distiller(step.student, teacher)
+        targets, deltas = step.student.rpn_targets, priors_of(step.student.rpn.bbox_preds, 4)
+        ours, theirs = (priors_of(outputs.cls_scores, 1) for outputs in (step.student.rpn, teacher.rpn))
+    sampled = compared = soft = error = 0
+    weights = [each.flatten(0, 1) for each in (targets.label_weights, targets.bbox_weights[..., 0])]
+    for prior, label, positive, target in zip(ours, *weights, targets.bbox_targets.flatten(0, 1), strict=True):
+        sampled += float(label)
+        if not label or prior not in theirs:
+            continue
+        compared += 1
+        p_s, p_t = (sigmoid(scores[prior][0]) for scores in (ours, theirs))
+        soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
+        error += float(positive) * sum((p - q) ** 2 for p, q in zip(deltas[prior], target.tolist(), strict=True))
+    assert (0 < compared < sampled) if side == 48 else compared == sampled
+    assert found['cls'].item() == pytest.approx(0.75 * soft / sampled, rel=1e-4)
+    assert found['bbox'].item() == pytest.approx(error / sampled, rel=1e-4)
+
+
+@pytest.mark.parametrize('priors', ['positive', 'all'])
+@pytest.mark.parametrize('side', [48, 128])
+def test_dense_heads_are_compared_at_the_priors_that_both_have(student_cfg, teacher_cfg, side, priors):
+    loss = dict(type='SoftenedKLLoss', use_sigmoid=True, temperature=2.0)
+    dense = {**DENSE, 'loss_cls': loss, 'priors': priors}
+    detector = build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, dense=dense))
+    for head in (detector.bbox_head, detector.teacher.detector.bbox_head):
+        torch.nn.init.normal_(head.retina_cls.weight, std=0.5, generator=torch.Generator().manual_seed(3))
+    batch = detector.data_preprocessor(raw_batch((3, 2)), training=True)
+    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+        detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
+        teacher = detector.teacher.knowledge_of(on_canvas(batch['inputs'], side))
+        found = detector.distillers['dense'](student, teacher)['cls']
+        ours, theirs = priors_of(student.dense, 3), priors_of(teacher.dense, 3)
+        labels = student.dense_targets.labels.flatten().tolist()
+    compared, expected = 0, 0.0
+    for (prior, scores), label in zip(ours.items(), labels, strict=True):
+        if prior not in theirs or (priors == 'positive' and not 0 <= label < 3):
+            continue
+        compared += 1
+        for z_s, z_t in zip(scores, theirs[prior], strict=True):
+            p_s, p_t = sigmoid(z_s, 2.0), sigmoid(z_t, 2.0)
+            expected += 4 / 3 * (p_t * math.log(p_t / p_s) + (1 - p_t) * math.log((1 - p_t) / (1 - p_s)))
+    positive = sum(0 <= label < 3 for label in labels)
+    wanted = positive if priors == 'positive' else len(labels)
+    assert (0 < compared < wanted) if side == 48 else compared == wanted
+    assert found.item() == pytest.approx(expected / positive, rel=1e-4)
+
+
+def adapted(distiller, feat):
+    conv = distiller.adapters[0].conv
+    return torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], feat) + conv.bias[:, None, None]
+
+
+CONV = dict(levels=(1,), teacher_levels=(2,), adapter=dict(type='ConvAdapter'))  # of strides 8 and 16
+
+
+@pytest.mark.parametrize('side', [48, 128])
+def test_maps_are_compared_where_both_show_the_picture(student_cfg, teacher_cfg, side):
+    pair = pair_of(student_cfg, teacher_cfg)
+    distiller = FeatureDistiller(pair, dict(type='HintLoss', loss_weight=1.0), **CONV)
+    with observed(pair) as step:
+        teacher = TeacherKnowledge(pair.teacher.detector, on_canvas(step.images, side))
+        found = distiller(step.student, teacher)['feat']
+        cells = min(side, 64) // 16
+        feat_s, feat_t = step.student.features('neck')[1], teacher.features('neck')[2]
+        feat_s, feat_t = feat_s[..., : 2 * cells, : 2 * cells], feat_t[..., :cells, :cells]
+        expected = (to_grid(adapted(distiller, feat_s), (cells, cells)) - feat_t).square().mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('ratios', [[[2.0, 2.0], [2.0, 2.0]], [[2.1, 1.8], [1.9, 2.2]]])
+def test_a_map_of_a_smaller_picture_is_read_where_the_teachers_cells_lie(student_cfg, teacher_cfg, ratios):
+    plain = pair_of(student_cfg, teacher_cfg)
+    pair = ModelPair(plain.student, plain.teacher, student_scale=0.5)
+    distiller = FeatureDistiller(pair, dict(type='HintLoss', loss_weight=1.0), **CONV)
+    with observed(pair) as step:
+        images = torch.randn(2, 3, 128, 96, generator=torch.Generator().manual_seed(0))  # not square
+        teacher = TeacherKnowledge(pair.teacher.detector, images, torch.tensor(ratios))
+        found = distiller(step.student, teacher)['feat']
+        feat_s, feat_t = step.student.features('neck')[1], teacher.features('neck')[2]
+        read = torch.zeros(2, feat_s.shape[1], *feat_t.shape[-2:])
+        for image, (ratio_x, ratio_y) in enumerate(ratios):
+            for y in range(feat_t.shape[2]):
+                for x in range(feat_t.shape[3]):
+                    # the centre of the teacher's cell, in the student's pixels, and then in its cells
+                    at = ((x + 0.5) * 16 / ratio_x / 8 - 0.5, (y + 0.5) * 16 / ratio_y / 8 - 0.5)
+                    read[image, :, y, x] = bilinear(feat_s[image], *at)
+        expected = (adapted(distiller, read) - feat_t).square().mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -76,8 +76,8 @@ def _line():
     return f'{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}'
 
 
-#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of pictures
-#: in a preprocessor, the labels that there are in a loss of sigmoids.
+#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of
+#: pictures in a preprocessor, the labels that there are in a loss of sigmoids.
 OF_MMDET = {
     'data_preprocessor.py:forward',
     'utils.py:stack_batch',

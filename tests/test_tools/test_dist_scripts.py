@@ -1,37 +1,54 @@
-"""Two gloo ranks on the CPU, through the shell scripts."""
+"""Several ranks of one machine: what the scripts call, and two real gloo ranks on the CPU."""
 
 import json
 
 import pytest
 from helpers import run_tool
 from helpers.classifier import tiny_classifier_cfg
+from helpers.tiny import REPO, call_tool
 from helpers.training import assert_same_weights, distilled_run
 from mmengine.device import get_device
 
-pytestmark = pytest.mark.skipif(get_device() != 'cpu', reason='two ranks would need two GPUs')
+on_two_ranks = pytest.mark.skipif(get_device() != 'cpu', reason='two ranks would need two GPUs')
 
 
 def metrics(work_dir):
-    """What the last test in `work_dir` logged."""
-    path = max(work_dir.glob('2*/2*.json'))
-    return {name: value for name, value in json.loads(path.read_text()).items() if 'mAP' in name}
+    """What the last run in `work_dir` measured last."""
+    lines = max(work_dir.glob('2*/vis_data/scalars.json')).read_text().splitlines()
+    return {name: value for name, value in json.loads(lines[-1]).items() if 'mAP' in name}
 
 
-def test_two_ranks_train_resume_exactly_and_test_as_one_does(tmp_path, tiny_set):
+@on_two_ranks
+def test_two_ranks_train_and_measure_what_one_does(tmp_path, tiny_set):
+    distilled_run(tmp_path, tiny_set)
+    config, run = tmp_path / 'distilled.py', tmp_path / 'run'
+    run_tool(['tools/dist_train.sh', config, 2], cwd=tmp_path)
+    call_tool('tools/test.py', config, run / 'epoch_2.pth', '--work-dir', tmp_path / 'one')
+    (path,) = (tmp_path / 'one').glob('2*/2*.json')
+    one = {name: value for name, value in json.loads(path.read_text()).items() if 'mAP' in name}
+    assert metrics(run) == one
+    assert one['coco/bbox_mAP_50'] > 0  # or all would agree
+    steps = [json.loads(line) for line in max(run.glob('2*/vis_data/scalars.json')).read_text().splitlines()]
+    assert [step['step'] for step in steps if 'loss' in step] == [1, 2, 3, 4]  # 8 pictures, two a rank and step
+
+
+@pytest.mark.slow
+@on_two_ranks
+def test_two_ranks_resume_exactly_and_test(tmp_path, tiny_set):
     distilled_run(tmp_path, tiny_set)
     config, run = tmp_path / 'distilled.py', tmp_path / 'run'
     run_tool(['tools/dist_train.sh', config, 2], cwd=tmp_path)
     (run / 'epoch_2.pth').rename(tmp_path / 'whole.pth')
+    trained = metrics(run)
     run_tool(['tools/dist_train.sh', config, 2, '--resume', run / 'epoch_1.pth'], cwd=tmp_path)
     assert_same_weights(run / 'epoch_2.pth', tmp_path / 'whole.pth')
-
-    checkpoint = tmp_path / 'whole.pth'
-    run_tool(['tools/dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path / 'two'], cwd=tmp_path)
-    run_tool(['tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'one'], cwd=tmp_path)
-    assert metrics(tmp_path / 'two') == metrics(tmp_path / 'one')
-    assert metrics(tmp_path / 'one')['coco/bbox_mAP_50'] > 0
+    run_tool(['tools/dist_test.sh', config, tmp_path / 'whole.pth', 2, '--work-dir', tmp_path / 'two'], cwd=tmp_path)
+    (path,) = (tmp_path / 'two').glob('2*/2*.json')
+    assert trained.items() <= json.loads(path.read_text()).items()
 
 
+@pytest.mark.slow
+@on_two_ranks
 def test_two_ranks_train_a_classifier(tmp_path, tiny_set):
     cfg = tiny_classifier_cfg(tiny_set, tmp_path / 'run')
     cfg.train_cfg.max_epochs = 1
@@ -41,6 +58,62 @@ def test_two_ranks_train_a_classifier(tmp_path, tiny_set):
     last = json.loads(scalars.read_text().splitlines()[-1])
     assert 0 <= last['crops/top1'] <= last['crops/top2'] <= 100
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
+# What they call: an interpreter that says how it was called, after its threads, one word a line.
+
+
+@pytest.fixture
+def called(tmp_path):
+    """Call a script, and return what it calls."""
+    for name, text in dict(python='"$OMP_NUM_THREADS" "$MKL_NUM_THREADS" "$@"', nproc=8).items():
+        program = tmp_path / 'bin' / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" {text}\n')
+        program.chmod(0o755)
+    env = dict(PYTHON=str(tmp_path / 'bin' / 'python'), PATH=f'{tmp_path}/bin:/usr/bin:/bin', OMP_NUM_THREADS='')
+
+    def call(*command, **changes):
+        return run_tool(command, env={**env, **changes}).stdout.splitlines()
+
+    return call
+
+
+RUN = ['-m', 'torch.distributed.run']
+
+
+def test_a_training_is_handed_to_torchrun(called):
+    words = called('tools/dist_train.sh', 'a config.py', 2, '--work-dir', 'a dir')
+    tool = f'{REPO}/tools/train.py'
+    rest = ['a config.py', '--launcher', 'pytorch', '--work-dir', 'a dir']
+    assert words == ['4', '4', *RUN, '--standalone', '--nproc-per-node', '2', tool, *rest]
+
+
+def test_a_test_is_handed_to_torchrun(called):
+    words = called('tools/dist_test.sh', 'c.py', 'a checkpoint.pth', 3, '--out', 'x.pkl', OMP_NUM_THREADS='5')
+    tool = f'{REPO}/tools/test.py'
+    rest = ['c.py', 'a checkpoint.pth', '--launcher', 'pytorch', '--out', 'x.pkl']
+    assert words == ['5', '5', *RUN, '--standalone', '--nproc-per-node', '3', tool, *rest]
+
+
+@pytest.mark.parametrize(
+    ('env', 'where'),
+    [
+        (dict(PORT='29501'), '1 0 127.0.0.1 29501'),
+        (dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1'), '2 1 10.0.0.1 29500'),
+    ],
+    ids=['a port', 'two machines'],
+)
+def test_machines_and_ports_are_passed_on(called, env, where):
+    words = called('tools/dist_train.sh', 'c.py', 100, **env)
+    names = ('--nnodes', '--node-rank', '--master-addr', '--master-port')
+    expected = [word for pair in zip(names, where.split(), strict=True) for word in pair]
+    assert words[:2] == ['1', '1']  # fewer cores than ranks
+    assert words[4 : words.index('--nproc-per-node')] == expected
+
+
+def test_the_interpreter_is_that_of_the_active_environment(called):
+    assert called('tools/dist_train.sh', 'c.py', 1, PYTHON='', VIRTUAL_ENV='/an/environment')[2:4] == RUN
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ import pytest
 from helpers import run_tool
 from helpers.architectures import faster
 from helpers.one_stage import retinanet
-from helpers.tiny import REPO
+from helpers.tiny import REPO, call_tool, log_of
 from helpers.training import assert_same_weights, distilled_run, train
 
 TESTS = {'PYTHONPATH': str(REPO / 'tests')}
 
 
-@pytest.mark.parametrize(('workers', 'family'), [(0, faster), (2, faster), (0, retinanet)])
+@pytest.mark.parametrize(
+    ('workers', 'family'),
+    [(2, faster), pytest.param(0, faster, marks=pytest.mark.slow), pytest.param(0, retinanet, marks=pytest.mark.slow)],
+)
 def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_set, workers, family):
     whole = distilled_run(tmp_path / 'whole', tiny_set, workers, family)
     train(whole)
@@ -28,7 +31,7 @@ def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_s
     assert (run / 'epoch_1.pth').exists()
     assert not (run / 'epoch_2.pth').exists()
 
-    done = run_tool(['tools/train.py', config, '--resume'])
-    assert f'Load checkpoint from {run}/epoch_1.pth' in done.stdout
-    assert 'resumed epoch: 1, iter: 4' in done.stdout
+    call_tool('tools/train.py', config, '--resume')
+    assert f'Load checkpoint from {run}/epoch_1.pth' in log_of(run)
+    assert 'resumed epoch: 1, iter: 4' in log_of(run)
     assert_same_weights(run / 'epoch_2.pth', tmp_path / 'whole' / 'run' / 'epoch_2.pth')
