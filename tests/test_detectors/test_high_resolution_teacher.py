@@ -62,9 +62,9 @@ def test_each_side_sees_what_it_would_see_alone(cfg, teacher_cfg, monkeypatch):
     cfg.model.teacher.config = teacher_cfg
     detector, batch = build(cfg), uneven_batch()
     seen = {}
-    knowledge_of, extract = detector.teacher.knowledge_of, detector.extract_feat
+    know, extract = detector.teacher.knowledge_of, detector.extract_feat
     monkeypatch.setattr(
-        detector.teacher, 'knowledge_of', lambda images, *a: seen.update(teacher=images) or knowledge_of(images, *a)
+        detector.teacher, 'knowledge_of', lambda images, *a: seen.update(teacher=images) or know(images, *a)
     )
     monkeypatch.setattr(detector, 'extract_feat', lambda images: seen.update(student=images) or extract(images))
     losses_of(detector, batch)
