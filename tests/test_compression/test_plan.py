@@ -35,11 +35,16 @@ def mid(tiny_set, tmp_path_factory):
     return cfg, detector, survey(detector, SHAPE)
 
 
+@pytest.fixture(scope='module')
+def bases(mid):
+    return {base.__name__: base(mid[2]) for base in (uniform_base, evbmf_base)}
+
+
 @pytest.mark.parametrize('share', [0.2, 0.25, 0.3, 0.375, 0.45])
-@pytest.mark.parametrize('base', [uniform_base, evbmf_base])
-def test_the_network_of_the_config_has_the_share_that_was_asked_for(mid, base, share):
+@pytest.mark.parametrize('base', ['uniform_base', 'evbmf_base'])
+def test_the_network_of_the_config_has_the_share_that_was_asked_for(mid, bases, base, share):
     cfg, detector, found = mid
-    ranks = plan_for_share(found, base(found), share)
+    ranks = plan_for_share(found, bases[base], share)
     layers = {layer.name: layer.written(ranks[layer.name]) for layer in found.layers if layer.name in ranks}
     cfg = copy.deepcopy(cfg)
     cfg.model = decomposed_model(cfg.model, detector, layers)

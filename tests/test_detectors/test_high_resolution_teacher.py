@@ -182,8 +182,14 @@ def test_a_level_may_have_the_cells_of_another_one(student_cfg, teacher_cfg, tea
     cfg = distilled_cfg(student_cfg, student_cfg, None, hint=hint)
     cfg.model.student_scale = 0.5
     detector = build(cfg)
-    losses = losses_of(detector, raw_batch(size=128))
-    assert losses['hint.loss_feat'] > 0
+    data = detector.data_preprocessor(raw_batch(size=128), True)
+    with observe_student(detector, ('neck',), (64, 64)) as student:
+        detector.extract_feat(data['inputs'])
+        teacher = taught(detector, data)
+        found = detector.distillers.hint(student, teacher)['feat']
+        maps = zip(student.features('neck')[:4], teacher.features('neck')[1:], strict=True)
+        expected = 0.5 * sum((ours - theirs).square().mean() for ours, theirs in maps) / 4
+    torch.testing.assert_close(found, expected)
     with pytest.raises(DistillationError, match='a bare hint compares equal shapes'):
         build(distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint, hint=hint), init=False)
 

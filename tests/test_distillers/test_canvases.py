@@ -165,3 +165,33 @@ def test_a_map_of_a_smaller_picture_is_read_where_the_teachers_cells_lie(student
                     read[image, :, y, x] = bilinear(feat_s[image], *at)
         expected = (adapted(distiller, read) - feat_t).square().mean()
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_an_rpn_of_a_larger_picture_is_read_where_the_students_anchors_lie(student_cfg, teacher_cfg):
+    """The teacher has strides twice the student's, so that its anchors cover the same regions of its picture."""
+    teacher_cfg.model.neck.start_level = 1
+    teacher_cfg.model.rpn_head.anchor_generator.strides = [8, 16, 32, 64, 128]
+    plain = pair_of(student_cfg, teacher_cfg)
+    pair = ModelPair(plain.student, plain.teacher, student_scale=0.5)
+    bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
+    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox, mu=0.25)
+    ratios = [[2.1, 1.8], [1.9, 2.2]]
+    with observed(pair) as step:
+        images = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))  # not square, and less high
+        teacher = TeacherKnowledge(pair.teacher.detector, images, torch.tensor(ratios))
+        found = distiller(step.student, teacher)
+        targets, ours = step.student.rpn_targets, priors_of(step.student.rpn.cls_scores, 1)
+    sampled = compared = soft = 0
+    for (prior, scores), label in zip(ours.items(), targets.label_weights.flatten().tolist(), strict=True):
+        sampled += label
+        image, level, y, x, anchor = prior
+        theirs = teacher.rpn.cls_scores[level][image]
+        # strides of 4 and 8: the anchor's place in the student's picture, in the teacher's, and in its cells
+        across, down = (cell * 4 * ratio / 8 for cell, ratio in zip((x, y), ratios[image], strict=True))
+        if not label or across > theirs.shape[2] - 0.5 or down > theirs.shape[1] - 0.5:
+            continue
+        compared += 1
+        p_s, p_t = sigmoid(scores[0]), sigmoid(bilinear(theirs, across, down)[anchor].item())
+        soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
+    assert 0 < compared < sampled
+    assert found['cls'].item() == pytest.approx(0.75 * soft / sampled, rel=1e-4)

@@ -103,7 +103,13 @@ def test_maps_of_other_size_meet_on_the_teachers_grid(student_cfg, teacher_cfg):
     pair = pair_of(c4(student_cfg), teacher_cfg)
     distiller = FeatureDistiller(pair, LOSS, 'backbone', levels=(0,), teacher_levels=(3,), adapter=CONV)
     with observed(pair) as step:
-        assert distiller(step.student, step.teacher)['feat'].isfinite()
+        found = distiller(step.student, step.teacher)['feat']
+        feat_s, feat_t = step.student.features('backbone')[0], step.teacher.features('backbone')[3]
+        assert feat_s.shape[-1] == 2 * feat_t.shape[-1]
+        conv = distiller.adapters[0].conv
+        adapted = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], feat_s) + conv.bias[:, None, None]
+        expected = 0.4 * (to_grid(adapted, feat_t.shape[-2:]) - feat_t).square().mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_only_its_source_is_recorded(student_cfg, teacher_cfg):

@@ -108,7 +108,7 @@ def test_none_written_out_gives_an_untrained_teacher_and_warns(teacher_cfg):
     teacher = DetectorTeacher(teacher_cfg, None)
     with pytest.warns(UserWarning, match='teacher is untrained'):
         teacher.load(CPU)
-    assert teacher.detector.rpn_head.rpn_cls.weight.std().item() == pytest.approx(0.01, rel=0.5), 'initialised'
+    assert not teacher.detector.rpn_head.rpn_cls.bias.any(), 'initialised as mmdet does, by zeros; torch draws biases'
 
 
 def test_misfits_are_listed_all_at_once(teacher_cfg, teacher_checkpoint):
