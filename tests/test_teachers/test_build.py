@@ -103,6 +103,24 @@ def test_a_scope_that_is_not_installed(teacher_cfg):
         DetectorTeacher(teacher_cfg, None).build_shape()
 
 
+def test_a_config_of_classes_instead_of_names(teacher_cfg, teacher_checkpoint, tmp_path):
+    """mmengine's newer style, which needs no scope, and whose default_scope is None."""
+    model = teacher_cfg.model.to_dict()
+    for part in (model, model['backbone'], model['data_preprocessor']):
+        part['type'] = f'@{part["type"]}@'
+    text = re.sub("'@(.*?)@'", r'\1', f'model = {model}\n')
+    (tmp_path / 'teacher.py').write_text(
+        'from mmdet.models.backbones.resnet import ResNet\n'
+        'from mmdet.models.data_preprocessors.data_preprocessor import DetDataPreprocessor\n'
+        f'from mmdet.models.detectors.faster_rcnn import FasterRCNN\n\ndefault_scope = None\n{text}'
+    )
+    found, named = (loaded(cfg, teacher_checkpoint) for cfg in (tmp_path / 'teacher.py', teacher_cfg))
+    assert type(found.detector) is FasterRCNN
+    pictures = raw_batch()['inputs']
+    maps = [each.knowledge_of(each.preprocess(pictures)).features('neck') for each in (found, named)]
+    assert all(torch.equal(*level) for level in zip(*maps, strict=True))
+
+
 @pytest.mark.parametrize('kind', ['file', 'dict'])
 def test_custom_imports_make_its_classes_known(kind, teacher_cfg, tmp_path, monkeypatch):
     module = f'a_teachers_module_in_a_{kind}'
