@@ -51,7 +51,7 @@ def check_preprocessor(cfg: Config) -> None:
                 "sor', mean=..., std=..., bgr_to_rgb=True, pad_size_divisor=32) with the numbers of its training"
             ]
         )
-    with refuse_what_cannot_be_built(cfg):
+    with refuse_what_cannot_be_built(cfg), torch.device('cpu'):  # also while the student is built on the meta device
         preprocessor = MODELS.build(_in_scope(copy.deepcopy(given), cfg))
         batch = preprocess_images(preprocessor, [torch.zeros(3, 32, 32, dtype=torch.uint8)])
     if not isinstance(batch, Tensor) or batch.dim() != 4 or not batch.is_floating_point():
