@@ -31,7 +31,8 @@ def on_meta(build: Callable[[], _Built]) -> _Built:
             with torch.device('meta'):
                 return build()
         except (NotImplementedError, RuntimeError):
-            return build()
+            with torch.device('cpu'):  # also where all this is a part of something that is built on the meta device
+                return build()
 
 
 def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:

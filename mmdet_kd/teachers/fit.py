@@ -133,7 +133,7 @@ def _load(model: nn.Module, state_dict: dict[str, Tensor]) -> _Misfits:
 def _cure(misfits: _Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: Config, source: str | Path) -> str:
     """What to do about weights that do not fit."""
     prefixes = _prefixes(weights.state_dict, own)
-    if prefixes:
+    if misfits.missing and prefixes:
         return (
             f'The weights of this detector lie under {" and ".join(map(repr, prefixes))}. Save one of these alone, '
             f'{extraction(prefixes[0], source)}, and name that file'

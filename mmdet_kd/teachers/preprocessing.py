@@ -53,14 +53,16 @@ def suitable_channels(preprocessor: nn.Module, wanted: int, loaded: Iterable[int
 
 def _pictures(channels: int) -> list[Tensor]:
     """A picture of one pixel and a larger one, whose values all differ."""
-    pixel, larger = 10 + 40 * torch.arange(channels), torch.arange(6 * channels)
+    pixel, larger = (torch.arange(count, device='cpu') for count in (channels, 6 * channels))
+    pixel = 10 + 40 * pixel
     return [pixel.to(torch.uint8).view(channels, 1, 1), larger.to(torch.uint8).view(channels, 2, 3)]
 
 
 def _answer(preprocessor: nn.Module, pictures: list[Tensor]) -> Tensor | None:
     """What a preprocessor makes of pictures; None if it takes none of so many channels."""
     try:
-        return preprocess_images(preprocessor, pictures)
+        with torch.device('cpu'):  # also where the student is built on the meta device
+            return preprocess_images(preprocessor, pictures)
     except _REFUSALS:
         return None
 

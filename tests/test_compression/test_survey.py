@@ -91,8 +91,8 @@ def test_parts_of_decomposed_layers_are_left_alone(student_cfg):
 def test_a_picture_that_is_too_small_is_said():
     detector = nn.Module()
     detector.data_preprocessor = nn.Identity()
-    detector.forward = lambda picture, samples, mode: detector.conv(picture)
-    detector.conv = nn.Conv2d(3, 8, 7)
+    detector.forward = lambda picture, samples, mode: detector.backbone(picture)
+    detector.backbone = nn.Conv2d(3, 8, 7)
     with pytest.raises(DistillationError, match=r'fails on a picture of 5 x 6 \(.*\)\. Give a --shape'):
         survey(detector, (5, 6))
 

@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 
 from mmdet_kd.errors import DistillationError
+from mmdet_kd.knowledge import on_meta
 from mmdet_kd.teachers import DetectorTeacher
 
 CPU = torch.device('cpu')
@@ -143,6 +144,17 @@ def test_custom_imports_that_fail(kind, teacher_cfg, tmp_path):
     teacher_cfg.dump(tmp_path / 'teacher.py')
     with pytest.raises(DistillationError, match='no_such_module'):
         DetectorTeacher(tmp_path / 'teacher.py' if kind == 'file' else teacher_cfg.to_dict(), None)
+
+
+def test_its_shape_is_found_while_the_student_is_built_without_memory(student_cfg, teacher_cfg):
+    """A Swin reads numbers out of tensors while it is built, which the meta device does not have."""
+    swin = dict(type='SwinTransformer', embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2))
+    teacher_cfg.model.backbone = swin
+    teacher_cfg.model.neck.in_channels = [16, 32, 64, 128]
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None)
+    student = on_meta(lambda: build(cfg, init=False))
+    assert {p.device.type for p in student.backbone.parameters()} == {'meta'}
+    assert student.distillers.state_dict().keys() == build(cfg, init=False).distillers.state_dict().keys()
 
 
 @pytest.mark.parametrize(
