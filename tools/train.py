@@ -57,7 +57,7 @@ def main() -> None:
         if cfg.get('load_from'):
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
-        hooks = [ExactResumeHook, TrainingClassesHook] if want_exact_resume(cfg) else [TrainingClassesHook]
+        hooks = [TrainingClassesHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
         runner = cli.build_runner(cfg)
         add_hooks(runner, hooks)
         require_annotations(runner)
