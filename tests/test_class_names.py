@@ -131,6 +131,7 @@ class TestNamesThatDifferByTheirCaseAlone:
 
     def test_they_are_told_apart_where_they_are_looked_for(self):
         assert find_classes(('A', 'a'), ('b', 'a', 'A')) == [2, 1]
+        assert find_classes(('a',), ('A', 'a')) == [1]
         with pytest.raises(DistillationError, match="does not know the student's class 'A'; it knows b, a, c"):
             find_classes(('A', 'a'), ('b', 'a', 'c'))
 

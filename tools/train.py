@@ -58,7 +58,7 @@ def main() -> None:
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
-        hooks = [ExactResumeHook, TrainingClassesHook] if want_exact_resume(cfg) else [TrainingClassesHook]
+        hooks = [TrainingClassesHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
         runner = cli.build_runner(cfg)
         add_hooks(runner, hooks)
         require_annotations(runner)

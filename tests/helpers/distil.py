@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import mmdet_kd  # noqa: F401  (registers what the configs name)
 from mmdet_kd.class_names import classes_of_config
-from mmdet_kd.knowledge import Truth
+from mmdet_kd.knowledge import Truth, head_classes
 from mmdet_kd.teachers import Batch
 
 SOFT = {'type': 'ClassWeightedSoftCrossEntropyLoss'}
@@ -55,12 +55,15 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
 
 
 def build(cfg: Config, seed: int = 0, init: bool = True) -> nn.Module:
-    """Build a detector in training mode, and initialise it as the Runner does: told the classes of its training set."""
+    """Build a detector in training mode, and initialise it as the Runner does.
+
+    It is told the classes of its config's training set or, if its heads know another number, as many invented ones.
+    """
     torch.manual_seed(seed)
     detector = MODELS.build(copy.deepcopy(cfg.model))
-    names = classes_of_config(cfg)
-    if names and hasattr(detector, 'set_classes'):
-        detector.set_classes(names)
+    if hasattr(detector, 'set_classes'):
+        names, counts = classes_of_config(cfg) or (), head_classes(detector).values()
+        detector.set_classes(names if len(names) in counts else [f'class {label}' for label in range(max(counts))])
     if init:
         detector.init_weights()
     return detector.train()

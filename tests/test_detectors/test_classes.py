@@ -61,8 +61,11 @@ def test_so_are_four_names_of_a_teacher_of_three(student_cfg, teacher_cfg, tmp_p
 
 @pytest.mark.parametrize('family', [lambda cfg: cfg, retinanet])
 def test_and_four_names_of_a_student_of_three(student_cfg, teacher_cfg, tmp_path, family):
-    student, teacher = with_classes(family(student_cfg), FOUR, 3), family(teacher_cfg)
-    problem = problem_of(taught(student, teacher, tmp_path, hint=HINT))
+    detector = MODELS.build(taught(family(student_cfg), family(teacher_cfg), tmp_path, hint=HINT).model)
+    detector.set_classes(FOUR)
+    with pytest.raises(DistillationError) as caught:
+        detector.init_weights()
+    (problem,) = caught.value.problems
     assert problem.startswith('the training set has 4 classes (circle, square, triangle, star), but ')
     assert "bbox_head knows 3: set num_classes of the student's heads, or train_dataloader" in problem
 

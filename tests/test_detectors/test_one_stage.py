@@ -58,7 +58,7 @@ def test_one_line_says_the_number_of_classes(student_cfg, teacher_cfg):
     teacher.model.bbox_head.num_classes = 5
     cfg = distilled_cfg(student, teacher, None, hint=HINT, dense=DENSE)
     cfg.model.num_classes = 5
-    assert build(cfg).bbox_head.num_classes == 5
+    assert build(cfg, init=False).bbox_head.num_classes == 5
     assert plain_student_config(cfg).model.bbox_head.num_classes == 5
 
 

@@ -49,6 +49,7 @@ def turn(dataset):
 def test_by_our_runtime_fragment_mmengine_trains(cfg):
     """So mmdet's own tools/train.py does."""
     runtime = Config.fromfile(REPO / 'configs' / '_base_' / 'default_runtime.py')
+    del cfg.default_hooks['training_classes']
     cfg.merge_from_dict(dict(default_hooks=runtime.default_hooks, custom_imports=runtime.custom_imports))
     runner, steps = runner_of(cfg)
     runner.train()
