@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import run_tool, tiny_student_cfg, tiny_teacher_cfg
+from helpers import tiny_student_cfg, tiny_teacher_cfg
 from helpers.distil import distilled_cfg, save_teacher
+from helpers.tiny import call_tool
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -87,7 +88,7 @@ def train_test_export(python, plain_python, config, folder):
     env = {**os.environ, 'CUDA_VISIBLE_DEVICES': ''}
     run(python, '-m', 'mim', 'train', '-y', 'mmdet_kd', config, '--work-dir', folder / 'run', env=env, cwd=folder)
     checkpoint, student = folder / 'run' / 'epoch_1.pth', folder / 'student'
-    run_tool(['tools/export_student.py', config, checkpoint, '--out', student])
+    call_tool('tools/export_student.py', config, checkpoint, '--out', student)
     tests = {
         'ours': (python, 'mmdet_kd', config, checkpoint),
         'plain': (plain_python, 'mmdet', student / 'student.py', student / 'student.pth'),
