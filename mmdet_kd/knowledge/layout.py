@@ -1,6 +1,5 @@
 """How the values of a map lie in memory."""
 
-import torch
 from torch import Tensor
 
 

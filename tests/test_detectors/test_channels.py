@@ -37,9 +37,10 @@ def train_a_step(detector, channels):
     return detector.backbone.conv1.weight.grad
 
 
-@pytest.mark.parametrize('teacher_mean', [100.0, 90.0], ids=['alike', 'normalised by itself'])
-@pytest.mark.parametrize('family', [faster, retinanet])
-@pytest.mark.parametrize('channels', [1, 4])
+@pytest.mark.parametrize(
+    ('channels', 'family', 'teacher_mean'),
+    [(1, faster, 100.0), (4, faster, 90.0), (1, retinanet, 90.0), (4, retinanet, 100.0)],
+)
 def test_a_detector_teaches(channels, family, teacher_mean, student_cfg, teacher_cfg):
     student, teacher = seen(family(student_cfg), channels), seen(family(teacher_cfg), channels, teacher_mean)
     detector = build(distilled_cfg(student, teacher, None))
@@ -82,7 +83,7 @@ def test_sides_that_cannot_see_the_same_pictures_are_refused(student, teacher, s
 
 def test_a_classifier_of_other_pictures_is_refused(student_cfg):
     student = seen(student_cfg, 1)
-    with pytest.raises(DistillationError, match="student's .* 1 channels, the teacher's of 3"):
+    with pytest.raises(DistillationError, match=r"student's .* 1 channels, the teacher's of 3"):
         build(taught_by_classifier(student, classifier_of(student)), init=False)
 
 

@@ -76,8 +76,8 @@ def _line():
     return f'{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}'
 
 
-#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of pictures
-#: in a preprocessor, the labels that there are in a loss of sigmoids.
+#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of
+#: pictures in a preprocessor, the labels that there are in a loss of sigmoids.
 OF_MMDET = {
     'data_preprocessor.py:forward',
     'utils.py:stack_batch',
@@ -232,8 +232,7 @@ class TestNothingIsCopiedToTheDevice:
         for call in soft_losses(detector):
             assert copies(call) == set()
 
-    @pytest.mark.parametrize('chunk', [256, 2])
-    @pytest.mark.parametrize('family', [faster, retinanet, fcos, gfl])
+    @pytest.mark.parametrize(('family', 'chunk'), [(faster, 256), (faster, 2), (fcos, 256), (gfl, 2)])
     def test_by_a_classifier(self, family, chunk, student_cfg):
         cfg = taught_by_classifier(family(student_cfg), kd_cls=kd_cls(use_sigmoid=family is not faster), kd_loc=KD_LOC)
         cfg.model.teacher.chunk = chunk
