@@ -192,7 +192,11 @@ def test_it_reaches_all_that_mmdet_ships():
             detector = MODELS.build(with_num_classes(model, CLASSES)).train()
             detector.init_weights()
             size = 320 if path.name.startswith(('ddod', 'ssd')) else 128
-            data = detector.data_preprocessor(batch_of(CLASSES, size), training=False)
+            batch = batch_of(CLASSES, size)
+            if path.name.startswith('rtmdet_'):  # its assigner takes masks only as tensors
+                for sample in batch['data_samples']:
+                    del sample.gt_instances.masks
+            data = detector.data_preprocessor(batch, training=False)
             loss = float(total(detector(**data, mode='loss')))
         except Exception as error:  # the others are tried all the same
             wrong[path.name] = repr(error)[:300]
