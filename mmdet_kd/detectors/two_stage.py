@@ -20,8 +20,8 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
         distillers: name -> config of a distiller, any number of them.
         student_scale: size of the student's pictures relative to the loaded ones, which the teacher sees; see
             :class:`KnowledgeDistillationMixin`.
-        num_classes: of every box and mask head, which have theirs if it is not given. One line says it for a cascade
-            too, whose heads are a list.
+        num_classes: of every head that scores the classes of the data, which have theirs if it is not given. One line
+            says it for a cascade too, whose heads are a list.
         **student: the keys of :class:`mmdet.models.TwoStageDetector`.
 
     Raises:

@@ -139,10 +139,5 @@ def _nearest(boxes: Tensor, labels: Tensor, images: Tensor, truth: Truth) -> Ten
         return images  # no true box in the batch, so none of these either
     distances = (known[images] - boxes.detach()[:, None]).abs().sum(dim=-1)
     distances = distances.masked_fill(classes[images] != labels[:, None], float('inf'))
-    return distances.argmin(dim=1) + _first_boxes(truth, boxes.device)[images]
-
-
-def _first_boxes(truth: Truth, device: torch.device) -> Tensor:
-    """Index of each picture's first box among those of the batch, (N,), filled on the device."""
-    counts = torch.cat([torch.full((1,), len(boxes), device=device) for boxes in truth.boxes])
-    return counts.cumsum(0) - counts
+    counts = (classes >= 0).sum(dim=1)  # of the true boxes in each picture
+    return distances.argmin(dim=1) + (counts.cumsum(0) - counts)[images]

@@ -37,9 +37,10 @@ def train_a_step(detector, channels):
     return detector.backbone.conv1.weight.grad
 
 
-@pytest.mark.parametrize('teacher_mean', [100.0, 90.0], ids=['alike', 'normalised by itself'])
-@pytest.mark.parametrize('family', [faster, retinanet])
-@pytest.mark.parametrize('channels', [1, 4])
+@pytest.mark.parametrize(
+    ('channels', 'family', 'teacher_mean'),
+    [(1, faster, 100.0), (4, faster, 90.0), (1, retinanet, 90.0), (4, retinanet, 100.0)],
+)
 def test_a_detector_teaches(channels, family, teacher_mean, student_cfg, teacher_cfg):
     student, teacher = seen(family(student_cfg), channels), seen(family(teacher_cfg), channels, teacher_mean)
     detector = build(distilled_cfg(student, teacher, None))

@@ -191,11 +191,12 @@ class WithReplacement(RandomSampler):
 
     def __init__(self, dataset, seed):
         super().__init__(dataset, replacement=True)
+        self.dataset = dataset
 
 
 @pytest.mark.parametrize(
     ('sampler', 'batches', 'workers'),
-    [('ClassAwareSampler', None, 0), ('ClassAwareSampler', 'AspectRatioBatchSampler', 2), (WithReplacement, None, 2)],
+    [('ClassAwareSampler', None, 0), ('WithReplacement', 'AspectRatioBatchSampler', 2)],
 )
 def test_a_picture_that_is_drawn_twice_is_augmented_in_two_ways(tmp_path, tiny_set, sampler, batches, workers):
     """And in the same two ways by a second run, and by one that is resumed between the epochs."""
