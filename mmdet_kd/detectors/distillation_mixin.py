@@ -73,8 +73,8 @@ class KnowledgeDistillationMixin:
             DistillationError: a teacher's weights or classes do not fit; lists all that does not.
         """
         super().init_weights()
-        for teacher in self.teachers.values():
-            teacher.load(next(self.parameters()).device)
+        for name, teacher in self.teachers.items():
+            teacher.load(next(self.parameters()).device, asked=self._kinds_asked_of(name))
         raise_if_any(self._class_problems() + self._view_problems())
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
@@ -151,6 +151,11 @@ class KnowledgeDistillationMixin:
     def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)
         return ModelPair(student, shape, self.student_scale, teacher.classes_by_name)
+
+    def _kinds_asked_of(self, teacher: str) -> set[str]:
+        """The kinds of knowledge that the distillers ask of a teacher, those included whose weight is 0 at present."""
+        learners = (self.distillers[name] for name, of in self._teacher_of.items() if of == teacher)
+        return {kind for distiller in learners for kind in distiller.kinds}
 
     def _class_problems(self) -> list[str]:
         problems = [

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,12 @@ class BaseTeacher(nn.Module):
         """The model without weights, for its shapes."""
         return on_meta(self._build)
 
-    def load(self, device: torch.device) -> None:
+    def load(self, device: torch.device, asked: Collection[str] = ()) -> None:
         """Build the model and load its weights, strictly.
 
         Args:
             device: where it is to run.
+            asked: the kinds of knowledge (:data:`mmdet_kd.knowledge.KINDS`) that distillers will ask for.
 
         Raises:
             DistillationError: the weights cannot be read, or do not fit; the message lists them.
@@ -78,10 +79,11 @@ class BaseTeacher(nn.Module):
                 weights = read_weights(self.checkpoint)
                 self.classes = weights.classes or self.classes
                 self._load_strictly(model, weights)
-        self.model = self.optimise(model.requires_grad_(False).eval().to(device))
+        self.model = self.optimise(model.requires_grad_(False).eval().to(device), asked)
 
-    def optimise(self, model: nn.Module) -> nn.Module:
-        """The loaded model as it is to run."""
+    def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
+        """The loaded model as it is to run, to be asked for kinds of knowledge."""
+        del asked
         return model
 
     @abstractmethod
