@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..distillers import Model, ModelPair
 from ..errors import raise_if_any
 from ..export import with_num_classes
-from ..knowledge import StudentKnowledge, Truth, observe_student
-from ..teachers import BaseTeacher, Batch, classes_in_training
+from ..knowledge import StudentKnowledge, Truth, canvas_problems, observe_student
+from ..teachers import BaseTeacher, Batch, DetectorTeacher, classes_in_training
 from .class_check import class_problems
 from .distillers_by_name import build_distillers
 from .loss_guard import FiniteLossGuard
@@ -60,6 +60,7 @@ class KnowledgeDistillationMixin:
         self.student_scale = student_scale
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
+        raise_if_any(_canvas_problems(as_student, self.teachers, pairs))
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._views: TwoViews | None = None
         self._guard = FiniteLossGuard()
@@ -187,3 +188,12 @@ class KnowledgeDistillationMixin:
             'batch_augments would change only what the student sees: remove batch_augments, or have both sides look '
             'alike',
         ]
+
+
+def _canvas_problems(student: Model, teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]) -> list[str]:
+    """What of the pictures that the padding of each side allows its network cannot take."""
+    problems = canvas_problems(student.name, student.detector)
+    for name, pair in pairs.items():
+        if isinstance(teachers[name], DetectorTeacher):  # a classifier sees crops of one size
+            problems += canvas_problems(pair.teacher.name, pair.teacher.detector)
+    return problems

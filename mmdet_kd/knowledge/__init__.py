@@ -3,6 +3,7 @@
 from .class_map import ClassMap
 from .classifier import ClassifierKnowledge
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
+from .pictures import canvas_problems, picture_channels
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
@@ -27,11 +28,13 @@ __all__ = [
     'TeacherKnowledge',
     'Truth',
     'box_heads',
+    'canvas_problems',
     'forward_box_head',
     'map_shapes',
     'maps_for_rois',
     'observe_student',
     'on_meta',
+    'picture_channels',
     'record_calls',
     'run_part',
     'run_roi_head',

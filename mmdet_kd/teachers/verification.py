@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.backbones.csp_darknet import Focus
 from torch import Tensor, nn
 
 from ..errors import DistillationError
-from ..knowledge import AS_IT_COMES, PartForm, box_heads, maps_for_rois, run_part, run_roi_head
+from ..knowledge import AS_IT_COMES, PartForm, box_heads, maps_for_rois, picture_channels, run_part, run_roi_head
 from .preprocessing import preprocess_images
 from .speed import Speed, SpeedUp
 
@@ -216,20 +215,12 @@ def _quantities(outputs: Any, name: str, names: tuple[tuple[str, ...], ...]) -> 
 def picture_for(model: nn.Module, size: tuple[int, int]) -> Tensor:
     """A picture (1, C, height, width) as a model sees it: blobs and noise, which are more like a real one than noise."""
     generator = torch.Generator().manual_seed(0)
-    channels = _picture_channels(model)
+    channels = picture_channels(model)
     blobs = torch.rand(1, channels, 9, 12, generator=generator)
     blobs = F.interpolate(blobs, size=size, mode='bicubic', align_corners=False)
     picture = blobs + 0.1 * torch.randn(1, channels, *size, generator=generator)
     raw = (255 * picture[0]).clamp(0, 255).to(torch.uint8)
     return preprocess_images(model.data_preprocessor, [raw.to(next(model.parameters()).device)])
-
-
-def _picture_channels(model: nn.Module) -> int:
-    """How many channels the first convolution reads. YOLOX's Focus before it makes four of each."""
-    first = next((module for module in model.backbone.modules() if isinstance(module, (Focus, nn.Conv2d))), None)
-    if isinstance(first, Focus):
-        return first.conv.conv.in_channels // 4
-    return 3 if first is None else first.in_channels
 
 
 def _rois(device: torch.device) -> Tensor:
