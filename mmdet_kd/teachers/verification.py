@@ -213,7 +213,7 @@ def _quantities(outputs: Any, name: str, names: tuple[tuple[str, ...], ...]) -> 
 
 
 def picture_for(model: nn.Module, size: tuple[int, int]) -> Tensor:
-    """A picture (1, C, height, width) as a model sees it: blobs and noise, which are more like a real one than noise."""
+    """A picture (1, C, height, width) as a model sees it: blobs and noise, more like a real one than noise."""
     generator = torch.Generator().manual_seed(0)
     channels = picture_channels(model)
     blobs = torch.rand(1, channels, 9, 12, generator=generator)

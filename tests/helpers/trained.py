@@ -44,13 +44,16 @@ def randomise_as_trained(model: nn.Module, *parts: str, picture: Tensor | None =
             else:
                 parameter.data = (parameter.data if 'scale' in name else 0) + 0.2 * noise
     model.eval()
+    without_eps: list[nn.Module] = []
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     for norm in norms:
-        norm.training, norm.momentum, norm.eps = True, 1.0, norm.eps or 1e-5
+        norm.training, norm.momentum = True, 1.0
+        if norm.eps == 0:  # NAS-FCOS's, with which batch norm does not train
+            norm.eps, without_eps = 1e-5, [*without_eps, norm]
     maps = pictures(seed) if picture is None else picture
     with torch.no_grad():
         for part in parts:
             maps = getattr(model, part)(maps)
     for norm in norms:
-        norm.training = False
+        norm.training, norm.eps = False, 0 if norm in without_eps else norm.eps
         norm.running_var.clamp_(min=1e-3)

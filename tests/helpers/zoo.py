@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 CONFIGS = Path(mmdet.__file__).parent / '.mim' / 'configs'
 
-#: One config for each backbone and neck, with the operators that they may hold.
+#: One config for each backbone and neck of the zoo, with the operators and plugins that they may hold; see `network_of`.
 NETWORKS = (
     'carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py',
     'centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco.py',
@@ -76,14 +76,49 @@ NETWORKS = (
 _WIDTH = 32  # channels of a neck
 
 
+#: Why some configs of the zoo have no network that can be tried here: the start of their names -> the reason.
+OUT_OF_REACH = {
+    'bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_test-mot17test.py': 'based on a missing file',
+    'convnext/': 'needs mmpretrain',
+    'misc/d2_': "detectron2's own detector",
+    'reid/': 'needs mmpretrain',
+    'rtmdet/classification/': 'needs mmpretrain',
+    'rtmdet/rtmdet_l_convnext': 'needs mmpretrain',
+    'sort/faster-rcnn_r50_fpn_8xb2': 'based on a missing file',
+    'timm_example/': 'needs mmpretrain and timm',
+}
+
+
+def network_of(model: dict) -> tuple:
+    """What tells the backbone and the neck of a model from others, in types and operators; not in width and depth."""
+    backbone, neck = model['backbone'], model.get('neck')
+    necks = neck if isinstance(neck, (list, tuple)) else [neck] if neck else []
+    of_necks = [(each['type'], _type(each.get('conv_cfg')), _type(each.get('norm_cfg'))) for each in necks]
+    plugins = sorted(plugin['cfg']['type'] for plugin in backbone.get('plugins') or ())
+    operators = [_type(backbone.get(key)) for key in ('dcn', 'conv_cfg', 'norm_cfg', 'sac')]
+    basic = backbone['type'] == 'ResNet' and backbone['depth'] < 50
+    return (backbone['type'], basic, *operators, *plugins, *of_necks)
+
+
+def _type(cfg: dict | None) -> str | None:
+    return None if cfg is None else cfg['type'].removeprefix('Sync')
+
+
+def model_of(config: str) -> dict:
+    """The model of a config of the zoo; of a tracker or a teacher and student, the detector inside."""
+    model = Config.fromfile(CONFIGS / config).to_dict().get('model') or {}
+    while model.get('detector'):
+        model = model['detector']
+    return model
+
+
 def small_detector(config: str) -> dict:
     """The model of a config of the zoo as a detector of few channels and layers; its head is a RetinaNet's.
 
     Args:
         config: relative to the zoo's folder.
     """
-    model = Config.fromfile(CONFIGS / config).model.to_dict()
-    model = model.get('detector') or model
+    model = model_of(config)
     backbone = _small_backbone(model['backbone'])
     detector = dict(
         type='SingleStageDetector',
