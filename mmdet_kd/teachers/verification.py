@@ -123,7 +123,9 @@ def describe_difference(found: Answers, expected: Answers, tolerance: float) -> 
 
 
 def _describe_share(difference: float) -> str:
-    return f'changes by {100 * difference:.2g} %' if math.isfinite(difference) else 'is of another shape or not finite'
+    if not math.isfinite(difference):
+        return 'is of another shape or not finite'
+    return f'changes by {100 * difference:{".0f" if difference >= 0.1 else ".2g"}} %'
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
@@ -177,8 +179,9 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
             what = f"the teacher's {name} ({type(getattr(detector, name, None)).__name__})"
             raise DistillationError(
                 [
-                    f'{what} cannot be run on a picture of {_PICTURE[1]}x{_PICTURE[0]} pixels, and a distiller asks for '
-                    f'what it says ({type(error).__name__}: {error}): leave that distiller out, or take another teacher'
+                    f'{what} cannot be run on a picture of {_PICTURE[1]}x{_PICTURE[0]} pixels, and a distiller asks '
+                    f'for what it says ({type(error).__name__}: {error}): leave that distiller out, or take another '
+                    'teacher'
                 ]
             ) from error
     return recorded

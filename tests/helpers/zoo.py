@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 CONFIGS = Path(mmdet.__file__).parent / '.mim' / 'configs'
 
-#: One config for each backbone and neck of the zoo, with the operators and plugins that they may hold; see `network_of`.
+#: One config for each backbone and neck of the zoo, with the operators that they may hold; see `network_of`.
 NETWORKS = (
     'carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py',
     'centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco.py',
