@@ -12,9 +12,9 @@ from ..class_names import read_class_names
 from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
 from ..export import num_classes_problems, with_num_classes
-from ..knowledge import StudentKnowledge, Truth, observe_student
+from ..knowledge import StudentKnowledge, Truth, canvas_problems, observe_student
 from ..runtime import check_pretrained
-from ..teachers import BaseTeacher, Batch
+from ..teachers import BaseTeacher, Batch, DetectorTeacher
 from .channel_check import channel_problems
 from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
@@ -65,6 +65,7 @@ class KnowledgeDistillationMixin:
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
+        raise_if_any(_canvas_problems(as_student, self.teachers, pairs))
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._class_names: tuple[str, ...] | None = None
         self._views: TwoViews | None = None
@@ -91,8 +92,8 @@ class KnowledgeDistillationMixin:
         """
         check_pretrained(self._student_cfg)
         super().init_weights()
-        for teacher in self.teachers.values():
-            teacher.load(next(self.parameters()).device)
+        for name, teacher in self.teachers.items():
+            teacher.load(next(self.parameters()).device, asked=self._kinds_asked_of(name))
         raise_if_any(self._class_problems() + self._view_problems())
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
@@ -159,6 +160,11 @@ class KnowledgeDistillationMixin:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)
         return ModelPair(student, shape, self.student_scale, teacher.classes_by_name)
 
+    def _kinds_asked_of(self, teacher: str) -> set[str]:
+        """The kinds of knowledge that the distillers ask of a teacher, those included whose weight is 0 at present."""
+        learners = (self.distillers[name] for name, of in self._teacher_of.items() if of == teacher)
+        return {kind for distiller in learners for kind in distiller.kinds}
+
     def _class_problems(self) -> list[str]:
         comparing = {of for name, of in self._teacher_of.items() if self.distillers[name].compares_classes}
         return training_class_problems(self._class_names, self, self.teachers, comparing)
@@ -187,3 +193,12 @@ def _times(factor: float, loss: Any) -> Any:
     if factor == 1.0:
         return loss
     return [factor * level for level in loss] if isinstance(loss, (list, tuple)) else factor * loss
+
+
+def _canvas_problems(student: Model, teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]) -> list[str]:
+    """What of the pictures that the padding of each side allows its network cannot take."""
+    problems = canvas_problems(student.name, student.detector)
+    for name, pair in pairs.items():
+        if isinstance(teachers[name], DetectorTeacher):  # a classifier sees crops of one size
+            problems += canvas_problems(pair.teacher.name, pair.teacher.detector)
+    return problems

@@ -17,6 +17,16 @@ def crop(feat: Tensor, canvas: tuple[int, int], stride: int) -> Tensor:
     return feat[..., :height, :width]
 
 
+def crop_to_common_cells(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The cells that two maps (N, C, H, W) of the same stride both have, from the upper left corner.
+
+    Of a picture that the stride does not divide, one network has a last row or column of cells that another lacks, such
+    as PVT, which rounds down.
+    """
+    height, width = (min(first.shape[axis], second.shape[axis]) for axis in (-2, -1))
+    return first[..., :height, :width], second[..., :height, :width]
+
+
 def cell_positions(size: tuple[int, int], spacing: Tensor, offset: float) -> Tensor:
     """Where the cells of a grid lie in a picture.
 

@@ -10,7 +10,7 @@ from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
 from .base import BaseDistiller, has_weight, scores_of
 from .pair import Model, ModelPair
-from .prior_maps import fit, flatten_levels, which_fit
+from .prior_maps import fit, flatten_levels, same_grids, which_fit
 from .response import mean_over_ranks
 
 Priors = Literal['positive', 'all']
@@ -67,7 +67,7 @@ class DenseHeadDistiller(BaseDistiller):
         labels = student.dense_targets.labels
         positive = ((labels >= 0) & (labels < self.num_classes)).float()
         valid = torch.ones_like(positive)
-        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+        if not same_grids(scores_s, scores_t):
             scores_t, valid = fit(scores_t, scores_s), which_fit(scores_t, scores_s, self._channels)
         weight = valid if self.priors == 'all' else valid * positive
         logits = [flatten_levels(scores, self._channels) for scores in (scores_s, scores_t)]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
-from .alignment import cell_positions, crop, sample_map
+from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, call_problems, has_weight
 from .pair import Model, ModelPair
 
@@ -101,8 +101,8 @@ class FeatureDistiller(BaseDistiller):
             return sample_map(feat_s, stride_s, points), feat_t
         if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
             common = tuple(map(min, student.canvas, teacher.canvas))
-            return crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
-        return feat_s, feat_t
+            feat_s, feat_t = crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
+        return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 
     def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor) -> Tensor:
         if self.adapters is not None:

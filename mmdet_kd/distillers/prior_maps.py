@@ -16,11 +16,20 @@ def flatten_levels(maps: Sequence[Tensor], channels: int) -> Tensor:
     return torch.cat(rows, dim=1).flatten(0, 1)
 
 
+def same_grids(maps: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    """Whether the maps of two sides have the same heights and widths.
+
+    They differ where the two pad alike pictures to other sizes, or where one rounds up, the other down, the size of a
+    picture that its stride does not divide.
+    """
+    return all(m.shape[-2:] == other.shape[-2:] for m, other in zip(maps, others, strict=True))
+
+
 def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> tuple[RPNOutputs, Tensor]:
-    """The teacher's outputs for the student's anchors, where the two see canvases of different size.
+    """The teacher's outputs for the student's anchors, where the grids of the two differ.
 
     Both count their cells from the upper left corner. What only the teacher has is cropped; where only the student has
-    cells, in its padding, the teacher says nothing.
+    cells, at the lower right, the teacher says nothing.
 
     Args:
         student: outputs whose grids are wanted.

@@ -8,7 +8,7 @@ from ..errors import raise_if_any
 from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems
 from .pair import Model, ModelPair
-from .prior_maps import at_anchors_of, flatten_levels, on_the_grids_of
+from .prior_maps import at_anchors_of, flatten_levels, on_the_grids_of, same_grids
 from .response import ResponseDistiller, mean_over_ranks
 
 
@@ -55,7 +55,7 @@ class RPNDistiller(ResponseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
         outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
-        outputs_t, valid = self._for_the_students_anchors(outputs_s, outputs_t, student, teacher)
+        outputs_t, valid = self._for_the_students_anchors(outputs_s, outputs_t, teacher)
         if valid is not None:
             targets = targets._replace(
                 label_weights=targets.label_weights * valid, bbox_weights=targets.bbox_weights * valid[..., None]
@@ -82,12 +82,12 @@ class RPNDistiller(ResponseDistiller):
         return losses
 
     def _for_the_students_anchors(
-        self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, student: StudentKnowledge, teacher: TeacherKnowledge
+        self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, teacher: TeacherKnowledge
     ) -> tuple[RPNOutputs, Tensor | None]:
         """The teacher's outputs, and which anchors have one: all of them if None."""
         if teacher.ratios is not None:
             return at_anchors_of(outputs_s, outputs_t, self._strides, self._channels[1], teacher.ratios)
-        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
+        if not same_grids(outputs_s.cls_scores, outputs_t.cls_scores):
             return on_the_grids_of(outputs_s, outputs_t, self._channels[1])
         return outputs_t, None
 

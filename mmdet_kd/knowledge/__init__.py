@@ -2,6 +2,8 @@
 
 from .class_map import ClassMap, head_class_problems, head_classes
 from .classifier import ClassifierKnowledge
+from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
+from .pictures import canvas_problems
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
@@ -10,12 +12,14 @@ from .student import KINDS, StudentKnowledge, observe_student
 from .teacher import TeacherKnowledge
 
 __all__ = [
+    'AS_IT_COMES',
     'KINDS',
     'Call',
     'ClassMap',
     'ClassifierKnowledge',
     'DenseTargets',
     'MapShape',
+    'PartForm',
     'RPNOutputs',
     'RPNTargets',
     'RoIOutputs',
@@ -24,11 +28,15 @@ __all__ = [
     'TeacherKnowledge',
     'Truth',
     'box_heads',
+    'canvas_problems',
     'forward_box_head',
     'head_class_problems',
     'head_classes',
     'map_shapes',
+    'maps_for_rois',
     'observe_student',
     'on_meta',
     'record_calls',
+    'run_part',
+    'run_roi_head',
 ]

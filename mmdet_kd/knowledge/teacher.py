@@ -1,6 +1,6 @@
 """The teacher's knowledge: computed piece by piece, when a distiller first asks for it."""
 
-from contextlib import nullcontext
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from .class_map import ClassMap
 from .layout import to_plain_layout
-from .roi_head import box_heads, forward_box_head
+from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
+from .roi_head import box_heads
 from .structures import RoIOutputs, RPNOutputs
 
 
@@ -22,14 +23,21 @@ class TeacherKnowledge:
         images: its own normalised batch (N, 3, H, W).
         ratios: how many of its pixels one of the student's spans in x and y, (N, 2); None where both see the same.
         class_map: what brings its RoI outputs to the student's classes; None where both know the same.
+        forms: name of a part -> in which form it gets its maps; the others get them as they come.
     """
 
     def __init__(
-        self, detector: nn.Module, images: Tensor, ratios: Tensor | None = None, class_map: ClassMap | None = None
+        self,
+        detector: nn.Module,
+        images: Tensor,
+        ratios: Tensor | None = None,
+        class_map: ClassMap | None = None,
+        forms: Mapping[str, PartForm] | None = None,
     ) -> None:
         self._detector = detector
         self._images = images
         self._class_map = class_map
+        self._forms = forms or {}
         self.ratios = ratios
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
@@ -40,14 +48,12 @@ class TeacherKnowledge:
     @cached_property
     def rpn(self) -> RPNOutputs:
         """The raw outputs of the RPN head."""
-        with torch.no_grad():
-            return RPNOutputs(*self._detector.rpn_head(self._shared))
+        return RPNOutputs(*self._run('rpn_head', self._shared))
 
     @cached_property
     def dense(self) -> tuple[Tensor, ...]:
         """The class scores of the dense head, (N, A * K, H, W) a level."""
-        with torch.no_grad():
-            return tuple(self._detector.bbox_head(self._shared)[0])
+        return tuple(self._run('bbox_head', self._shared)[0])
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
         """What the RoI head says of given RoIs (n, 5), in the student's pixels, of the student's classes.
@@ -56,9 +62,10 @@ class TeacherKnowledge:
         """
         roi_head = self._detector.roi_head
         stage = min(stage, len(box_heads(roi_head)) - 1)
-        lower = self._images.dtype if self._images.dtype != torch.float32 else None
-        with torch.no_grad(), torch.autocast(rois.device.type, dtype=lower) if lower else nullcontext():
-            outputs = forward_box_head(roi_head, stage, self._roi_maps, self._in_own_pixels(rois.detach()))
+        outputs = run_roi_head(
+            roi_head, stage, self._roi_maps, self._in_own_pixels(rois.detach()), self._form('roi_head')
+        )
+        with torch.no_grad():
             return outputs if self._class_map is None else self._class_map(outputs)
 
     def _in_own_pixels(self, rois: Tensor) -> Tensor:
@@ -67,18 +74,21 @@ class TeacherKnowledge:
         factors = self.ratios[rois[:, 0].long()].repeat(1, 2).to(rois.dtype)
         return torch.cat([rois[:, :1], rois[:, 1:] * factors], dim=1)
 
+    def _form(self, part: str) -> PartForm:
+        return self._forms.get(part, AS_IT_COMES)
+
+    def _run(self, part: str, maps: Tensor | tuple[Tensor, ...]) -> tuple:
+        return tuple(run_part(getattr(self._detector, part), maps, self._form(part)))
+
     @cached_property
     def _backbone(self) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            return tuple(self._detector.backbone(self._images))
+        return self._run('backbone', self._images)
 
     @cached_property
     def _neck(self) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            return tuple(self._detector.neck(self._backbone))
+        return self._run('neck', self._backbone)
 
-    # Losses are several times slower where the maps of the two sides lie differently in memory, and on the CPU mmcv's
-    # RoIAlign takes a channels-last map for another one.
+    # Losses are several times slower where the maps of the two sides lie differently in memory.
 
     @cached_property
     def _plain_backbone(self) -> tuple[Tensor, ...]:
@@ -90,8 +100,8 @@ class TeacherKnowledge:
 
     @cached_property
     def _roi_maps(self) -> tuple[Tensor, ...]:
-        """The shared maps for the operators that cut out RoIs, which know no bfloat16 on the CPU."""
-        return tuple(m.float() for m in (self._plain_neck if self._detector.with_neck else self._plain_backbone))
+        """The shared maps for the operators that cut out RoIs."""
+        return maps_for_rois(self._plain_neck if self._detector.with_neck else self._plain_backbone)
 
     @property
     def _shared(self) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,12 @@ class BaseTeacher(nn.Module):
         with refuse_what_cannot_be_built(self.cfg):
             return on_meta(self._build)
 
-    def load(self, device: torch.device) -> None:
+    def load(self, device: torch.device, asked: Collection[str] = ()) -> None:
         """Build the model and load its weights, strictly; see :func:`~mmdet_kd.teachers.fit.load_strictly`.
 
         Args:
             device: where it is to run.
+            asked: the kinds of knowledge (:data:`mmdet_kd.knowledge.KINDS`) that distillers will ask for.
 
         Raises:
             DistillationError: the weights cannot be read, or do not fit; the message lists them.
@@ -85,10 +86,11 @@ class BaseTeacher(nn.Module):
                 weights = read_weights(self.checkpoint)
                 self.classes = weights.classes or self.classes
                 load_strictly(model, weights, self.cfg, self.checkpoint)
-        self.model = self.optimise(model.requires_grad_(False).eval().to(device))
+        self.model = self.optimise(model.requires_grad_(False).eval().to(device), asked)
 
-    def optimise(self, model: nn.Module) -> nn.Module:
-        """The loaded model as it is to run."""
+    def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
+        """The loaded model as it is to run, to be asked for kinds of knowledge."""
+        del asked
         return model
 
     @abstractmethod

@@ -1,19 +1,21 @@
 """A frozen detector that teaches."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mmdet.registry import MODELS
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
-from ..knowledge import ClassMap, TeacherKnowledge
+from ..knowledge import ClassMap, PartForm, TeacherKnowledge
 from .base import NOT_GIVEN, BaseTeacher
 from .batch import Batch
 from .config import ConfigSource
 from .preprocessing import preprocess_alike, preprocess_images
-from .speed import PRECISIONS, Speed, speed_up
+from .speed import PRECISIONS, Speed
+from .verification import describe, speed_up
 
 
 @MODELS.register_module()
@@ -51,15 +53,19 @@ class DetectorTeacher(BaseTeacher):
         self.classes_by_name = classes_by_name
         self.class_map: ClassMap | None = None
         self.speed = Speed(fold_batch_norm, channels_last, PRECISIONS.get(precision), compile)
+        self.forms: dict[str, PartForm] = {}
 
     @property
     def detector(self) -> nn.Module | None:
         """The detector; None until its weights are loaded."""
         return self.model
 
-    def optimise(self, model: nn.Module) -> nn.Module:
-        """The detector as fast as was asked for."""
-        return speed_up(model, self.speed)
+    def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
+        """The detector as fast as was configured, where that changes nothing that is asked beyond rounding."""
+        self.forms, outcomes = speed_up(model, self.speed, asked)
+        if outcomes:
+            print_log(describe(model, outcomes), logger='current')
+        return model
 
     def observe(self, batch: Batch) -> TeacherKnowledge:
         """What the teacher can be asked about a batch, which it sees in its own normalisation."""
@@ -75,7 +81,7 @@ class DetectorTeacher(BaseTeacher):
             ratios: see :class:`~mmdet_kd.knowledge.TeacherKnowledge`.
         """
         self.require_weights()
-        return TeacherKnowledge(self.detector, self.speed.apply_to(images), ratios, self.class_map)
+        return TeacherKnowledge(self.detector, images, ratios, self.class_map, self.forms)
 
     def map_classes(self, classes: Sequence[str]) -> None:
         """Judge RoIs by other classes than its own from now on; what is none of them is background.

@@ -1,24 +1,46 @@
-"""Making a frozen detector cheap: it is never trained, so it need not cost what a network in training costs."""
+"""What makes a frozen detector cheap: it is never trained, so it need not cost what a network in training costs.
 
-import copy
+Nothing here is trusted: ``verification.py`` compares each change with the plain detector, and undoes it where they
+differ.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn import fuse_conv_bn
-from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..backbones import picture_channels
-from ..knowledge import TeacherKnowledge, box_heads
-
-_PROBE_SIZE = 128  # pixels; divisible by the strides of pyramids
-_PARTS = ('backbone', 'neck', 'rpn_head', 'bbox_head')
-_ROUNDING = 1e-4  # of the largest value of a map; folding leaves 1e-6 to 1e-5 in single precision
-_CANNOT_RUN = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-
+from ..knowledge import PartForm, box_heads
 
 PRECISIONS = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
+
+
+class SpeedUp(NamedTuple):
+    """One thing that is done to the parts of a detector.
+
+    Args:
+        name: for the log.
+        change: changes a part in place, by its name in the detector; returns whether there was anything to change.
+        form: the fields of :class:`~mmdet_kd.knowledge.PartForm` that the changed part needs.
+    """
+
+    name: str
+    change: Callable[[str, nn.Module], bool]
+    form: dict[str, Any]
+
+
+def _lay_channels_last(name: str, part: nn.Module) -> bool:
+    """Lay the weights of convolutions channels-last. Many of mmcv's operators read such maps and weights wrongly."""
+    del name
+    part.to(memory_format=torch.channels_last)
+    return any(parameter.dim() == 4 for parameter in part.parameters())
+
+
+CHANNELS_LAST = SpeedUp('channels-last', _lay_channels_last, {'memory_format': torch.channels_last})
 
 
 @dataclass(frozen=True)
@@ -30,83 +52,51 @@ class Speed:
     precision: torch.dtype | None
     compile: bool
 
-    def apply_to(self, images: Tensor) -> Tensor:
-        """A batch (N, 3, H, W) as the detector is to see it."""
-        memory_format = torch.channels_last if self.channels_last else torch.preserve_format
-        return images.to(dtype=self.precision or images.dtype, memory_format=memory_format)
+    @property
+    def plain_form(self) -> PartForm:
+        """In which form a part gets its maps that is left plain beside others that may not be."""
+        return PartForm(torch.contiguous_format, None if self.precision is None else torch.float32)
+
+    def speed_ups(self) -> Iterator[SpeedUp]:
+        """What is to be done, in this order; nothing for a detector that is to run as it would alone."""
+        if self.fold_batch_norm:
+            yield SpeedUp('batch norm folded', _fold_batch_norm, {})
+        if self.channels_last:
+            yield CHANNELS_LAST
+        if self.precision is not None:
+            lower = partial(_lower, dtype=self.precision)
+            yield SpeedUp(str(self.precision).removeprefix('torch.'), lower, {'dtype': self.precision})
+        if self.compile:
+            yield SpeedUp('compiled', _compile, {})
 
 
-def speed_up(detector: nn.Module, speed: Speed) -> nn.Module:
-    """Change a frozen detector, in eval mode and with its weights, so that it runs as fast as ``speed`` allows."""
-    if speed.fold_batch_norm:
-        fold_batch_norm(detector)
-    if speed.channels_last:
-        detector = detector.to(memory_format=torch.channels_last)
-    parts = [getattr(detector, name) for name in _PARTS if getattr(detector, name, None) is not None]
-    boxes = box_heads(detector.roi_head) if getattr(detector, 'roi_head', None) is not None else []
-    if speed.precision is not None:
-        for part in (*parts, *boxes):
-            part.to(speed.precision)
-    if speed.compile:
-        for part in parts:
-            part.compile()
-    return detector
+def _fold_batch_norm(name: str, part: nn.Module) -> bool:
+    """Fold batch norm into the convolutions before it.
 
-
-def fold_batch_norm(detector: nn.Module) -> None:
-    """Fold batch norm into the convolutions before it, part by part, where that changes nothing beyond rounding.
-
-    mmcv takes the order in which layers are registered for that in which they are called. A part where this is not so,
-    which is found out on a picture of noise, is left as it is; so is one that cannot be tried.
-
-    Args:
-        detector: frozen, in eval mode, with its weights; changed in place.
+    mmcv takes the order in which layers are registered for that in which they are called, which need not be so.
     """
-    kept = [name for name in (*_PARTS, 'roi_head') if _has_batch_norm(detector, name) and not _fold(detector, name)]
-    if kept:
-        print_log(
-            f"The batch norm of the teacher's {', '.join(kept)} is not folded into its convolutions: that would change "
-            'what it says, or could not be tried.',
-            logger='current',
-        )
+    del name
+    before = _count_batch_norms(part)
+    fuse_conv_bn(part)
+    part.requires_grad_(False)  # the folded convolutions have new parameters
+    part.eval()  # and nn.Identity takes the place of the norms
+    return _count_batch_norms(part) < before
 
 
-def _has_batch_norm(detector: nn.Module, part: str) -> bool:
-    return any(isinstance(module, _BatchNorm) for module in getattr(detector, part, nn.Module()).modules())
+def _count_batch_norms(part: nn.Module) -> int:
+    return sum(isinstance(module, _BatchNorm) for module in part.modules())
 
 
-def _fold(detector: nn.Module, name: str) -> bool:
-    """Fold the batch norm of one part, unless its answers change; whether it was folded."""
-    part, folded = getattr(detector, name), copy.deepcopy(getattr(detector, name))
-    try:
-        before = _answers(detector, name)
-        fuse_conv_bn(folded)
-        setattr(detector, name, folded)
-        same = all(map(_close, before, _answers(detector, name)))
-    except _CANNOT_RUN:
-        same = False
-    if not same:
-        setattr(detector, name, part)
-    folded.requires_grad_(False)
-    folded.eval()  # some backbones of mmdet return nothing here
-    return same
+def _lower(name: str, part: nn.Module, dtype: torch.dtype) -> bool:
+    """Lower the precision of a part; of a RoI head that of its box heads, which autocast goes along with."""
+    for module in box_heads(part) if name == 'roi_head' else [part]:
+        module.to(dtype)
+    return True
 
 
-def _answers(detector: nn.Module, part: str) -> list[Tensor]:
-    """What a part of a detector says of a picture of noise, as far as a distiller may ask for it."""
-    device = next(detector.parameters()).device
-    shape = (1, picture_channels(detector.backbone), _PROBE_SIZE, _PROBE_SIZE)
-    picture = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
-    knowledge = TeacherKnowledge(detector, picture)
-    if part in ('backbone', 'neck'):
-        return list(knowledge.features(part))
-    if part == 'rpn_head':
-        return [tensor for tensors in knowledge.rpn for tensor in tensors]
-    if part == 'bbox_head':
-        return list(knowledge.dense)
-    roi = picture.new_tensor([[0.0, 8.0, 8.0, 72.0, 104.0]])
-    return [tensor for stage in range(len(box_heads(detector.roi_head))) for tensor in knowledge.roi(stage, roi)]
-
-
-def _close(first: Tensor, second: Tensor) -> bool:
-    return bool((first - second).abs().max() <= _ROUNDING * first.abs().max())
+def _compile(name: str, part: nn.Module) -> bool:
+    """Have torch.compile compile a part when it is first called; not a RoI head, whose number of RoIs varies."""
+    if name == 'roi_head':
+        return False
+    part.compile()
+    return True

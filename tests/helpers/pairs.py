@@ -41,11 +41,11 @@ def pair_of(student_cfg: Config, teacher_cfg: Config) -> ModelPair:
 
 
 @contextmanager
-def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2)) -> Iterator[Step]:
-    """One step of the student's own loss, on a batch with so many boxes an image."""
+def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2), size: int = 64) -> Iterator[Step]:
+    """One step of the student's own loss, on a batch of square pictures with so many boxes each."""
     detector = pair.student.detector
     torch.manual_seed(0)
-    batch = detector.data_preprocessor(raw_batch(boxes), training=True)
+    batch = detector.data_preprocessor(raw_batch(boxes, size), training=True)
     points = {'rpn': (detector.rpn_head, 'forward'), 'rpn_targets': (detector.rpn_head, 'get_targets')}
     for stage, head in enumerate(box_heads(detector.roi_head)):
         points[f'roi{stage}'] = (head, 'loss_and_target')

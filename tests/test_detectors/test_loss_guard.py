@@ -64,9 +64,14 @@ def test_a_detector_is_not_saved_after_a_loss_that_was_not_finite(student_cfg, t
 )
 def test_each_number_that_is_none_is_named(number, device):
     guard = FiniteLossGuard()
-    losses = {'hint.loss_feat': 1.0, 'roi.loss_cls': number, 'rpn.loss_cls': number}
+    numbers = {'hint.loss_feat': 1.0, 'roi.loss_cls': number, 'rpn.loss_cls': number}
+    losses = {name: torch.tensor(value, device=device) for name, value in numbers.items()}
     with pytest.raises(FloatingPointError, match=r'loss roi\.loss_cls, rpn\.loss_cls is not finite'):
-        guard.watch({name: torch.tensor(value, device=device) for name, value in losses.items()})
-        guard.drain()
+        _watch_and_drain(guard, losses)
     guard.watch({'hint.loss_feat': torch.tensor(1.0, device=device)})
+    guard.drain()
+
+
+def _watch_and_drain(guard, losses):
+    guard.watch(losses)
     guard.drain()

@@ -1,0 +1,76 @@
+"""The parts of a frozen detector, and how each is run."""
+
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .layout import to_plain_layout
+from .roi_head import forward_box_head
+from .structures import RoIOutputs
+
+_HALF = (torch.bfloat16, torch.float16)
+
+
+class PartForm(NamedTuple):
+    """In which form a part gets its maps. By default they stay as the part before it made them.
+
+    Args:
+        memory_format: contiguous, channels-last, or as they come (``torch.preserve_format``).
+        dtype: of the maps; None: as they come.
+    """
+
+    memory_format: torch.memory_format = torch.preserve_format
+    dtype: torch.dtype | None = None
+
+    def apply_to(self, feat: Tensor) -> Tensor:
+        """A map (N, C, H, W) in this form; itself where it is so already."""
+        feat = feat.to(self.dtype or feat.dtype)
+        if self.memory_format is torch.contiguous_format:
+            return to_plain_layout(feat)
+        return feat.to(memory_format=self.memory_format)
+
+
+AS_IT_COMES = PartForm()
+
+
+@torch.no_grad()
+def run_part(part: nn.Module, maps: Tensor | tuple[Tensor, ...], form: PartForm = AS_IT_COMES) -> Any:
+    """Run a backbone, a neck, an RPN head or a dense head.
+
+    Args:
+        part: of a detector in eval mode.
+        maps: the picture (N, C, H, W) for a backbone; the maps of the levels for the others.
+        form: in which the part gets them.
+
+    Returns:
+        What its ``forward`` returns, without a graph.
+    """
+    return part(form.apply_to(maps) if isinstance(maps, Tensor) else tuple(map(form.apply_to, maps)))
+
+
+def maps_for_rois(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The shared maps as the operators that cut out RoIs need them.
+
+    mmcv's RoIAlign takes a channels-last map for another one on the CPU, and knows no bfloat16 there.
+    """
+    return tuple(to_plain_layout(feat).float() for feat in maps)
+
+
+@torch.no_grad()
+def run_roi_head(
+    roi_head: nn.Module, stage: int, maps: tuple[Tensor, ...], rois: Tensor, form: PartForm = AS_IT_COMES
+) -> RoIOutputs:
+    """Run one stage of a RoI head.
+
+    Args:
+        roi_head: of a detector in eval mode.
+        stage: index of the stage; 0 without a cascade.
+        maps: what :func:`maps_for_rois` made of the maps that the RoI head reads.
+        rois: (n, 5): index of the picture, box.
+        form: a half precision in it is that of the box heads; RoIs are cut out in single precision.
+    """
+    lower = form.dtype in _HALF
+    with torch.autocast(rois.device.type, dtype=form.dtype) if lower else nullcontext():
+        return forward_box_head(roi_head, stage, maps, rois)

@@ -1,0 +1,64 @@
+"""Which pictures a detector can take."""
+
+import copy
+
+import torch
+from torch import nn
+
+from ..backbones import picture_channels
+from .probe import on_meta
+
+_SMALLEST, _LARGEST = 384, 512  # pixels; divisible by the strides of pyramids, and enough for the last levels of SSD
+
+
+def canvas_problems(name: str, detector: nn.Module) -> list[str]:
+    """Whether the backbone and the neck fail on some canvas that the padding of the detector allows.
+
+    A network that adds maps of several strides needs a canvas that these divide. Its pictures are padded to a multiple
+    of ``pad_size_divisor``; sizes just above and just below a multiple of all strides are tried, on the meta device.
+
+    Args:
+        name: of the detector, for messages.
+        detector: that is asked; it may lie on the meta device.
+
+    Returns:
+        The problem with its cure, if there is one. Where ``batch_augments`` choose the canvas, nothing is known of it.
+    """
+    preprocessor = detector.data_preprocessor
+    divisor = getattr(preprocessor, 'pad_size_divisor', 1)
+    if getattr(preprocessor, 'batch_augments', None):
+        return []
+    height, width = (_SMALLEST // divisor + 1) * divisor, (_LARGEST - 1) // divisor * divisor
+    error = _error_on(detector, height, width)
+    if error is None or _error_on(detector, _SMALLEST, _LARGEST) is not None:  # or else it is not for the canvas
+        return []
+    cure = next(wanted for wanted in (32, 64, 128) if wanted == 128 or not _fails_with(detector, wanted))
+    return [
+        f"the {name}'s backbone and neck cannot take every picture that its pad_size_divisor={divisor} allows, such as "
+        f'one of {width}x{height} pixels ({error}): set data_preprocessor.pad_size_divisor={cure} in its config'
+    ]
+
+
+def _fails_with(detector: nn.Module, divisor: int) -> bool:
+    return _error_on(detector, _SMALLEST + divisor, _LARGEST - divisor) is not None
+
+
+def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
+    """What a canvas makes the backbone and the neck say that they cannot do; None where they can."""
+    parts = nn.ModuleList([getattr(detector, name) for name in ('backbone', 'neck') if hasattr(detector, name)])
+    parts = copy.deepcopy(parts).eval()
+
+    @torch.no_grad()
+    def forward() -> None:
+        maps = torch.zeros(1, picture_channels(detector.backbone), height, width)
+        parts.to_empty(device=maps.device)
+        for tensor in (*parts.parameters(), *parts.buffers()):  # on a real device they may be indices
+            tensor.zero_()
+        for part in parts:
+            maps = part(maps)
+
+    try:
+        on_meta(forward)
+    except Exception as error:  # whatever a network raises of its own
+        return f'{type(error).__name__}: {error}'
+    return None
