@@ -14,6 +14,7 @@ from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.model import revert_sync_batchnorm
 from mmengine.structures import PixelData
 
 from mmdet_kd.errors import DistillationError
@@ -190,7 +191,7 @@ def test_it_reaches_all_that_mmdet_ships():
         drop_pretrained(model)
         torch.manual_seed(0)
         try:
-            detector = MODELS.build(with_num_classes(model, CLASSES)).train()
+            detector = revert_sync_batchnorm(MODELS.build(with_num_classes(model, CLASSES))).train()
             detector.init_weights()
             size = 320 if path.name.startswith(('ddod', 'ssd')) else 128
             batch = batch_of(CLASSES, size)
