@@ -57,16 +57,19 @@ def test_a_detector_is_not_saved_after_a_loss_that_was_not_finite(student_cfg, t
         detector.state_dict()
 
 
+def watch_to_the_end(guard, losses):
+    guard.watch(losses)
+    guard.drain()
+
+
 @pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf')])
 @pytest.mark.parametrize(
     'device',
     ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))],
 )
 def test_each_number_that_is_none_is_named(number, device):
-    guard = FiniteLossGuard()
-    losses = {'hint.loss_feat': 1.0, 'roi.loss_cls': number, 'rpn.loss_cls': number}
+    guard, fine = FiniteLossGuard(), torch.tensor(1.0, device=device)
+    bad = torch.tensor(number, device=device)
     with pytest.raises(FloatingPointError, match=r'loss roi\.loss_cls, rpn\.loss_cls is not finite'):
-        guard.watch({name: torch.tensor(value, device=device) for name, value in losses.items()})
-        guard.drain()
-    guard.watch({'hint.loss_feat': torch.tensor(1.0, device=device)})
-    guard.drain()
+        watch_to_the_end(guard, {'hint.loss_feat': fine, 'roi.loss_cls': bad, 'rpn.loss_cls': bad})
+    watch_to_the_end(guard, {'hint.loss_feat': fine})
