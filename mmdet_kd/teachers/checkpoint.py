@@ -46,7 +46,7 @@ def read_weights(source: str | Path) -> Weights:
     plain = OrderedDict((re.sub(r'^module\.', '', key), value) for key, value in state_dict.items())
     if hasattr(state_dict, '_metadata'):  # the versions by which modules convert old weights
         plain._metadata = {re.sub(r'^module(\.|$)', '', k): v for k, v in state_dict._metadata.items()}
-    return Weights(student_state_dict(plain), _find_classes(checkpoint))
+    return Weights(student_state_dict(plain), _find_classes(checkpoint, source))
 
 
 def extraction(prefix: str, source: str | Path) -> str:
@@ -121,7 +121,7 @@ def _find_state_dict(checkpoint: Any, source: str | Path) -> dict[str, Tensor]:
     )
 
 
-def _find_classes(checkpoint: Any) -> tuple[str, ...] | None:
+def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         return None
@@ -131,5 +131,13 @@ def _find_classes(checkpoint: Any) -> tuple[str, ...] | None:
     for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
         classes = holder.get(key)
         if classes:
-            return (classes,) if isinstance(classes, str) else tuple(classes)
+            if isinstance(classes, str):
+                raise DistillationError(
+                    [
+                        f'the checkpoint {source} names its classes by one string, {classes!r}, most likely a tuple '
+                        f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with the names of all '
+                        'its classes'
+                    ]
+                )
+            return tuple(classes)
     return None

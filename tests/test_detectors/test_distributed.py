@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import socket
 from pathlib import Path
 
 import pytest
@@ -33,18 +32,19 @@ def part_of(batch, rank):
     return {key: values[rank : rank + 1] for key, values in batch.items()}
 
 
-def run_rank(rank, port, folder):
+def run_rank(rank, folder):
     """Leave the gradients of each config in `folder` beside it."""
     from mmdet.utils import register_all_modules
 
     register_all_modules()
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    # They meet at a file: a port that was free a moment ago may be another process's by now.
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
     for cfg_file in sorted(Path(folder).glob('*.pkl')):
         detector = build(Config(pickle.loads(cfg_file.read_bytes())))
         wrapper = MMDistributedDataParallel(detector, device_ids=None, find_unused_parameters=False)
         torch.save(soft_gradients(detector, wrapper, part_of(raw_batch((3, 1)), rank)), f'{cfg_file}.{rank}')
-    dist.barrier()  # a rank that leaves early would take the store along
+    dist.barrier()  # before one leaves
     dist.destroy_process_group()
 
 
@@ -80,10 +80,7 @@ def of_two_ranks(tiny_set, tmp_path_factory):
             if part in cfg.model.train_cfg:
                 cfg.model.train_cfg[part].sampler.num = 100_000  # take every anchor and RoI: nothing is drawn
         (folder / f'{name}.pkl').write_bytes(pickle.dumps(cfg.to_dict()))
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
-    mp.spawn(run_rank, args=(port, str(folder)), nprocs=2)
+    mp.spawn(run_rank, args=(str(folder),), nprocs=2)
     return {
         name: (cfg, [torch.load(folder / f'{name}.pkl.{rank}', weights_only=True) for rank in range(2)])
         for name, cfg in cfgs.items()

@@ -57,21 +57,19 @@ def test_a_detector_is_not_saved_after_a_loss_that_was_not_finite(student_cfg, t
         detector.state_dict()
 
 
+def watch_to_the_end(guard, losses):
+    guard.watch(losses)
+    guard.drain()
+
+
 @pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf')])
 @pytest.mark.parametrize(
     'device',
     ['cpu', pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU'))],
 )
 def test_each_number_that_is_none_is_named(number, device):
-    guard = FiniteLossGuard()
-    numbers = {'hint.loss_feat': 1.0, 'roi.loss_cls': number, 'rpn.loss_cls': number}
-    losses = {name: torch.tensor(value, device=device) for name, value in numbers.items()}
+    guard, fine = FiniteLossGuard(), torch.tensor(1.0, device=device)
+    bad = torch.tensor(number, device=device)
     with pytest.raises(FloatingPointError, match=r'loss roi\.loss_cls, rpn\.loss_cls is not finite'):
-        _watch_and_drain(guard, losses)
-    guard.watch({'hint.loss_feat': torch.tensor(1.0, device=device)})
-    guard.drain()
-
-
-def _watch_and_drain(guard, losses):
-    guard.watch(losses)
-    guard.drain()
+        watch_to_the_end(guard, {'hint.loss_feat': fine, 'roi.loss_cls': bad, 'rpn.loss_cls': bad})
+    watch_to_the_end(guard, {'hint.loss_feat': fine})

@@ -70,7 +70,6 @@ def test_only_a_prefix_is_taken_off(path):
         ({'dataset_meta': {'CLASSES': CLASSES}}, CLASSES),
         ({'CLASSES': list(CLASSES)}, CLASSES),
         ({'dataset_meta': {'classes': CLASSES, 'CLASSES': ('old',)}, 'CLASSES': ('older',)}, CLASSES),
-        ({'dataset_meta': {'classes': 'circle'}}, ('circle',)),
         ({'dataset_meta': None}, None),
         ({'dataset_meta': {'classes': ()}}, None),
         ({'dataset_meta': []}, None),
@@ -82,6 +81,13 @@ def test_only_a_prefix_is_taken_off(path):
 )
 def test_classes(meta, expected, path):
     assert read_weights(saved({'state_dict': state_dict(), 'meta': meta}, path)).classes == expected
+
+
+@pytest.mark.parametrize('meta', [{'dataset_meta': {'classes': 'circle'}}, {'CLASSES': 'circle'}])
+def test_a_string_of_classes_is_a_missing_comma(meta, path):
+    saved({'state_dict': state_dict(), 'meta': meta}, path)
+    with pytest.raises(DistillationError, match=r"by one string, 'circle', .* comma\. Save it .* = \('circle',\)"):
+        read_weights(path)
 
 
 def test_what_mmengine_writes_is_read(path):
