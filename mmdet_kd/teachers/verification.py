@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -69,13 +70,12 @@ def speed_up(detector: nn.Module, speed: Speed, asked: Collection[str]) -> tuple
             forms[name] = speed.plain_form
             for step in steps:
                 form = forms[name]._replace(**step.form)
-                ask = lambda part, name=name, plain=plain, form=form: _ask(name, part, plain.maps, form)  # noqa: E731
+                ask = partial(_ask, name, plain.maps, form)
                 part, outcome = try_speed_up(step, name, getattr(detector, name), ask, plain.answers, form.dtype)
+                setattr(detector, name, part)
                 if outcome is not None:
                     outcomes.append(outcome)
-                    if outcome.problem is None:
-                        setattr(detector, name, part)
-                        forms[name] = form
+                    forms[name] = forms[name] if outcome.problem else form
     return forms, outcomes
 
 
@@ -172,7 +172,7 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
         if name == 'neck' and not (detector.with_neck and ('neck' in asked or heads)):
             continue
         try:
-            recorded[name] = Recorded(maps, _ask(name, getattr(detector, name), maps, AS_IT_COMES))
+            recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, getattr(detector, name)))
             if name in ('backbone', 'neck'):
                 maps = tuple(recorded[name].answers.values())
         except Exception as error:
@@ -187,7 +187,7 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
     return recorded
 
 
-def _ask(name: str, part: nn.Module, maps: Any, form: PartForm) -> Answers:
+def _ask(name: str, maps: Tensor | tuple[Tensor, ...], form: PartForm, part: nn.Module) -> Answers:
     """All that a part says, whatever of it a distiller reads. It gets copies of the maps, which it may change."""
     maps = maps.clone() if isinstance(maps, Tensor) else tuple(feat.clone() for feat in maps)
     if name != 'roi_head':

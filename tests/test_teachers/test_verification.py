@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch
 from helpers.architectures import cascade
+from helpers.classifier import classifier_of
 from helpers.distil import AS_ALONE
 from helpers.one_stage import atss, fcos, gfl
 from helpers.teachers import CPU, answers, assert_close, loaded, said, trained
-from helpers.trained import randomise_as_trained
+from helpers.trained import pictures, randomise_as_trained
 from mmdet.registry import MODELS
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.teachers import DetectorTeacher
+from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
 from mmdet_kd.teachers.verification import describe, relative_difference, speed_up
 
@@ -98,6 +99,21 @@ def test_operators_that_read_raw_memory_get_contiguous_maps(case, teacher_cfg, t
     assert_close(answers(loaded(source, asked), asked), expected, 1e-4)
     assert undone in said(log)
     assert 'channels-last (' in said(log), 'the other parts keep it'
+
+
+def test_a_classifier_is_verified_too(student_cfg, tmp_path, log):
+    backbone = dict(type='ResNet', depth=50, base_channels=4, dcn=DCNV2, stage_with_dcn=(False, False, False, True))
+    cfg = classifier_of(student_cfg, backbone=backbone)
+    plain = MODELS.build(copy.deepcopy(cfg['model']))
+    randomise_as_trained(plain, 'backbone')
+    torch.save({'state_dict': plain.state_dict()}, tmp_path / 'classifier.pth')
+    teacher = ClassifierTeacher(cfg, tmp_path / 'classifier.pth')
+    teacher.load(CPU)
+    crops = pictures(seed=3, size=(48, 48))
+    with torch.no_grad():
+        assert_close([teacher.model.logits_of(crops)], [plain.logits_of(crops)], 1e-4)
+    assert 'a CropClassifier, faster: nothing. Undone' in said(log)
+    assert 'channels-last of classifier: ' in said(log)
 
 
 # Faults of one percent, put in by hand: each quantity that is asked for is compared.
