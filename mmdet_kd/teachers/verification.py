@@ -106,7 +106,8 @@ def try_speed_up(
             return part, None
         found = ask(changed)
     except Exception as error:  # whatever an operator raises: the part stays as it is
-        return part, Outcome(step.name, name, f'{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}')
+        message = ' '.join(str(error).split())[:100]  # of some, many lines; of others, none
+        return part, Outcome(step.name, name, f'{type(error).__name__}: {message}')
     problem = describe_difference(found, expected, ROUNDING[dtype or torch.float32])
     return (part if problem else changed), Outcome(step.name, name, problem)
 
@@ -157,8 +158,8 @@ def describe(model: nn.Module, outcomes: Collection[Outcome]) -> str:
     undone = '; '.join(
         f'{outcome.speed_up} of {outcome.part}: {outcome.problem}' for outcome in outcomes if outcome.problem
     )
-    line = f'To make the teacher, a {type(model).__name__}, faster: {done}.'
-    return f'{line} Undone, since it would change what the teacher says: {undone}.' if undone else line
+    line = f'To make the teacher ({type(model).__name__}) faster: {done}.'
+    return f'{line} Undone, for it fails or changes what the teacher says: {undone}.' if undone else line
 
 
 # The plain pass.

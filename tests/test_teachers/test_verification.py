@@ -30,6 +30,13 @@ def deformable(cfg, dcn):
     return cfg
 
 
+def standardised(cfg):
+    """Batch norm after convolutions whose weights are standardised cannot be folded into them."""
+    cfg = deformable(cfg, None)
+    cfg.model.backbone.update(type='DetectoRS_ResNet', conv_cfg=dict(type='ConvAWS'))
+    return cfg
+
+
 def dyhead(cfg):
     cfg = atss(cfg)
     width = cfg.model.neck.out_channels
@@ -84,6 +91,7 @@ def tood(cfg):
 CASES = {
     'backbone, DCN': (lambda cfg: deformable(cfg, DCN), ('backbone', 'neck'), 'channels-last of backbone: '),
     'backbone, DCNv2': (lambda cfg: deformable(cfg, DCNV2), ('backbone', 'neck'), 'channels-last of backbone: level 3'),
+    'backbone, ConvAWS': (standardised, ('backbone', 'neck'), 'batch norm folded of backbone: level'),
     'neck, DyHead': (dyhead, ('neck', 'dense'), 'channels-last of neck: level'),
     'neck, CenterNet': (centernet, ('neck',), 'channels-last of neck: level 0'),
     'head, DCN': (fcos_with_dcn, ('dense',), 'channels-last of bbox_head: '),
@@ -92,13 +100,25 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_operators_that_read_raw_memory_get_contiguous_maps(case, teacher_cfg, tmp_path, log):
+def test_what_an_operator_cannot_take_is_undone(case, teacher_cfg, tmp_path, log):
     make, asked, undone = CASES[case]
     source = trained(make(teacher_cfg), tmp_path / 'trained.pth')
     expected = answers(loaded(source, asked, **AS_ALONE), asked)
     assert_close(answers(loaded(source, asked), asked), expected, 1e-4)
     assert undone in said(log)
     assert 'channels-last (' in said(log), 'the other parts keep it'
+
+
+def test_a_part_that_stays_in_single_precision_gets_such_maps(teacher_cfg, tmp_path, log):
+    """mmcv's deformable convolutions know no bfloat16 on the CPU."""
+    source, asked = trained(dyhead(teacher_cfg), tmp_path / 'trained.pth'), ('neck', 'dense')
+    expected = answers(loaded(source, asked, **AS_ALONE), asked)
+    teacher = loaded(source, asked, precision='bfloat16')
+    assert_close(answers(teacher, asked), expected, 0.2)
+    assert 'bfloat16 (backbone, bbox_head)' in said(log)
+    assert 'bfloat16 of neck: NotImplementedError' in said(log)
+    assert {p.dtype for p in teacher.detector.neck.parameters()} == {torch.float32}
+    assert {p.dtype for p in teacher.detector.backbone.parameters()} == {torch.bfloat16}
 
 
 def test_a_classifier_is_verified_too(student_cfg, tmp_path, log):
@@ -112,7 +132,7 @@ def test_a_classifier_is_verified_too(student_cfg, tmp_path, log):
     crops = pictures(seed=3, size=(48, 48))
     with torch.no_grad():
         assert_close([teacher.model.logits_of(crops)], [plain.logits_of(crops)], 1e-4)
-    assert 'a CropClassifier, faster: nothing. Undone' in said(log)
+    assert '(CropClassifier) faster: nothing. Undone' in said(log)
     assert 'channels-last of classifier: ' in said(log)
 
 
@@ -148,8 +168,12 @@ def spoil(module):
     module.weight[0] = float('nan')
 
 
-def refuse(module):
+def fail(module):
     module.forward = None
+
+
+def fail_in_silence(module):
+    raise AssertionError
 
 
 QUANTITIES = [
@@ -189,7 +213,12 @@ def test_a_fault_of_one_percent_in_any_quantity_is_undone(plain, kind, path, qua
 
 @pytest.mark.parametrize('plain', ['cascade'], indirect=True)
 @pytest.mark.parametrize(
-    ('change', 'why'), [(spoil, 'scores, level 0 is of another shape or not finite'), (refuse, 'TypeError: ')]
+    ('change', 'why'),
+    [
+        (spoil, 'scores, level 0 is of another shape or not finite'),
+        (fail, 'TypeError: '),
+        (fail_in_silence, 'AssertionError: '),
+    ],
 )
 def test_what_is_not_finite_or_fails_is_undone(plain, change, why):
     _, (outcome,) = speed_up(plain, Faulty('rpn_head.rpn_cls', change), {'rpn'})
