@@ -28,7 +28,7 @@ def canvas_problems(name: str, detector: nn.Module) -> list[str]:
     divisor = getattr(preprocessor, 'pad_size_divisor', 1)
     if getattr(preprocessor, 'batch_augments', None):
         return []
-    height, width = (_SMALLEST // divisor + 1) * divisor, (_LARGEST - 1) // divisor * divisor
+    height, width = (_SMALLEST // divisor + 1) * divisor, max(1, (_LARGEST - 1) // divisor) * divisor
     error = _error_on(detector, height, width)
     if error is None or _error_on(detector, _SMALLEST, _LARGEST) is not None:  # or else it is not for the canvas
         return []

@@ -46,7 +46,8 @@ class ClassifierTeacher(BaseTeacher):
         """The classifier with channels-last weights, which its maps follow: on a CPU its stem takes two thirds then."""
         del asked  # its scores, or its early layers; both are compared
         with torch.random.fork_rng(devices=[]), full_single_precision():
-            crops = picture_for(model, (model.crop_size, model.crop_size))
+            size = model.crop_size
+            crops = picture_for(model, (size, size))[..., :size, :size]  # crops are not padded
 
             def ask(classifier: nn.Module) -> Answers:
                 with torch.no_grad():
@@ -56,7 +57,8 @@ class ClassifierTeacher(BaseTeacher):
                     }
 
             model, outcome = try_speed_up(CHANNELS_LAST, 'classifier', model, ask, ask(model))
-        print_log(describe(model, [outcome]), logger='current')
+        if outcome is not None:
+            print_log(describe(model, [outcome]), logger='current')
         return model
 
     def observe(self, batch: Batch) -> ClassifierKnowledge:

@@ -8,6 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -70,13 +71,12 @@ def speed_up(detector: nn.Module, speed: Speed, asked: Collection[str]) -> tuple
             forms[name] = speed.plain_form
             for step in steps:
                 form = forms[name]._replace(**step.form)
-                ask = lambda part, name=name, plain=plain, form=form: _ask(name, part, plain.maps, form)  # noqa: E731
+                ask = partial(_ask, name, plain.maps, form)
                 part, outcome = try_speed_up(step, name, getattr(detector, name), ask, plain.answers, form.dtype)
+                setattr(detector, name, part)
                 if outcome is not None:
                     outcomes.append(outcome)
-                    if outcome.problem is None:
-                        setattr(detector, name, part)
-                        forms[name] = form
+                    forms[name] = forms[name] if outcome.problem else form
     return forms, outcomes
 
 
@@ -107,7 +107,8 @@ def try_speed_up(
             return part, None
         found = ask(changed)
     except Exception as error:  # whatever an operator raises: the part stays as it is
-        return part, Outcome(step.name, name, f'{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}')
+        message = ' '.join(str(error).split())[:100]  # of some, many lines; of others, none
+        return part, Outcome(step.name, name, f'{type(error).__name__}: {message}')
     problem = describe_difference(found, expected, ROUNDING[dtype or torch.float32])
     return (part if problem else changed), Outcome(step.name, name, problem)
 
@@ -158,8 +159,8 @@ def describe(model: nn.Module, outcomes: Collection[Outcome]) -> str:
     undone = '; '.join(
         f'{outcome.speed_up} of {outcome.part}: {outcome.problem}' for outcome in outcomes if outcome.problem
     )
-    line = f'To make the teacher, a {type(model).__name__}, faster: {done}.'
-    return f'{line} Undone, since it would change what the teacher says: {undone}.' if undone else line
+    line = f'To make the teacher ({type(model).__name__}) faster: {done}.'
+    return f'{line} Undone, for it fails or changes what the teacher says: {undone}.' if undone else line
 
 
 # The plain pass.
@@ -173,7 +174,7 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
         if name == 'neck' and not (detector.with_neck and ('neck' in asked or heads)):
             continue
         try:
-            recorded[name] = Recorded(maps, _ask(name, getattr(detector, name), maps, AS_IT_COMES))
+            recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, getattr(detector, name)))
             if name in ('backbone', 'neck'):
                 maps = tuple(recorded[name].answers.values())
         except Exception as error:
@@ -188,7 +189,7 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
     return recorded
 
 
-def _ask(name: str, part: nn.Module, maps: Any, form: PartForm) -> Answers:
+def _ask(name: str, maps: Tensor | tuple[Tensor, ...], form: PartForm, part: nn.Module) -> Answers:
     """All that a part says, whatever of it a distiller reads. It gets copies of the maps, which it may change."""
     maps = maps.clone() if isinstance(maps, Tensor) else tuple(feat.clone() for feat in maps)
     if name != 'roi_head':

@@ -23,6 +23,7 @@ NETWORKS = (
     'detectors/htc_r50-rfp_1x_coco.py',
     'detectors/htc_r50-sac_1x_coco.py',
     'detr/detr_r18_8xb2-500e_coco.py',
+    'detr/detr_r50_8xb2-150e_coco.py',
     'dino/dino-4scale_r50_8xb2-12e_coco.py',
     'dino/dino-5scale_swin-l_8xb2-12e_coco.py',
     'dyhead/atss_r50_fpn_dyhead_1x_coco.py',
@@ -35,6 +36,7 @@ NETWORKS = (
     'gcnet/cascade-mask-rcnn_x101-32x4d-syncbn-dconv-c3-c5-r4-gcb-c3-c5_fpn_1x_coco.py',
     'gcnet/mask-rcnn_r50-gcb-r4-c3-c5_fpn_1x_coco.py',
     'gcnet/mask-rcnn_x101-32x4d-syncbn_fpn_1x_coco.py',
+    'gcnet/mask-rcnn_x101-32x4d-syncbn-gcb-r4-c3-c5_fpn_1x_coco.py',
     'gfl/gfl_r101-dconv-c3-c5_fpn_ms-2x_coco.py',
     'gfl/gfl_x101-32x4d-dconv-c4-c5_fpn_ms-2x_coco.py',
     'glip/glip_atss_swin-l_fpn_dyhead_16xb2_ms-2x_funtune_coco.py',
@@ -53,6 +55,9 @@ NETWORKS = (
     'pvt/retinanet_pvtv2-b0_fpn_1x_coco.py',
     'regnet/mask-rcnn_regnetx-3.2GF-mdconv-c3-c5_fpn_1x_coco.py',
     'regnet/mask-rcnn_regnetx-4GF_fpn_1x_coco.py',
+    'reppoints/reppoints-minmax_r50_fpn-gn_head-gn_1x_coco.py',
+    'reppoints/reppoints-moment_r101-dconv-c3-c5_fpn-gn_head-gn_2x_coco.py',
+    'reppoints/reppoints-moment_x101-dconv-c3-c5_fpn-gn_head-gn_2x_coco.py',
     'res2net/htc_res2net-101_fpn_20e_coco.py',
     'resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py',
     'rpn/rpn_r50-caffe-c4_1x_coco.py',
@@ -95,7 +100,8 @@ def network_of(model: dict) -> tuple:
     necks = neck if isinstance(neck, (list, tuple)) else [neck] if neck else []
     of_necks = [(each['type'], _type(each.get('conv_cfg')), _type(each.get('norm_cfg'))) for each in necks]
     plugins = sorted(plugin['cfg']['type'] for plugin in backbone.get('plugins') or ())
-    operators = [_type(backbone.get(key)) for key in ('dcn', 'conv_cfg', 'norm_cfg', 'sac')]
+    operators = [_type(backbone.get(key)) for key in ('dcn', 'conv_cfg', 'sac')]
+    operators.append(_type(backbone.get('norm_cfg') or dict(type='BN')))
     basic = backbone['type'] == 'ResNet' and backbone['depth'] < 50
     return (backbone['type'], basic, *operators, *plugins, *of_necks)
 

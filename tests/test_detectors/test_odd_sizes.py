@@ -88,6 +88,7 @@ def test_the_priors_that_only_the_student_has_count_nothing(student_cfg, teacher
         ('hrnet/htc_hrnetv2p-w18_20e_coco.py', 1, 32),
         ('yolox/yolox_l_8xb8-300e_coco.py', 8, 32),
         ('yolox/yolox_l_8xb8-300e_coco.py', 32, None),
+        ('yolox/yolox_l_8xb8-300e_coco.py', 640, None),
         ('pvt/retinanet_pvt-t_fpn_1x_coco.py', 1, None),
         ('swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py', 1, None),
     ],

@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch
 from helpers.architectures import cascade
+from helpers.classifier import classifier_of
 from helpers.distil import AS_ALONE
 from helpers.one_stage import atss, fcos, gfl
 from helpers.teachers import CPU, answers, assert_close, loaded, said, trained
-from helpers.trained import randomise_as_trained
+from helpers.trained import pictures, randomise_as_trained
 from mmdet.registry import MODELS
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.teachers import DetectorTeacher
+from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
 from mmdet_kd.teachers.verification import describe, relative_difference, speed_up
 
@@ -26,6 +27,13 @@ def deformable(cfg, dcn):
     cfg = copy.deepcopy(cfg)
     cfg.model.backbone.update(depth=50, base_channels=4, dcn=dcn, stage_with_dcn=(False, False, False, True))
     cfg.model.neck.in_channels = [16, 32, 64, 128]
+    return cfg
+
+
+def standardised(cfg):
+    """Batch norm after convolutions whose weights are standardised cannot be folded into them."""
+    cfg = deformable(cfg, None)
+    cfg.model.backbone.update(type='DetectoRS_ResNet', conv_cfg=dict(type='ConvAWS'))
     return cfg
 
 
@@ -83,6 +91,7 @@ def tood(cfg):
 CASES = {
     'backbone, DCN': (lambda cfg: deformable(cfg, DCN), ('backbone', 'neck'), 'channels-last of backbone: '),
     'backbone, DCNv2': (lambda cfg: deformable(cfg, DCNV2), ('backbone', 'neck'), 'channels-last of backbone: level 3'),
+    'backbone, ConvAWS': (standardised, ('backbone', 'neck'), 'batch norm folded of backbone: level'),
     'neck, DyHead': (dyhead, ('neck', 'dense'), 'channels-last of neck: level'),
     'neck, CenterNet': (centernet, ('neck',), 'channels-last of neck: level 0'),
     'head, DCN': (fcos_with_dcn, ('dense',), 'channels-last of bbox_head: '),
@@ -91,13 +100,40 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_operators_that_read_raw_memory_get_contiguous_maps(case, teacher_cfg, tmp_path, log):
+def test_what_an_operator_cannot_take_is_undone(case, teacher_cfg, tmp_path, log):
     make, asked, undone = CASES[case]
     source = trained(make(teacher_cfg), tmp_path / 'trained.pth')
     expected = answers(loaded(source, asked, **AS_ALONE), asked)
     assert_close(answers(loaded(source, asked), asked), expected, 1e-4)
     assert undone in said(log)
     assert 'channels-last (' in said(log), 'the other parts keep it'
+
+
+def test_a_part_that_stays_in_single_precision_gets_such_maps(teacher_cfg, tmp_path, log):
+    """mmcv's deformable convolutions know no bfloat16 on the CPU."""
+    source, asked = trained(dyhead(teacher_cfg), tmp_path / 'trained.pth'), ('neck', 'dense')
+    expected = answers(loaded(source, asked, **AS_ALONE), asked)
+    teacher = loaded(source, asked, precision='bfloat16')
+    assert_close(answers(teacher, asked), expected, 0.2)
+    assert 'bfloat16 (backbone, bbox_head)' in said(log)
+    assert 'bfloat16 of neck: NotImplementedError' in said(log)
+    assert {p.dtype for p in teacher.detector.neck.parameters()} == {torch.float32}
+    assert {p.dtype for p in teacher.detector.backbone.parameters()} == {torch.bfloat16}
+
+
+def test_a_classifier_is_verified_too(student_cfg, tmp_path, log):
+    backbone = dict(type='ResNet', depth=50, base_channels=4, dcn=DCNV2, stage_with_dcn=(False, False, False, True))
+    cfg = classifier_of(student_cfg, backbone=backbone)
+    plain = MODELS.build(copy.deepcopy(cfg['model']))
+    randomise_as_trained(plain, 'backbone')
+    torch.save({'state_dict': plain.state_dict()}, tmp_path / 'classifier.pth')
+    teacher = ClassifierTeacher(cfg, tmp_path / 'classifier.pth')
+    teacher.load(CPU)
+    crops = pictures(seed=3, size=(48, 48))
+    with torch.no_grad():
+        assert_close([teacher.model.logits_of(crops)], [plain.logits_of(crops)], 1e-4)
+    assert '(CropClassifier) faster: nothing. Undone' in said(log)
+    assert 'channels-last of classifier: ' in said(log)
 
 
 # Faults of one percent, put in by hand: each quantity that is asked for is compared.
@@ -132,8 +168,12 @@ def spoil(module):
     module.weight[0] = float('nan')
 
 
-def refuse(module):
+def fail(module):
     module.forward = None
+
+
+def fail_in_silence(module):
+    raise AssertionError
 
 
 QUANTITIES = [
@@ -173,7 +213,12 @@ def test_a_fault_of_one_percent_in_any_quantity_is_undone(plain, kind, path, qua
 
 @pytest.mark.parametrize('plain', ['cascade'], indirect=True)
 @pytest.mark.parametrize(
-    ('change', 'why'), [(spoil, 'scores, level 0 is of another shape or not finite'), (refuse, 'TypeError: ')]
+    ('change', 'why'),
+    [
+        (spoil, 'scores, level 0 is of another shape or not finite'),
+        (fail, 'TypeError: '),
+        (fail_in_silence, 'AssertionError: '),
+    ],
 )
 def test_what_is_not_finite_or_fails_is_undone(plain, change, why):
     _, (outcome,) = speed_up(plain, Faulty('rpn_head.rpn_cls', change), {'rpn'})
