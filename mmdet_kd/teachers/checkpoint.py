@@ -135,8 +135,8 @@ def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None
                 raise DistillationError(
                     [
                         f'the checkpoint {source} names its classes by one string, {classes!r}, most likely a tuple '
-                        f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with the names of all '
-                        'its classes'
+                        f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with all its '
+                        'names'
                     ]
                 )
             return tuple(classes)
