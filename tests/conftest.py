@@ -20,17 +20,6 @@ def _mmdet_scope():
     register_all_modules()
 
 
-@pytest.fixture(autouse=True, scope='session')
-def _configs_are_written_unformatted():
-    """A run writes its config several times, and yapf takes longer for each than a tiny training.
-
-    It changes no value. Tools that run in a process of their own format theirs.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
-        yield
-
-
 @pytest.fixture(autouse=True)
 def _no_training_is_left_over():
     """A training tells its classes to a visualizer, which lives on in the process."""
@@ -65,3 +54,14 @@ def teacher_checkpoint(teacher_cfg, tmp_path):
     from helpers.distil import save_teacher
 
     return save_teacher(teacher_cfg, tmp_path / 'teacher.pth')
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_are_written_unformatted():
+    """A run writes its config several times, and yapf takes longer for each than a tiny training.
+
+    It changes no value. Tools that run in a process of their own format theirs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
+        yield
