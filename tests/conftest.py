@@ -19,17 +19,6 @@ def _mmdet_scope():
     register_all_modules()
 
 
-@pytest.fixture(autouse=True, scope='session')
-def _configs_are_written_unformatted():
-    """A run writes its config several times, and yapf takes longer for each than a tiny training.
-
-    It changes no value. Tools that run in a process of their own format theirs.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
-        yield
-
-
 @pytest.fixture(scope='session')
 def tiny_set(tmp_path_factory):
     """Root of a tiny COCO-format set."""
@@ -54,3 +43,14 @@ def teacher_checkpoint(teacher_cfg, tmp_path):
     from helpers.distil import save_teacher
 
     return save_teacher(teacher_cfg, tmp_path / 'teacher.pth')
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_are_written_unformatted():
+    """A run writes its config several times, and yapf takes longer for each than a tiny training.
+
+    It changes no value. Tools that run in a process of their own format theirs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
+        yield

@@ -122,7 +122,7 @@ def test_steps_are_measured_last_and_a_taught_row_has_a_tax(taught, monkeypatch)
     """What is timed are real steps of both rows; the seconds are given, so that the numbers are known."""
     assert not any({'step, s', 'tax'} & row.keys() for row in gain(taught, '--seeds', 0).values())
     timed = []
-    given = {'distilled, teacher as it comes': [5.0, 9.0, 6.0], 'student': [2.0, 2.0, 8.0], 'plain teacher': [4.0] * 3}
+    given = {'distilled, teacher as it comes': [5.0, 9.0, 6.0], 'student': [2.0, 2.0, 8.0], 'plain teacher': [8.0] * 3}
 
     def in_turns(works, repeats):
         for (row, kind), work in works.items():
@@ -137,7 +137,7 @@ def test_steps_are_measured_last_and_a_taught_row_has_a_tax(taught, monkeypatch)
     assert 'tax' not in results['alone']
     assert results['alone']['step, s'] == dict(value=2.0, low=2.0, high=8.0)
     assert results['taught']['step, s'] == dict(value=6.0, low=5.0, high=9.0)
-    assert results['taught']['tax']['value'] == 1.0  # (6 - 2) / 4
+    assert results['taught']['tax']['value'] == 0.5  # (6 - 2) / 8
     assert set(results['taught']['tax']) == {'value', 'low', 'high'}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.classifier import MODEL, tiny_classifier_cfg
 from helpers.distil import raw_batch
-from helpers.tiny import run_tool
+from helpers.tiny import call_tool, run_tool
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
@@ -57,9 +57,9 @@ def test_a_batch_without_a_box_has_all_gradients(classifier):
 
 def test_it_learns_and_resumes_with_the_command(cfg, tmp_path):
     cfg.dump(tmp_path / 'classifier.py')
-    run = ['tools/train_classifier.py', tmp_path / 'classifier.py', '--work-dir', tmp_path / 'run']
-    run_tool([*run, '--cfg-options', 'train_cfg.max_epochs=1'])
-    run_tool([*run, '--resume'])
+    run = [tmp_path / 'classifier.py', '--work-dir', tmp_path / 'run']
+    run_tool(['tools/train_classifier.py', *run, '--cfg-options', 'train_cfg.max_epochs=1'])
+    call_tool('tools/train.py', *run, '--resume')  # what the command hands over to
     records = [
         json.loads(line)
         for file in sorted((tmp_path / 'run').glob('*/vis_data/scalars.json'))

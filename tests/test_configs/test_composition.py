@@ -152,7 +152,7 @@ def test_swap_the_student_of_dicod(student: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('student', 'teacher', 'method'), covering(STUDENTS, COCO_TEACHERS, METHODS), ids='-'.join)
+@pytest.mark.parametrize(('student', 'teacher', 'method'), covering(STUDENTS, COCO_TEACHERS, METHODS))
 def test_every_pair_of_fragments_builds(student: str, teacher: str, method: str, tmp_path: Path) -> None:
     """Two fragments may not suit each other; a third one has never been the reason."""
     build_shape(swapped(COCO, tmp_path, students=student, teachers=teacher, distillers=method))

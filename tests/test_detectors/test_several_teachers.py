@@ -48,7 +48,7 @@ def test_each_teacher_looks_at_a_batch_once(cfg, monkeypatch):
     detector, looks = build(cfg), Counter()
     for name, teacher in detector.teachers.items():
         observe = teacher.observe
-        monkeypatch.setattr(teacher, 'observe', lambda batch, n=name, f=observe: looks.update([n]) or f(batch))
+        monkeypatch.setattr(teacher, 'observe', lambda batch, n=name, of=observe: looks.update([n]) or of(batch))
     backbone = detector.teachers['detector'].detector.backbone
     backbone.register_forward_hook(lambda *_: looks.update(['backbone']))
     losses_of(detector, raw_batch())
@@ -163,7 +163,7 @@ def test_a_smaller_student_view_leaves_the_classifier_the_students_pictures(cfg)
     detector, seen = build(cfg), {}
     for name, teacher in detector.teachers.items():
         observe = teacher.observe
-        teacher.observe = lambda batch, n=name, f=observe: seen.setdefault(n, f(batch))
+        teacher.observe = lambda batch, n=name, of=observe: seen.setdefault(n, of(batch))
     losses = losses_of(detector, raw_batch(size=128))
     assert tuple(seen['detector'].canvas) == (128, 128)
     assert seen['classifier']._images.shape[-2:] == (64, 64)
