@@ -184,9 +184,7 @@ def test_two_class_logits():
     ('name', 'expected'), [('loss_rpn_cls', 0.2), ('loss_rpn_bbox', 1.0), ('loss_cls', 1.0), ('s0.loss_cls', 1.0)]
 )
 def test_mu_weighs_the_hard_classification(name, expected, student_cfg, teacher_cfg):
-    pair = ModelPair(
-        *(Model(n, pair_of(student_cfg, teacher_cfg).student.detector, student_cfg.model) for n in ('a', 'b'))
-    )
+    pair = ModelPair(*(Model(n, pair_of(student_cfg, teacher_cfg).student.detector, student_cfg.model) for n in ('a', 'b')))
     assert RPNDistiller(pair, loss_cls=SOFT, mu=0.2).hard_loss_weight(name) == expected
     assert RPNDistiller(pair, loss_bbox=BOUNDED, mu=0.2).hard_loss_weight(name) == 1.0
 
