@@ -74,7 +74,7 @@ def sigmoid(score, temperature=1.0):
 def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cfg, side):
     pair = pair_of(student_cfg, teacher_cfg)
     bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
-    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox, mu=0.25)
+    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox)
     with observed(pair) as step:
         teacher = TeacherKnowledge(pair.teacher.detector, on_canvas(step.images, side))
         found = distiller(step.student, teacher)
@@ -91,7 +91,7 @@ def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cf
         soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
         error += float(positive) * sum((p - q) ** 2 for p, q in zip(deltas[prior], target.tolist(), strict=True))
     assert (0 < compared < sampled) if side == 48 else compared == sampled
-    assert found['cls'].item() == pytest.approx(0.75 * soft / sampled, rel=1e-4)
+    assert found['cls'].item() == pytest.approx(soft / sampled, rel=1e-4)
     assert found['bbox'].item() == pytest.approx(error / sampled, rel=1e-4)
 
 
@@ -174,7 +174,7 @@ def test_an_rpn_of_a_larger_picture_is_read_where_the_students_anchors_lie(stude
     plain = pair_of(student_cfg, teacher_cfg)
     pair = ModelPair(plain.student, plain.teacher, student_scale=0.5)
     bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
-    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox, mu=0.25)
+    distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox)
     ratios = [[2.1, 1.8], [1.9, 2.2]]
     with observed(pair) as step:
         images = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))  # not square, and less high
@@ -194,4 +194,4 @@ def test_an_rpn_of_a_larger_picture_is_read_where_the_students_anchors_lie(stude
         p_s, p_t = sigmoid(scores[0]), sigmoid(bilinear(theirs, across, down)[anchor].item())
         soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
     assert 0 < compared < sampled
-    assert found['cls'].item() == pytest.approx(0.75 * soft / sampled, rel=1e-4)
+    assert found['cls'].item() == pytest.approx(soft / sampled, rel=1e-4)

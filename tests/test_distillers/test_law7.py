@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_map
 
 from mmdet_kd.detectors import KnowledgeDistillationMixin
 from mmdet_kd.detectors.student_view import shrink
+from mmdet_kd.distillers import Shares
 from mmdet_kd.knowledge import Call, ClassMap, StudentKnowledge, TeacherKnowledge, Truth, observe_student
 from mmdet_kd.teachers import Batch
 
@@ -217,7 +218,8 @@ def soft_losses(detector, boxes=3):
     batch = Batch(data['inputs'], Truth.of(data['data_samples']), loaded)
 
     def call():
-        sum(detector._soft_losses(student, batch).values()).backward()
+        shares = Shares({name: distiller.claim for name, distiller in detector.distillers.items()})
+        sum(detector._soft_losses(student, batch, shares).values()).backward()
 
     with observe_student(detector, kinds, tuple(data['inputs'].shape[-2:])) as student:
         super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
