@@ -134,6 +134,7 @@ def test_a_vgg16_teaches_an_alexnet():
         num_classes=3,
     )
     detector = MODELS.build(model)
+    detector.set_classes(('circle', 'square', 'triangle'))
     detector.init_weights()
     assert detector.distillers['hint'].adapters[0].conv.weight.shape == (512, 256, 1, 1)
     losses = detector(**batch(detector, True), mode='loss')

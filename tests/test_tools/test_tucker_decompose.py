@@ -81,6 +81,7 @@ def test_it_learns_from_a_teacher_resumes_exactly_and_is_exported(trained, decom
         f'    teacher=dict(config={str(trained[0])!r}, checkpoint={str(trained[1])!r}),\n'
         f'    distillers={METHOD!r},\n'
         '    num_classes=3)\n'
+        "custom_hooks = [dict(type='TrainingClassesHook')]\n"
     )
     cfg = Config(Config.fromfile(tmp_path / 'distilled.py').to_dict(), format_python_code=False)
     cfg.work_dir = str(tmp_path / 'whole')
