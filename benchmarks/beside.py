@@ -1,10 +1,12 @@
 #!/usr/bin/env python
 """What a change costs a training step: this checkout beside another one, in turns in one run.
 
-Each checkout has a process of its own, which holds the steps of a distillation: the student's own, a plain pass of the
-teacher, and the distilled step. The steps of both are timed one at a time, in an order that is shuffled anew each turn,
-so that whatever else the machine does meets both alike. Prints seconds, taxes (see step_time.py) and memory of both,
-and the ratio of the distilled steps with its 95 % confidence interval.
+Each checkout has a process of its own, which holds the steps of a distillation: the student's own, a plain pass of
+the teacher, and the distilled step. The steps of both are timed one at a time, in an order that is shuffled anew each
+turn, so that whatever else the machine does meets both alike. The student's own step and the plain pass are mmdet's,
+the same in both checkouts, though two processes differ by a few percent in the same step: the taxes (see
+step_time.py) of both rest on their mean, turn by turn. Prints seconds, taxes and memory of both, and the ratio of the
+distilled steps with its 95 % confidence interval.
 
     git worktree add /tmp/before COMMIT
     python benchmarks/beside.py /tmp/before
@@ -38,7 +40,8 @@ def main() -> None:
     for config in args.configs or CONFIGS:
         before, now = (Checkout(root, config, args) for root in (args.other, ROOT))
         found = take_turns({'before': before, 'now': now}, args.repeats)
-        rows = {name: report(found[name], side.memory()) for name, side in (('before', before), ('now', now))}
+        shared = means(found['before'], found['now'])
+        rows = {n: report({**found[n], **shared}, side.memory()) for n, side in (('before', before), ('now', now))}
         show(rows, f'{Path(config).stem}: {args.other} (before) and this checkout (now)')
         print(f'a distilled step takes {ratio(found["now"][DISTILLED], found["before"][DISTILLED])} of what it took')
         before.close()
@@ -134,6 +137,15 @@ def take_turns(sides: Mapping[str, Checkout], repeats: int) -> dict[str, dict[st
             if turn >= 2:
                 found[name][work].append(taken)
     return found
+
+
+def means(before: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Seconds of the work that the two checkouts share, the mean of both in each turn."""
+    return {
+        work: [(a + b) / 2 for a, b in zip(before[work], now[work], strict=True)]
+        for work in before
+        if work != DISTILLED
+    }
 
 
 def report(found: Mapping[str, Sequence[float]], memory: dict[str, float]) -> dict[str, Any]:

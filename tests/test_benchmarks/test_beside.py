@@ -11,6 +11,13 @@ def test_the_ratio_is_of_medians():
     assert beside.ratio([4.0, 4.0, 4.0, 4.0, 40.0], [2.0, 2.0, 2.0, 2.0, 2.0]).startswith('2.000 (2.000 to ')
 
 
+def test_the_taxes_of_both_rest_on_the_same_steps():
+    beside = load_tool('benchmarks/beside.py')
+    before = {'student': [1.0, 2.0], 'plain teacher': [4.0, 4.0], beside.DISTILLED: [9.0, 9.0]}
+    now = {'student': [3.0, 2.0], 'plain teacher': [2.0, 6.0], beside.DISTILLED: [8.0, 8.0]}
+    assert beside.means(before, now) == {'student': [2.0, 2.0], 'plain teacher': [3.0, 5.0]}
+
+
 @pytest.mark.slow
 def test_a_checkout_beside_itself(student_cfg, teacher_cfg, tmp_path):
     distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, hint=HINT).dump(tmp_path / 'tiny.py')
