@@ -14,7 +14,7 @@ from ..errors import raise_if_any
 from ..export import num_classes_problems, with_num_classes
 from ..knowledge import StudentKnowledge, Truth, canvas_problems, observe_student
 from ..runtime import check_pretrained
-from ..teachers import BaseTeacher, Batch, DetectorTeacher
+from ..teachers import BaseTeacher, Batch
 from .channel_check import channel_problems
 from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
@@ -65,7 +65,7 @@ class KnowledgeDistillationMixin:
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
-        raise_if_any(_canvas_problems(as_student, self.teachers, pairs))
+        raise_if_any(canvas_problems('student', self))
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._class_names: tuple[str, ...] | None = None
         self._views: TwoViews | None = None
@@ -193,12 +193,3 @@ def _times(factor: float, loss: Any) -> Any:
     if factor == 1.0:
         return loss
     return [factor * level for level in loss] if isinstance(loss, (list, tuple)) else factor * loss
-
-
-def _canvas_problems(student: Model, teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]) -> list[str]:
-    """What of the pictures that the padding of each side allows its network cannot take."""
-    problems = canvas_problems(student.name, student.detector)
-    for name, pair in pairs.items():
-        if isinstance(teachers[name], DetectorTeacher):  # a classifier sees crops of one size
-            problems += canvas_problems(pair.teacher.name, pair.teacher.detector)
-    return problems

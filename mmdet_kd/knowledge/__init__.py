@@ -3,7 +3,7 @@
 from .class_map import ClassMap, head_class_problems, head_classes
 from .classifier import ClassifierKnowledge
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
-from .pictures import canvas_problems
+from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import Call, record_calls
 from .roi_head import box_heads, forward_box_head
@@ -34,6 +34,7 @@ __all__ = [
     'head_classes',
     'map_shapes',
     'maps_for_rois',
+    'needed_padding',
     'observe_student',
     'on_meta',
     'record_calls',

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
-from ..knowledge import ClassMap, PartForm, TeacherKnowledge
+from ..knowledge import ClassMap, PartForm, TeacherKnowledge, canvas_problems, needed_padding
 from .base import NOT_GIVEN, BaseTeacher
 from .batch import Batch
 from .config import ConfigSource
@@ -59,6 +59,25 @@ class DetectorTeacher(BaseTeacher):
     def detector(self) -> nn.Module | None:
         """The detector; None until its weights are loaded."""
         return self.model
+
+    def build_shape(self) -> nn.Module:
+        """See :class:`BaseTeacher`. A network that cannot take every picture gets the padding that it needs.
+
+        The pictures that it could take have that padding already, so this changes nothing of what it says of them.
+        """
+        shape = super().build_shape()
+        need = needed_padding(shape)
+        if need is not None:
+            if not hasattr(shape.data_preprocessor, 'pad_size_divisor'):
+                raise_if_any(canvas_problems('teacher', shape))
+            for preprocessor in (shape.data_preprocessor, self.cfg.model.data_preprocessor):
+                preprocessor.pad_size_divisor = need.divisor
+            print_log(
+                f'The teacher ({type(shape).__name__}) sees pictures padded to a multiple of {need.divisor} pixels, as '
+                'its network needs.',
+                logger='current',
+            )
+        return shape
 
     def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
         """The detector as fast as was configured, where that changes nothing that is asked beyond rounding."""

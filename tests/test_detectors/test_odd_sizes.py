@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.distil import METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from helpers.distil import METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, taught, total
 from helpers.one_stage import retinanet
 from helpers.pairs import observed, pair_of
 from helpers.zoo import small_detector
@@ -102,10 +102,37 @@ def test_a_network_that_needs_a_divisor_is_known_at_build(config, divisor, cure)
     assert all(problem.endswith(f'set data_preprocessor.pad_size_divisor={cure} in its config') for problem in problems)
 
 
-def test_such_a_side_is_refused_with_the_cure(student_cfg, teacher_cfg):
-    cfg = distilled_cfg(student_cfg, small_detector('hrnet/htc_hrnetv2p-w18_20e_coco.py'), None, hint=METHOD['hint'])
-    del teacher_cfg
-    cfg.model.teacher.config = dict(model={**cfg.model.teacher.config})
-    cfg.model.teacher.config.model.data_preprocessor.pad_size_divisor = 1
-    with pytest.raises(DistillationError, match=r"the teacher's backbone and neck cannot .* 511x385 .*divisor=32"):
+HRNET = 'hrnet/htc_hrnetv2p-w18_20e_coco.py'
+
+
+def unpadded_hrnet():
+    """A network that needs a divisor of 32, and whose config does not say so."""
+    model = small_detector(HRNET)
+    model['data_preprocessor']['pad_size_divisor'] = 1
+    return model
+
+
+def test_such_a_student_is_refused_with_the_cure(student_cfg, teacher_cfg):
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None, hint=METHOD['hint'])
+    for key in ('backbone', 'neck', 'data_preprocessor'):
+        cfg.model[key] = unpadded_hrnet()[key]
+    with pytest.raises(DistillationError, match=r"the student's backbone and neck cannot .* 511x385 .*divisor=32"):
         build(cfg, init=False)
+
+
+@pytest.mark.filterwarnings('ignore:The teacher is untrained')
+def test_such_a_teacher_is_given_the_padding_that_it_needs(student_cfg):
+    """It says what it says of the same pictures with that padding, which is the only one with which it runs."""
+    hint = dict(METHOD['hint'], source='backbone')
+    cfg = distilled_cfg(unpadded(student_cfg), dict(model=unpadded_hrnet()), None, hint=hint)
+    detector = build(cfg)
+    batch = detector.data_preprocessor(raw_batch(size=ODD), training=True)
+    assert batch['inputs'].shape[-1] == ODD
+    knowledge = taught(detector, batch)
+    assert knowledge.canvas == (96, 96)
+    alone = detector.teacher.detector
+    with torch.no_grad():
+        expected = alone.backbone(alone.data_preprocessor(raw_batch(size=ODD), training=False)['inputs'])
+    for found, wanted in zip(knowledge.features('backbone'), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert losses_of(detector, raw_batch(size=ODD))['hint.loss_feat'].isfinite()
