@@ -49,7 +49,7 @@ PLAIN = {'type': 'CocoDataset', 'ann_file': 'a.json', 'metainfo': {'classes': ['
             'type': 'CocoDataset',
             'metainfo': {'classes': ('b', 'a')},
             'dataset': {'type': 'VOCDataset'},
-        },  # its own first
+        },
     ],
 )
 def test_wrapped_datasets_keep_the_order(dataset):

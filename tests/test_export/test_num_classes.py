@@ -210,9 +210,7 @@ def test_it_reaches_all_that_mmdet_ships():
 
 
 def test_it_reaches_every_loss_of_a_head_that_counts_classes():
-    head = dict(
-        type='BBoxHead', loss_cls=dict(type='CrossEntropyLoss'), loss_aux=dict(type='SeesawLoss', num_classes=3)
-    )
-    changed = with_num_classes(dict(bbox_head=head), CLASSES)['bbox_head']
+    losses = dict(loss_cls=dict(type='CrossEntropyLoss'), loss_aux=dict(type='SeesawLoss', num_classes=3))
+    changed = with_num_classes(dict(bbox_head=dict(type='BBoxHead', **losses)), CLASSES)['bbox_head']
     assert changed['loss_aux'] == dict(type='SeesawLoss', num_classes=CLASSES)
-    assert changed['loss_cls'] == dict(type='CrossEntropyLoss')
+    assert changed['loss_cls'] == losses['loss_cls']

@@ -11,6 +11,7 @@ from helpers.one_stage import atss, fcos, gfl
 from helpers.teachers import CPU, answers, assert_close, loaded, said, trained
 from helpers.trained import pictures, randomise_as_trained
 from mmdet.registry import MODELS
+from torch import nn
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
@@ -232,6 +233,13 @@ def test_what_changes_nothing_stays(plain):
     _, (outcome,) = speed_up(plain, Faulty('rpn_head.rpn_cls', lambda module: module.weight.mul_(1 + 1e-6)), {'rpn'})
     assert outcome.problem is None
     assert plain.rpn_head is not head
+
+
+@pytest.mark.parametrize('plain', ['cascade'], indirect=True)
+def test_a_part_that_changes_its_maps_in_place_is_compared_on_the_same_maps(plain):
+    plain.neck.lateral_convs[0] = nn.Sequential(nn.SiLU(inplace=True), plain.neck.lateral_convs[0])
+    _, (outcome,) = speed_up(plain, Faulty('neck', lambda module: None), {'neck'})
+    assert outcome.problem is None
 
 
 @pytest.mark.filterwarnings('ignore:The teacher is untrained')
