@@ -16,7 +16,7 @@ from torch import nn
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
-from mmdet_kd.teachers.verification import describe, relative_difference, speed_up
+from mmdet_kd.teachers.verification import describe, relative_difference, speed_up, try_speed_up
 
 DCN, DCNV2 = ({'type': kind, 'deform_groups': 1, 'fallback_on_stride': False} for kind in ('DCN', 'DCNv2'))
 
@@ -225,6 +225,21 @@ def test_what_is_not_finite_or_fails_is_undone(plain, change, why):
     _, (outcome,) = speed_up(plain, Faulty('rpn_head.rpn_cls', change), {'rpn'})
     assert outcome.problem.startswith(why)
     assert plain.rpn_head.rpn_cls.weight.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'undone', 'stays'), [(None, 1e-3, 1e-5), (torch.float16, 0.1, 0.01), (torch.bfloat16, 0.5, 0.1)]
+)
+def test_a_precision_excuses_what_it_rounds_and_no_more(dtype, undone, stays):
+    conv = nn.Conv2d(3, 4, 1).requires_grad_(False)
+    expected = {'weight': conv.weight.clone()}
+
+    def problem(share):
+        step = SpeedUp('the fault', lambda name, module: module.weight.mul_(1 + share) is not None, {})
+        return try_speed_up(step, 'conv', conv, lambda module: {'weight': module.weight}, expected, dtype)[1].problem
+
+    assert problem(stays) is None
+    assert problem(undone).startswith('weight changes by ')
 
 
 @pytest.mark.parametrize('plain', ['cascade'], indirect=True)
