@@ -13,7 +13,7 @@ from helpers.pairs import observed, pair_of
 from mmdet_kd.adapters import to_grid
 from mmdet_kd.distillers import FeatureDistiller, ModelPair, RPNDistiller
 from mmdet_kd.distillers.alignment import crop
-from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of
+from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of, same_grids
 from mmdet_kd.knowledge import RPNOutputs, TeacherKnowledge, observe_student
 
 
@@ -44,6 +44,27 @@ def test_beyond_a_smaller_grid_the_teacher_says_nothing():
     assert torch.equal(got[judged > 0], expected[judged > 0])
     assert judged.sum() == 2 * (25 + 4)
     assert [m.shape[-1] for m in fitted.bbox_preds] == [6, 3]
+
+
+def test_a_grid_that_is_lower_and_wider_is_fitted_at_the_lower_right():
+    """Every number is where it was, counted from the upper left corner."""
+    teacher = RPNOutputs([torch.arange(8.0).view(1, 1, 2, 4)], [torch.arange(32.0).view(1, 4, 2, 4)])
+    student = RPNOutputs([torch.zeros(1, 1, 3, 2)], [torch.zeros(1, 4, 3, 2)])
+    fitted, judged = on_the_grids_of(student, teacher, channels=1)
+    assert fitted.cls_scores[0].tolist() == [[[[0, 1], [4, 5], [0, 0]]]]
+    assert fitted.bbox_preds[0][0, 1].tolist() == [[8, 9], [12, 13], [0, 0]]
+    assert judged.tolist() == [[1, 1, 1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ('shapes', 'same'),
+    [(((6, 4), (3, 2)), True), (((5, 4), (3, 2)), False), (((6, 5), (3, 2)), False), (((6, 4), (3, 1)), False)],
+)
+def test_grids_are_the_same_in_every_height_and_width(shapes, same):
+    maps = [torch.zeros(1, 3, *shape) for shape in shapes]
+    others = [torch.zeros(1, 12, 6, 4), torch.zeros(1, 12, 3, 2)]
+    assert same_grids(maps, others) is same
+    assert same_grids(others, maps) is same
 
 
 # The distillers on such sides, by loops. The student's canvas is 64 px.
