@@ -91,7 +91,7 @@ def sigmoid(score, temperature=1.0):
     return 1 / (1 + math.exp(-score / temperature))
 
 
-@pytest.mark.parametrize('side', [48, 128])
+@pytest.mark.parametrize('side', [32, 48, 128])
 def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cfg, side):
     pair = pair_of(student_cfg, teacher_cfg)
     bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
@@ -101,17 +101,19 @@ def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cf
         found = distiller(step.student, teacher)
         targets, deltas = step.student.rpn_targets, priors_of(step.student.rpn.bbox_preds, 4)
         ours, theirs = (priors_of(outputs.cls_scores, 1) for outputs in (step.student.rpn, teacher.rpn))
-    sampled = compared = soft = error = 0
+    sampled = compared = soft = error = beyond = 0
     weights = [each.flatten(0, 1) for each in (targets.label_weights, targets.bbox_weights[..., 0])]
     for prior, label, positive, target in zip(ours, *weights, targets.bbox_targets.flatten(0, 1), strict=True):
         sampled += float(label)
+        beyond += float(positive) if prior not in theirs else 0
         if not label or prior not in theirs:
             continue
         compared += 1
         p_s, p_t = (sigmoid(scores[prior][0]) for scores in (ours, theirs))
         soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
         error += float(positive) * sum((p - q) ** 2 for p, q in zip(deltas[prior], target.tolist(), strict=True))
-    assert (0 < compared < sampled) if side == 48 else compared == sampled
+    assert (0 < compared < sampled) if side < 64 else compared == sampled
+    assert beyond > 0 or side != 32, 'a positive anchor was to lie where the teacher says nothing'
     assert found['cls'].item() == pytest.approx(soft / sampled, rel=1e-4)
     assert found['bbox'].item() == pytest.approx(error / sampled, rel=1e-4)
 
