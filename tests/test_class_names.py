@@ -45,6 +45,11 @@ PLAIN = {'type': 'CocoDataset', 'ann_file': 'a.json', 'metainfo': {'classes': ['
         {'type': 'RepeatDataset', 'times': 2, 'dataset': {'type': 'ConcatDataset', 'datasets': [PLAIN]}},
         {'type': 'ClassBalancedDataset', 'oversample_thr': 0.1, 'dataset': PLAIN},
         {'type': 'mmdet.CocoDataset', 'metainfo': {'classes': ('b', 'a')}},
+        {
+            'type': 'CocoDataset',
+            'metainfo': {'classes': ('b', 'a')},
+            'dataset': {'type': 'VOCDataset'},
+        },
     ],
 )
 def test_wrapped_datasets_keep_the_order(dataset):

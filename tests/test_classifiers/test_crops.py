@@ -28,6 +28,13 @@ def test_a_box_of_half_the_size_is_enlarged_bilinearly():
     torch.testing.assert_close(crop, expected.double())
 
 
+def test_beyond_the_outermost_centres_the_border_continues():
+    crop = crop_boxes(1 + PICTURE[:1], [box(0, 0, 2, 2)], size=4)[0, 0]
+    # centres of the new pixels at 0.25, 0.75, 1.25, 1.75; the first lies before the centre of the first old pixel
+    steps = torch.tensor([0.0, 0.25, 0.75, 1.25])
+    torch.testing.assert_close(crop, (1 + 12 * steps[:, None] + steps[None]).double())
+
+
 def test_the_aspect_ratio_is_not_kept():
     crop = crop_boxes(PICTURE[:1], [box(0, 0, 12, 4)], size=4)[0, 0]
     expected = 12 * torch.arange(4)[:, None] + torch.tensor([1.0, 4.0, 7.0, 10.0])

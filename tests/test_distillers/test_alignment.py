@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.numeric import bilinear
 
-from mmdet_kd.distillers.alignment import cell_positions, sample_map
+from mmdet_kd.distillers.alignment import cell_positions, crop_to_common_cells, sample_map
 from mmdet_kd.distillers.prior_maps import at_anchors_of, flatten_levels
 from mmdet_kd.knowledge import RPNOutputs
 
@@ -31,6 +31,13 @@ def test_on_its_own_grid_a_map_is_itself():
     feat = torch.rand(2, 3, 5, 7, dtype=torch.float64)
     points = cell_positions((5, 7), torch.full((2, 2), 16.0, dtype=torch.float64), offset=0.5)
     torch.testing.assert_close(sample_map(feat, 16, points), feat)
+
+
+def test_the_cells_that_both_have_are_counted_from_the_upper_left():
+    grid = torch.arange(20.0).view(1, 1, 4, 5)
+    for first, second in ((grid[..., :3, :], grid[..., :4]), (grid[..., :4], grid[..., :3, :])):
+        found = crop_to_common_cells(first, second)
+        assert all(torch.equal(feat, grid[..., :3, :4]) for feat in found)
 
 
 def test_gradients_reach_the_map():

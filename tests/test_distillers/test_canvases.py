@@ -13,7 +13,7 @@ from helpers.pairs import observed, pair_of
 from mmdet_kd.adapters import to_grid
 from mmdet_kd.distillers import FeatureDistiller, ModelPair, RPNDistiller
 from mmdet_kd.distillers.alignment import crop
-from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of
+from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of, same_grids
 from mmdet_kd.knowledge import RPNOutputs, TeacherKnowledge, observe_student
 
 
@@ -46,6 +46,27 @@ def test_beyond_a_smaller_grid_the_teacher_says_nothing():
     assert [m.shape[-1] for m in fitted.bbox_preds] == [6, 3]
 
 
+def test_a_grid_that_is_lower_and_wider_is_fitted_at_the_lower_right():
+    """Every number is where it was, counted from the upper left corner."""
+    teacher = RPNOutputs([torch.arange(8.0).view(1, 1, 2, 4)], [torch.arange(32.0).view(1, 4, 2, 4)])
+    student = RPNOutputs([torch.zeros(1, 1, 3, 2)], [torch.zeros(1, 4, 3, 2)])
+    fitted, judged = on_the_grids_of(student, teacher, channels=1)
+    assert fitted.cls_scores[0].tolist() == [[[[0, 1], [4, 5], [0, 0]]]]
+    assert fitted.bbox_preds[0][0, 1].tolist() == [[8, 9], [12, 13], [0, 0]]
+    assert judged.tolist() == [[1, 1, 1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ('shapes', 'same'),
+    [(((6, 4), (3, 2)), True), (((5, 4), (3, 2)), False), (((6, 5), (3, 2)), False), (((6, 4), (3, 1)), False)],
+)
+def test_grids_are_the_same_in_every_height_and_width(shapes, same):
+    maps = [torch.zeros(1, 3, *shape) for shape in shapes]
+    others = [torch.zeros(1, 12, 6, 4), torch.zeros(1, 12, 3, 2)]
+    assert same_grids(maps, others) is same
+    assert same_grids(others, maps) is same
+
+
 # The distillers on such sides, by loops. The student's canvas is 64 px.
 
 
@@ -70,7 +91,7 @@ def sigmoid(score, temperature=1.0):
     return 1 / (1 + math.exp(-score / temperature))
 
 
-@pytest.mark.parametrize('side', [48, 128])
+@pytest.mark.parametrize('side', [32, 48, 128])
 def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cfg, side):
     pair = pair_of(student_cfg, teacher_cfg)
     bbox = dict(BOUNDED, margin=float('inf'), loss_weight=1.0)
@@ -80,17 +101,19 @@ def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cf
         found = distiller(step.student, teacher)
         targets, deltas = step.student.rpn_targets, priors_of(step.student.rpn.bbox_preds, 4)
         ours, theirs = (priors_of(outputs.cls_scores, 1) for outputs in (step.student.rpn, teacher.rpn))
-    sampled = compared = soft = error = 0
+    sampled = compared = soft = error = beyond = 0
     weights = [each.flatten(0, 1) for each in (targets.label_weights, targets.bbox_weights[..., 0])]
     for prior, label, positive, target in zip(ours, *weights, targets.bbox_targets.flatten(0, 1), strict=True):
         sampled += float(label)
+        beyond += float(positive) if prior not in theirs else 0
         if not label or prior not in theirs:
             continue
         compared += 1
         p_s, p_t = (sigmoid(scores[prior][0]) for scores in (ours, theirs))
         soft -= p_t * math.log(p_s) + 1.5 * (1 - p_t) * math.log(1 - p_s)
         error += float(positive) * sum((p - q) ** 2 for p, q in zip(deltas[prior], target.tolist(), strict=True))
-    assert (0 < compared < sampled) if side == 48 else compared == sampled
+    assert (0 < compared < sampled) if side < 64 else compared == sampled
+    assert beyond > 0 or side != 32, 'a positive anchor was to lie where the teacher says nothing'
     assert found['cls'].item() == pytest.approx(soft / sampled, rel=1e-4)
     assert found['bbox'].item() == pytest.approx(error / sampled, rel=1e-4)
 

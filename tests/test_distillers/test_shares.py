@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mmdet_kd.distillers import Claim, Shares
+from mmdet_kd.distillers import Claim, RoIDistiller, Shares
 
 
 def shares(*claims):
@@ -44,6 +44,15 @@ def test_a_loss_that_nobody_claims_is_left_alone():
     assert (found.hard('loss_cls'), found.hard('loss_rpn_bbox')) == (1.0, 1.0)
     assert (found.soft('rpn', 'bbox'), found.soft('roi', 'cls')) == (1.0, 1.0)
     assert Shares({}).hard('loss_cls') == 1.0
+
+
+@pytest.mark.parametrize('other', ['loss_cls_aux', 'rpn_loss_cls', 's0.loss_cls_aux', 'd1.loss_cls'])
+def test_a_loss_whose_name_is_longer_is_another_one(other):
+    found = Shares({'roi': Claim(RoIDistiller.own_loss, 'cls', 0.25, 1.0)})
+    assert [found.hard(name) for name in ('loss_cls', 's1.loss_cls', other)] == [0.25, 0.25, 1.0]
+    found.check([other, 's0.loss_cls'])
+    with pytest.raises(RuntimeError, match=f'the student has only loss_bbox, {other}: leave loss_cls out'):
+        found.check(['loss_bbox', other])
 
 
 def test_two_ways_to_claim_one_loss_are_refused():

@@ -38,6 +38,15 @@ def test_a_weight_scales_the_soft_losses_and_gives_the_labels_the_rest(detector,
     assert part['loss_bbox'].item() == pytest.approx(alone['loss_bbox'].item())
 
 
+@pytest.mark.parametrize('weight', [0.0, 1.0])
+def test_a_teacher_is_made_ready_also_for_who_asks_later(student_cfg, teacher_cfg, teacher_checkpoint, weight):
+    """A weight may be 0 when the teacher is loaded, and be ramped up in the training."""
+    cfg = distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint)
+    for distiller in cfg.model.distillers.values():
+        distiller.weight = weight
+    assert build(cfg).teacher.forms.keys() == {'backbone', 'neck', 'rpn_head', 'roi_head'}
+
+
 def test_without_weight_the_student_trains_as_if_alone_and_the_teacher_is_not_asked(detector, student_cfg, monkeypatch):
     def asked(*_):
         raise AssertionError('the teacher was asked')

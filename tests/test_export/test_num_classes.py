@@ -209,3 +209,10 @@ def test_it_reaches_all_that_mmdet_ships():
         if problems or not np.isfinite(loss):
             wrong[path.name] = problems or loss
     assert not wrong, '\n'.join(f'{name}: {what}' for name, what in wrong.items())
+
+
+def test_it_reaches_every_loss_of_a_head_that_counts_classes():
+    losses = dict(loss_cls=dict(type='CrossEntropyLoss'), loss_aux=dict(type='SeesawLoss', num_classes=3))
+    changed = with_num_classes(dict(bbox_head=dict(type='BBoxHead', **losses)), CLASSES)['bbox_head']
+    assert changed['loss_aux'] == dict(type='SeesawLoss', num_classes=CLASSES)
+    assert changed['loss_cls'] == losses['loss_cls']

@@ -92,3 +92,14 @@ def test_the_number_of_classes_reaches_every_head(student_cfg, teacher_cfg):
         assert 'num_classes' not in plain.model
         exported = MODELS.build(plain.model)
         exported.load_state_dict({k: v for k, v in detector.state_dict().items() if not k.startswith('distillers.')})
+
+
+@pytest.mark.parametrize('key', ['module', 'detector'])
+def test_a_distilled_detector_inside_another_model_becomes_plain_too(cfg, student_cfg, key):
+    """Test-time augmentation holds a module, semi-supervision a detector."""
+    cfg.model = {'type': 'SemiBaseDetector', key: cfg.model}
+    plain = plain_student_config(cfg)
+    assert plain.model.pop('type') == 'SemiBaseDetector'
+    student_cfg.model.type = 'TwoStageDetector'
+    assert plain.model.to_dict() == {key: student_cfg.model.to_dict()}
+    assert types_of_this_package(plain) == []

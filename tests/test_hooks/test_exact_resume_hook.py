@@ -10,7 +10,9 @@ import pytest
 import torch
 from helpers.training import assert_same_weights, distilled_run, train
 from mmdet.registry import DATA_SAMPLERS, DATASETS
+from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from mmdet_kd.hooks.exact_resume_hook import ExactResumeHook, PlacedBatch, PlacedBatches, SeededFetch
@@ -172,6 +174,37 @@ def test_placed_batches_are_the_batches_themselves():
     assert list(placed) == list(plain)
     assert len(placed) == len(plain)
     assert (placed.batch_size, placed.sampler) == (4, ORDER)  # what mmengine reads from them
+
+
+def test_a_sampler_of_the_process_draws_anew_in_each_epoch_and_rank():
+    """And the same again for the same place, whatever was drawn before."""
+
+    def order(rank, epoch):
+        sampler = RandomSampler(range(100), replacement=True)
+        placed = PlacedBatches(BatchSampler(sampler, batch_size=10, drop_last=False), seed=0, rank=rank)
+        placed.epoch = epoch
+        return tuple(index for batch in placed for index in batch)
+
+    places = list(itertools.product(range(2), range(3)))
+    drawn = {place: order(*place) for place in places}
+    assert len(set(drawn.values())) == len(places)
+    assert {place: order(*place) for place in reversed(places)} == drawn
+
+
+@pytest.mark.parametrize(
+    ('randomness', 'own_seed', 'expected'),
+    [({'diff_rank_seed': True}, None, 3), ({}, None, 5), ({'diff_rank_seed': True}, 7, 7)],
+    ids=['seeds by rank', 'one seed', 'a seed of the config'],
+)
+def test_a_sampler_gets_the_seed_that_all_ranks_share(randomness, own_seed, expected):
+    """mmengine adds the rank to the seed of a run where each rank is to have its own."""
+    dataset = Draws()
+    sampler = DefaultSampler(dataset, seed=7)
+    runner = SimpleNamespace(seed=5, rank=2, epoch=0, cfg={'randomness': randomness})
+    runner.cfg['train_dataloader'] = {'sampler': {'type': 'DefaultSampler', 'seed': own_seed}}
+    runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=2, sampler=sampler), max_epochs=1)
+    ExactResumeHook().before_train(runner)
+    assert sampler.seed == expected
 
 
 class DrawnAgain(Hook):

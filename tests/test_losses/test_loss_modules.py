@@ -12,7 +12,7 @@ from mmdet_kd.losses.functional import (
     teacher_bounded_l2,
     weighted_average,
 )
-from mmdet_kd.losses.precision import in_full_precision
+from mmdet_kd.losses.precision import in_full_precision, widen_arguments
 
 HALF = [torch.float16, torch.bfloat16]
 LOSSES = {  # name -> (module, shape of each tensor that it compares)
@@ -177,3 +177,11 @@ def test_zero_weights_are_allowed():
     ClassWeightedSoftCrossEntropyLoss(background_weight=0, loss_weight=0)
     TeacherBoundedL2Loss(loss_weight=0)
     HintLoss(loss_weight=0)
+
+
+@pytest.mark.parametrize('dtype', HALF)
+def test_a_loss_that_is_not_ours_gets_all_its_arguments_widened(dtype):
+    half = torch.ones(2, dtype=dtype)
+    args, kwargs = widen_arguments(torch.nn.Identity(), (half, 'mean'), dict(weight=half, labels=torch.tensor([1])))
+    assert (args[0].dtype, args[1]) == (torch.float32, 'mean')
+    assert (kwargs['weight'].dtype, kwargs['labels'].dtype) == (torch.float32, torch.int64)

@@ -8,6 +8,7 @@ import mmdet
 import pytest
 import torch
 from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, raw_batch, soft_part
+from helpers.one_stage import gfl
 from mmdet.models.detectors import FasterRCNN, TwoStageDetector
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -18,6 +19,7 @@ from mmengine.runner import Runner
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import on_meta
 from mmdet_kd.teachers import DetectorTeacher
+from mmdet_kd.teachers.build import build_model
 
 CPU = torch.device('cpu')
 OTHER_MODELS = Registry('model', parent=MMENGINE_MODELS, scope='of_another_package')
@@ -65,6 +67,18 @@ def test_a_data_preprocessor_beside_the_model_is_the_models_if_it_has_none(
     seen = loaded(path, teacher_checkpoint).preprocess(pictures)
     assert torch.equal(seen, expected)
     assert (alone.data_preprocessor.mean.flatten().tolist() == [1.0, 2.0, 3.0]) is not own
+
+
+def test_a_detector_that_learnt_from_a_teacher_does_not_load_that_one(teacher_cfg):
+    """mmdet's localisation distillation holds a teacher, and would read its file while it is built."""
+    cfg = gfl(teacher_cfg)
+    inner = dict(model=copy.deepcopy(cfg.model))
+    cfg.model.update(
+        type='KnowledgeDistillationSingleStageDetector', teacher_config=inner, teacher_ckpt='gone_since.pth'
+    )
+    model = build_model(cfg)
+    assert type(model).__name__ == cfg.model.type
+    assert cfg.model.teacher_ckpt == 'gone_since.pth', 'the config is left alone'
 
 
 def of_another_package(teacher_cfg):

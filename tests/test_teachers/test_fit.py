@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import DetectorTeacher, fit
+from mmdet_kd.teachers.checkpoint import Weights
 
 MEAN, STD = 'data_preprocessor.mean', 'data_preprocessor.std'
 
@@ -248,3 +249,27 @@ class TestMisfits:
         teacher_checkpoint = teacher_checkpoint.rename(tmp_path / 'tracker.pth')
         exec(command.replace(str(tmp_path / 'teacher.pth'), str(teacher_checkpoint)), {})
         assert holds(loaded(teacher_cfg, tmp_path / 'teacher.pth'), expected)
+
+
+class Halved(torch.nn.Module):
+    """Its second version holds half the weight of its first, as modules of torch and mmcv convert older ones."""
+
+    _version = 2
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+        if (local_metadata.get('version') or 1) < 2:
+            state_dict[f'{prefix}weight'] = state_dict[f'{prefix}weight'] / 2
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+@pytest.mark.parametrize(('version', 'expected'), [(1, 0.5), (2, 1.0)])
+def test_the_version_of_a_module_reaches_it(version, expected):
+    model = torch.nn.ModuleDict(dict(head=Halved()))
+    state_dict = model.state_dict()
+    state_dict._metadata['head']['version'] = version
+    fit.load_strictly(model, Weights(state_dict, None), Config(dict(model={})), 'teacher.pth')
+    assert model['head'].weight.tolist() == [expected] * 2

@@ -49,6 +49,12 @@ def test_channel_order_shows_also_where_all_channels_are_normalised_alike():
     assert not preprocess_alike(build(**equal), build(**equal, bgr_to_rgb=False))
 
 
+def test_padding_shows_also_where_only_the_other_pictures_of_a_batch_ask_for_it():
+    loose = dict(pad_size_divisor=1)
+    assert preprocess_alike(build(**loose), build(**loose))
+    assert not preprocess_alike(build(**loose), build(**loose, pad_value=114))
+
+
 def test_two_settings_that_say_the_same_are_alike():
     """Swapping the channels to and fro is the same swap."""
     assert preprocess_alike(build(), build(bgr_to_rgb=False, rgb_to_bgr=True))

@@ -11,11 +11,12 @@ from helpers.one_stage import atss, fcos, gfl
 from helpers.teachers import CPU, answers, assert_close, loaded, said, trained
 from helpers.trained import pictures, randomise_as_trained
 from mmdet.registry import MODELS
+from torch import nn
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
-from mmdet_kd.teachers.verification import describe, relative_difference, speed_up
+from mmdet_kd.teachers.verification import describe, relative_difference, speed_up, try_speed_up
 
 DCN, DCNV2 = ({'type': kind, 'deform_groups': 1, 'fallback_on_stride': False} for kind in ('DCN', 'DCNv2'))
 
@@ -226,12 +227,34 @@ def test_what_is_not_finite_or_fails_is_undone(plain, change, why):
     assert plain.rpn_head.rpn_cls.weight.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ('dtype', 'undone', 'stays'), [(None, 1e-3, 1e-5), (torch.float16, 0.1, 0.01), (torch.bfloat16, 0.5, 0.1)]
+)
+def test_a_precision_excuses_what_it_rounds_and_no_more(dtype, undone, stays):
+    conv = nn.Conv2d(3, 4, 1).requires_grad_(False)
+    expected = {'weight': conv.weight.clone()}
+
+    def problem(share):
+        step = SpeedUp('the fault', lambda name, module: module.weight.mul_(1 + share) is not None, {})
+        return try_speed_up(step, 'conv', conv, lambda module: {'weight': module.weight}, expected, dtype)[1].problem
+
+    assert problem(stays) is None
+    assert problem(undone).startswith('weight changes by ')
+
+
 @pytest.mark.parametrize('plain', ['cascade'], indirect=True)
 def test_what_changes_nothing_stays(plain):
     head = plain.rpn_head
     _, (outcome,) = speed_up(plain, Faulty('rpn_head.rpn_cls', lambda module: module.weight.mul_(1 + 1e-6)), {'rpn'})
     assert outcome.problem is None
     assert plain.rpn_head is not head
+
+
+@pytest.mark.parametrize('plain', ['cascade'], indirect=True)
+def test_a_part_that_changes_its_maps_in_place_is_compared_on_the_same_maps(plain):
+    plain.neck.lateral_convs[0] = nn.Sequential(nn.SiLU(inplace=True), plain.neck.lateral_convs[0])
+    _, (outcome,) = speed_up(plain, Faulty('neck', lambda module: None), {'neck'})
+    assert outcome.problem is None
 
 
 @pytest.mark.filterwarnings('ignore:The teacher is untrained')
