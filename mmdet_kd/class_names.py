@@ -22,9 +22,12 @@ def read_class_names(value: str | Sequence[str], where: str) -> tuple[str, ...]:
         where: what holds the value; for the message.
 
     Raises:
-        DistillationError: the value is a string and no file, which is most often a tuple without its comma.
+        DistillationError: a name is no string; or the value is a string and no file, which is most often a tuple
+            without its comma.
     """
     if not isinstance(value, str):
+        if not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+            raise DistillationError([f'{where} has classes={value!r}: write the names as a tuple of strings'])
         return tuple(value)
     if '://' in value or Path(value).is_file():
         return tuple(list_from_file(value))

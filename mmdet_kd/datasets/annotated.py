@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DistillationError, raise_if_any
+from .data_files import MOST_LIST, require_regular
 from .picture_files import picture_sizes
 
 _MOST_SHOWN = 50
@@ -78,9 +79,10 @@ def read_list(path: Path) -> list[list[str]]:
     """The words of each line of a text file that has any.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or is no regular file.
         ValueError: it is no text.
     """
+    require_regular(path, MOST_LIST)
     return [line.split() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
 
 
@@ -168,9 +170,20 @@ def _fault(box: Box, size: tuple[int, int]) -> str | None:
         return 'is not finite'
     if x2 <= x1 or y2 <= y1:
         return 'has no area'
-    if x1 < -_SLACK or y1 < -_SLACK or x2 > size[0] + _SLACK or y2 > size[1] + _SLACK:
+    if reaches_out(box.corners, size):
         return f'reaches out of the picture, which is {size[0]}x{size[1]}'
     return None
+
+
+def reaches_out(corners: tuple[float, float, float, float], size: tuple[float, float]) -> bool:
+    """Whether a box reaches over an edge of its picture, by more than formats differ in where a pixel begins.
+
+    Args:
+        corners: x1, y1, x2, y2 in pixels from 0, x2 and y2 exclusive.
+        size: width and height of the picture.
+    """
+    x1, y1, x2, y2 = corners
+    return x1 < -_SLACK or y1 < -_SLACK or x2 > size[0] + _SLACK or y2 > size[1] + _SLACK
 
 
 def _write_together(texts: Mapping[Path, str]) -> None:

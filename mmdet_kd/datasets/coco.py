@@ -1,20 +1,26 @@
 """A check of COCO, and of any file in its format, which mmdet reads as they are."""
 
-import json
+import re
+import sys
 from collections import Counter
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 from ..errors import DistillationError, raise_if_any
-from .annotated import Box, Picture, examine, raise_all
+from .annotated import Box, Picture, examine, raise_all, reaches_out
+from .data_files import read_json
 
 _SPLITS = ('train2017', 'val2017')
-_ID = (int, str)
+_ID, _NUMBER, _TEXT = {int, str}, {int, float}, {str}  # the very types that JSON gives: a bool is no number
 _KEYS = {
-    'images': dict(id=_ID, file_name=str, width=(int, float), height=(int, float)),
-    'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox=list, area=(int, float)),
-    'categories': dict(id=_ID, name=str),
+    'images': dict(id=_ID, file_name=_TEXT, width=_NUMBER, height=_NUMBER),
+    'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox={list}, area=_NUMBER),
+    'categories': dict(id=_ID, name=_TEXT),
 }
+_REPR = Repr()
+_REPR.maxstring = _REPR.maxother = 200  # characters of an id or a name in a message
+_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')  # a terminal obeys them
 
 
 def check_coco(root: str | Path) -> str:
@@ -49,10 +55,12 @@ def read_coco(path: Path) -> tuple[dict, list[str]]:
         Its content; and what is wrong with it, one sentence each: with the content as such, not with the pictures.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError:
         return {}, [f'there is no annotation file {path.absolute()}: put it there']
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return {}, [f'the annotation file {path.absolute()} cannot be read ({error}): put a whole file there']
+    except ValueError as error:
         return {}, [f'the annotation file {path.absolute()} is truncated or no JSON ({error}): copy it again']
     try:
         _check_form(content)
@@ -75,30 +83,87 @@ def _check_form(content: Any) -> None:
     )
     problems = []
     for key, entries in lists.items():
-        twice = [str(number) for number, count in Counter(entry['id'] for entry in entries).items() if count > 1]
+        twice = [_REPR.repr(number) for number, count in Counter(entry['id'] for entry in entries).items() if count > 1]
         if twice:
             problems.append(f'ids of "{key}" are there twice: {", ".join(twice[:10])}: write the file again')
+    for key, name in (('images', 'file_name'), ('categories', 'name')):
+        strange = [_REPR.repr(entry[name]) for entry in lists[key] if _CONTROL.search(entry[name])]
+        if strange:
+            problems.append(f'a {name} of "{key}" has control characters: {", ".join(strange[:10])}: rename it')
+    for image in lists['images']:
+        if not (
+            _is_finite(image['width']) and _is_finite(image['height']) and min(image['width'], image['height']) > 0
+        ):
+            size = f'{_REPR.repr(image["width"])}x{_REPR.repr(image["height"])}'
+            problems.append(f'image {_REPR.repr(image["id"])} has no area, its size is {size}: correct it')
     known = {key: {entry['id'] for entry in lists[key]} for key in ('images', 'categories')}
     for annotation in lists['annotations']:
         for key, of in (('image_id', 'images'), ('category_id', 'categories')):
             if annotation[key] not in known[of]:
-                problems.append(f'annotation {annotation["id"]} is of {key} {annotation[key]}, which is not in "{of}"')
+                unknown = f'{key} {_REPR.repr(annotation[key])}, which is not in "{of}"'
+                problems.append(f'{_named(annotation)} is of {unknown}: correct it')
         if not _is_box(annotation['bbox']):
-            problems.append(f'the bbox of annotation {annotation["id"]} is not four numbers: {annotation["bbox"]}')
+            box = _REPR.repr(annotation['bbox'])
+            problems.append(f'the bbox of {_named(annotation)} is not four finite numbers: {box}: correct it')
+        if not _is_finite(annotation['area']):
+            problems.append(f'the area of {_named(annotation)} is not finite: {annotation["area"]}: correct it')
     raise_if_any(problems)
 
 
-def _has(entry: Any, name: str, kind: type | tuple[type, ...]) -> bool:
-    value = entry.get(name) if isinstance(entry, dict) else None
-    return isinstance(value, kind) and not isinstance(value, bool)
+def judge_boxes(content: dict) -> tuple[list[str], Counter[str]]:
+    """Find the boxes that mmdet would train on though they are wrong, and count those that it leaves out by itself.
+
+    Args:
+        content: of a file that :func:`read_coco` has nothing against. The size of a picture is what the file says.
+
+    Returns:
+        What is wrong, one sentence each; and kind -> number of the boxes that are no object of a training.
+
+    Source: ``mmdet.datasets.CocoDataset.parse_data_info`` drops a box that is marked ``ignore``, does not meet its
+    picture, is less than a pixel wide or high, or has no ``area``. A crowd is kept, as neither object nor background.
+    It drops a negative width too; COCO's evaluation does not, so that is refused.
+    """
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    problems, left_out = [], Counter()
+    for annotation in content['annotations']:
+        size, (x, y, width, height) = sizes[annotation['image_id']], annotation['bbox']
+        corners = (x, y, x + width, y + height)
+        fault = None
+        if width < 0 or height < 0:
+            fault = 'has a negative width or height'
+        elif annotation.get('ignore'):
+            left_out['marked "ignore"'] += 1
+        elif x >= size[0] or y >= size[1] or corners[2] <= 0 or corners[3] <= 0:
+            left_out['outside of their picture'] += 1
+        elif width < 1 or height < 1:
+            left_out['less than a pixel wide or high'] += 1
+        elif annotation['area'] <= 0:
+            left_out['of an area of 0 or less'] += 1
+        elif reaches_out(corners, size):
+            fault = f'reaches out of its picture, which is {size[0]}x{size[1]}'
+        elif annotation.get('iscrowd'):
+            left_out['crowds'] += 1
+        if fault:
+            box = _REPR.repr(annotation['bbox'])
+            problems.append(f'the bbox {box} (x, y, width, height) of {_named(annotation)} {fault}: correct it')
+    return problems, left_out
 
 
-def _is_box(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 4
-        and all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in value)
-    )
+def _named(annotation: dict) -> str:
+    return f'annotation {_REPR.repr(annotation["id"])}'
+
+
+def _has(entry: Any, name: str, kinds: set[type]) -> bool:
+    return isinstance(entry, dict) and type(entry.get(name)) in kinds
+
+
+def _is_finite(value: float) -> bool:
+    """Of a whole number too that no float can hold, and of NaN, which compares as false."""
+    return abs(value) <= sys.float_info.max
+
+
+def _is_box(value: list) -> bool:
+    return len(value) == 4 and all(type(number) in _NUMBER and _is_finite(number) for number in value)
 
 
 def _pictures(content: dict, folder: Path) -> list[Picture]:

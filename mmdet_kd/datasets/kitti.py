@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..errors import DistillationError, raise_if_any
 from .annotated import Box, Picture, read_list, write_splits
+from .data_files import MOST_ANNOTATION, require_regular
 
 KITTI_CLASSES = ('Car', 'Pedestrian', 'Cyclist')
 #: Neutral for a class: neither found nor missed.
@@ -50,6 +51,7 @@ def convert_kitti(root: str | Path, leave_out_broken: bool = False) -> str:
 def read_label(path: Path) -> tuple[list[Box], list[str]]:
     """The boxes of a file of ``label_2``, and what is wrong with it."""
     try:
+        require_regular(path, MOST_ANNOTATION)
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return [], [f'there is no label {path}: put it there']

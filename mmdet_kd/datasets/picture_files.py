@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 from PIL import Image, UnidentifiedImageError
 
+from .data_files import MOST_PICTURE, require_regular
+
 _EXIF_ORIENTATION = 0x0112
 _THREADS = 8  # a disk or a server answers several requests in the time of one
 _CHUNK = 64
@@ -45,6 +47,7 @@ def picture_sizes(paths: Iterable[str | Path], turn: bool = True) -> Iterator[tu
 
 
 def _read_size(path: Path, turn: bool) -> tuple[int, int]:
+    require_regular(path, MOST_PICTURE)
     with path.open('rb') as file:
         if not file.read(1):
             raise OSError('it is empty')

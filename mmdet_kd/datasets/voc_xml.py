@@ -1,10 +1,12 @@
 """PASCAL VOC's annotation files, which ILSVRC's are too."""
 
+import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
 from .annotated import Box
+from .data_files import MOST_ANNOTATION, require_regular
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -23,6 +25,7 @@ def read_xml(
         what is wrong with it, one sentence each.
     """
     try:
+        require_regular(path, MOST_ANNOTATION)
         tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         return [], None, [f'there is no annotation {path}: put it there']
@@ -49,6 +52,8 @@ def _read_object(element: ElementTree.Element, category: Callable[[str], str | N
     if known is None:
         raise ValueError(f"'{name}' is no class of the set")
     x1, y1, x2, y2 = (float(_text(element, f'bndbox/{key}')) for key in _CORNERS)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise ValueError(f'its corners {x1, y1, x2, y2} are not finite')
     difficult = element.findtext('difficult')
     return Box(known, (x1, y1, x2, y2), ignore=bool(int(difficult)) if difficult else False)
 
@@ -56,7 +61,10 @@ def _read_object(element: ElementTree.Element, category: Callable[[str], str | N
 def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:
     if tree.find('size') is None:
         return None
-    return int(_text(tree, 'size/width')), int(_text(tree, 'size/height'))
+    width, height = int(_text(tree, 'size/width')), int(_text(tree, 'size/height'))
+    if width < 1 or height < 1:
+        raise ValueError(f'its picture has no area: {width}x{height}')
+    return width, height
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

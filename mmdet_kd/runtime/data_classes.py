@@ -105,7 +105,7 @@ def category_names(path: Path) -> list[str]:
     try:
         value = text.removeprefix('"categories"').lstrip().removeprefix(':').lstrip()
         return [category['name'] for category in json.JSONDecoder().raw_decode(value)[0]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return [category['name'] for category in json.loads(path.read_text())['categories']]
 
 

@@ -1,4 +1,7 @@
-"""The files that a config names for its data: whether they are there, found before anything is built."""
+"""The files that a config names for its data: whether they are there and only data, found before anything is built.
+
+mmengine chooses a reader by a file's ending. A pickle runs what it holds, and so does YAML as mmengine loads it.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,31 +9,39 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..datasets.data_files import MOST_JSON, require_regular
 from ..errors import raise_if_any
 
+_CODE = ('.pkl', '.pickle', '.yaml', '.yml')
 _IMAGE_FOLDERS = ('img', 'img_path', 'sub_data_root')
 
 
 def check_data_files(cfg: Config, splits: Sequence[str]) -> None:
-    """Check that the annotation files and image folders of a config exist; opens none of them.
+    """Check that the annotation files and image folders of a config exist and hold data; opens none of them.
 
     Args:
         cfg: of the run.
         splits: of `train`, `val` and `test`.
 
     Raises:
-        DistillationError: with everything that is missing.
+        DistillationError: with everything that is missing, no regular file, larger than 8 GiB, or of a kind that runs
+            code when it is read (.pkl, .yaml).
     """
     problems: list[str] = []
     for split in splits:
         loader = cfg.get(f'{split}_dataloader') or {}
         for dataset in leaf_configs(loader.get('dataset') or {}):
             problems += _missing_files(dataset, f'{split}_dataloader')
-        for path in truth_files(cfg.get(f'{split}_evaluator')):
+            problems += _code_files(dataset, f'{split}_dataloader.dataset')
+        for metric in _metrics(cfg.get(f'{split}_evaluator')):
+            problems += _code_files(metric, f'{split}_evaluator')
+        for _, path in truth_files(cfg.get(f'{split}_evaluator')):
             if not path.exists():
                 problems.append(
                     f'there is no annotation file {path.absolute()} ({split}_evaluator.ann_file). Correct it'
                 )
+            else:
+                problems += _unread(path, f'{split}_evaluator.ann_file')
     raise_if_any(list(dict.fromkeys(problems)))
 
 
@@ -60,20 +71,49 @@ def annotation_file(dataset: dict) -> Path | None:
     return local_file(path, dataset.get('data_root')) if path and not dataset.get('backend_args') else None
 
 
-def truth_files(evaluators: Any) -> list[Path]:
-    """The local annotation files that a config's metrics name."""
-    metrics = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    named = [metric for metric in metrics if isinstance(metric, dict) and isinstance(metric.get('ann_file'), str)]
-    paths = [
-        local_file(metric['ann_file']) for metric in named if metric['ann_file'] and not metric.get('backend_args')
+def truth_files(evaluators: Any) -> list[tuple[dict, Path]]:
+    """The metrics of a config that name a local annotation file, each with that file."""
+    named = [metric for metric in _metrics(evaluators) if isinstance(metric.get('ann_file'), str)]
+    files = [
+        (metric, local_file(metric['ann_file']))
+        for metric in named
+        if metric['ann_file'] and not metric.get('backend_args')
     ]
-    return [path for path in paths if path is not None]
+    return [(metric, path) for metric, path in files if path is not None]
 
 
 def local_file(path: str, root: str | None = None) -> Path | None:
     """The local file that BaseDataset would open, or None for one on a server."""
     joined = path if not root or Path(path).is_absolute() or '://' in path else f'{root.rstrip("/")}/{path}'
     return None if '://' in joined else Path(joined)
+
+
+def _metrics(evaluators: Any) -> list[dict]:
+    metrics = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    return [metric for metric in metrics if isinstance(metric, dict)]
+
+
+def _code_files(part: dict, where: str) -> list[str]:
+    """The files of a data set or a metric, local or not, that mmengine would unpickle or load as YAML."""
+    problems = []
+    for key, value in part.items():
+        if not (key.endswith('_file') and isinstance(value, str)):
+            continue
+        if key == 'split_file' or Path(value).suffix.lower() in _CODE:  # RefCOCO's is a pickle, whatever its name
+            cure = 'Write the annotations as JSON'
+            if key == 'proposal_file':
+                cure = 'mmdet reads proposals from nothing else: take a detector with an RPN'
+            problems.append(f'{where}.{key}={value!r} is a pickle or YAML, which may run code when it is read. {cure}')
+    return problems
+
+
+def _unread(path: Path, where: str) -> list[str]:
+    """Why a file that exists is not opened, if so."""
+    try:
+        require_regular(path, MOST_JSON)
+    except OSError as error:
+        return [f'the annotation file {path.absolute()} ({where}) is not read: {error}. Put the annotations there']
+    return []
 
 
 def _missing_files(dataset: dict, where: str) -> list[str]:
@@ -91,4 +131,6 @@ def _missing_files(dataset: dict, where: str) -> list[str]:
                 f'there is no {kind} {path.absolute()} ({where}.dataset: data_root={root!r}, {key}={value!r}). '
                 'Put the data there, or correct these two'
             )
+        elif path is not None and key == 'ann_file':
+            problems += _unread(path, f'{where}.dataset.ann_file')
     return problems

@@ -71,9 +71,9 @@ def test_every_fault_of_the_pictures_is_named_at_once(root):
         ),
         (
             lambda content: content['annotations'][5].update(bbox=[1, 2, 3]),
-            r'annotation 6 is not four numbers: \[1, 2, 3\]',
+            r'annotation 6 is not four finite numbers: \[1, 2, 3\]',
         ),
-        (lambda content: content['annotations'][5].update(bbox=[1, 2, 3, None]), 'is not four numbers'),
+        (lambda content: content['annotations'][5].update(bbox=[1, 2, 3, None]), 'is not four finite numbers'),
     ],
 )
 def test_what_is_no_coco_is_named(root, change, message):
