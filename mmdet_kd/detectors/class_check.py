@@ -64,13 +64,13 @@ def _teacher_problems(names: Sequence[str], teacher: BaseTeacher, compares_class
         return problems
     difference = f"the teacher's classes are not the student's: {describe_difference(names, teacher.classes)}"
     if compares_classes:
-        cures = (
-            'Take a teacher trained on this set; or give the data '
-            f'metainfo=dict(classes={teacher.classes}), in this order'
-        )
+        cures = 'Take a teacher trained on this set'
         if isinstance(teacher, DetectorTeacher):
-            cures += "; or, if the teacher knows all of the student's, write teacher=dict(classes_by_name=True, ...)"
-        return [f'{difference}. {cures}']
+            cures = f"If the teacher knows all of the student's, write teacher=dict(classes_by_name=True, ...). {cures}"
+        return [
+            f'{difference}. {cures}, or list the classes of the data in the order {teacher.classes}: in '
+            "metainfo=dict(classes=...), and in the categories of annotation files in COCO's format, whose order counts"
+        ]
     warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
     return []
 

@@ -1,6 +1,7 @@
 """Distillation around any detector whose ``loss()`` is left as it is."""
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,7 @@ class KnowledgeDistillationMixin:
         if num_classes is not None:
             student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
+        self._refuse_unknown_keys(student)
         super().__init__(**student)
         self._student_cfg = student_cfg
         raise_if_any([] if num_classes is None else num_classes_problems(self, num_classes))
@@ -155,6 +157,18 @@ class KnowledgeDistillationMixin:
         return super()._apply(fn, recurse)
 
     # Building and checking.
+
+    @classmethod
+    def _refuse_unknown_keys(cls, student: Mapping[str, Any]) -> None:
+        plain = cls.__mro__[cls.__mro__.index(KnowledgeDistillationMixin) + 1]
+        unknown = sorted(set(student) - set(inspect.signature(plain).parameters))
+        if unknown:
+            raise_if_any(
+                [
+                    f'{cls.__name__} makes a student of a {plain.__name__}, which has no {", ".join(unknown)}: a '
+                    'detector class of mmdet with keys of its own cannot be a student; it can be the teacher of maps'
+                ]
+            )
 
     def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)

@@ -38,6 +38,10 @@ def box_head_problems(heads: list[nn.Module], who: str, whose: str) -> list[str]
             problems.append(
                 f'{where} does not classify by a softmax over C + 1 classes, or by C sigmoids; use a BBoxHead'
             )
-        elif not (head.with_cls and head.with_reg and getattr(head.bbox_coder, 'encode_size', None) == 4):
+        elif not (
+            getattr(head, 'with_cls', False)  # SABLHead has neither, and regresses buckets
+            and getattr(head, 'with_reg', False)
+            and getattr(head.bbox_coder, 'encode_size', None) == 4
+        ):
             problems.append(f'{where} has no classification or no regression of 4 deltas; use a BBoxHead')
     return problems

@@ -111,5 +111,6 @@ def _class_problems(pair: ModelPair) -> list[str]:
         return []
     return [
         f'RoIDistiller: the student knows {counts[0][0]} classes, the teacher {counts[1][0]}: take a teacher that was '
-        "trained on the student's classes, or set num_classes of the student's bbox_head"
+        "trained on the student's classes, write teacher=dict(classes_by_name=True, ...) if it knows all of these and "
+        "more, or set num_classes of the student's bbox_head"
     ]

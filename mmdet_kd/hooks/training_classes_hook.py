@@ -8,7 +8,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from ..detectors import KnowledgeDistillationMixin
 from ..errors import raise_if_any
-from ..runtime.data_classes import dataset_class_problems
+from ..runtime.data_classes import annotation_class_problems, dataset_class_problems
 from ..runtime.data_files import leaf_datasets
 
 
@@ -32,7 +32,10 @@ class TrainingClassesHook(Hook):
         if 'train' not in loops:
             return
         datasets = {split: loop.dataloader.dataset for split, loop in loops.items()}
-        raise_if_any(dataset_class_problems({split: list(leaf_datasets(each)) for split, each in datasets.items()}))
+        leaves = {split: list(leaf_datasets(each)) for split, each in datasets.items()}
+        raise_if_any(dataset_class_problems(leaves))
+        # tools/train.py has asked this already; mmdet's own tools, and scripts, have not.
+        raise_if_any(list(dict.fromkeys(annotation_class_problems(leaves['train'], leaves.get('val', [])))))
         names = getattr(datasets['train'], 'metainfo', {}).get('classes')
         for module in runner.model.modules() if names else ():
             if isinstance(module, KnowledgeDistillationMixin):

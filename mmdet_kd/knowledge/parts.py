@@ -1,7 +1,7 @@
 """The parts of a frozen detector, and how each is run."""
 
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,19 @@ class PartForm(NamedTuple):
     """In which form a part gets its maps. By default they stay as the part before it made them.
 
     Args:
-        memory_format: contiguous, channels-last, or as they come (``torch.preserve_format``).
+        layout: 'contiguous', 'channels-last', or None: as they come. A name, because torch cannot save its own.
         dtype: of the maps; None: as they come.
     """
 
-    memory_format: torch.memory_format = torch.preserve_format
+    layout: Literal['contiguous', 'channels-last'] | None = None
     dtype: torch.dtype | None = None
 
     def apply_to(self, feat: Tensor) -> Tensor:
         """A map (N, C, H, W) in this form; itself where it is so already."""
         feat = feat.to(self.dtype or feat.dtype)
-        if self.memory_format is torch.contiguous_format:
+        if self.layout == 'contiguous':
             return to_plain_layout(feat)
-        return feat.to(memory_format=self.memory_format)
+        return feat.to(memory_format=torch.channels_last) if self.layout == 'channels-last' else feat
 
 
 AS_IT_COMES = PartForm()

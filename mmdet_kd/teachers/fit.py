@@ -16,6 +16,18 @@ _LISTED = 10  # keys of each sort that an error names
 #: Relative. A normalisation that was averaged along with the weights is off by rounding; two that are in use differ by
 #: 4e-3 at least (a std of 57.12 and of 57.375).
 _SAME_NORMALISATION = 1e-3
+
+
+def _finite_problems(state_dict: Mapping[str, Tensor], source: str | Path) -> list[str]:
+    bad = [key for key, value in state_dict.items() if value.is_floating_point() and not value.isfinite().all()]
+    if not bad:
+        return []
+    return [
+        f'the checkpoint {source} holds weights that are not finite ({_some(bad)}): its training diverged, or the file '
+        'is damaged. Take an earlier checkpoint of that training'
+    ]
+
+
 _NORMALISATION = ('data_preprocessor.mean', 'data_preprocessor.std')
 _COUNTER = 'num_batches_tracked'
 
@@ -33,14 +45,15 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
         source: path or URL of the checkpoint, for errors.
 
     Raises:
-        DistillationError: a weight is missing, left over or of another shape, or the checkpoint was trained with
-            another normalisation; the message says which, and what would fit.
+        DistillationError: a weight is missing, left over, of another shape or not finite, or the checkpoint was trained
+            with another normalisation; the message says which, and what would fit.
 
     Source: ``load_state_dict`` of mmengine, which warns where this refuses.
     """
     own = model.state_dict()
     normalisation = [key for key in _NORMALISATION if key in weights.state_dict and key not in own]
     averaged = _last_step_of_an_average(weights.state_dict, own)
+    raise_if_any(_finite_problems(weights.state_dict, source))
     raise_if_any(_normalisation_problems(model, weights.state_dict, normalisation, source))
     state_dict = _without(weights.state_dict, {*normalisation, *averaged})
     misfits = _load(model, state_dict)
@@ -151,12 +164,26 @@ def _cure(misfits: _Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: C
             f'{" and ".join(map(str, numbers))}: set num_classes={len(weights.classes)} in its heads, or give the '
             'checkpoint that was trained with it'
         )
+    if misfits.unknown and not (misfits.missing or misfits.shaped):
+        return (
+            'All weights of this detector are there, and these besides, which it does not have. Save its weights alone,'
+            f' {_without_command(misfits.unknown, source)}, and name that file; or give the config that has them'
+        )
     if misfits.missing and not misfits.unknown and not misfits.shaped:
         return (
             'The checkpoint holds a part of the detector only: give one that was saved with this config, or the config '
             'of the smaller detector that it is of'
         )
     return 'They are those of another detector: give the config that this checkpoint was trained with'
+
+
+def _without_command(keys: list[str], source: str | Path) -> str:
+    """The command that saves a checkpoint without some keys."""
+    return (
+        f"python -c \"import torch, mmdet_kd; c = torch.load('{source}', map_location='cpu', weights_only=True); "
+        f"s = c.get('state_dict', c); [s.pop(k) for k in {keys}]; "
+        "torch.save({'state_dict': s, 'meta': c.get('meta')}, 'teacher.pth')\""
+    )
 
 
 def _prefixes(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

@@ -40,7 +40,7 @@ def _lay_channels_last(name: str, part: nn.Module) -> bool:
     return any(parameter.dim() == 4 for parameter in part.parameters())
 
 
-CHANNELS_LAST = SpeedUp('channels-last', _lay_channels_last, {'memory_format': torch.channels_last})
+CHANNELS_LAST = SpeedUp('channels-last', _lay_channels_last, {'layout': 'channels-last'})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Speed:
     @property
     def plain_form(self) -> PartForm:
         """In which form a part gets its maps that is left plain beside others that may not be."""
-        return PartForm(torch.contiguous_format, None if self.precision is None else torch.float32)
+        return PartForm('contiguous', None if self.precision is None else torch.float32)
 
     def speed_ups(self) -> Iterator[SpeedUp]:
         """What is to be done, in this order; nothing for a detector that is to run as it would alone."""

@@ -175,8 +175,11 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
             continue
         try:
             recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, getattr(detector, name)))
+            _refuse_what_is_not_finite(name, recorded[name].answers)
             if name in ('backbone', 'neck'):
                 maps = tuple(recorded[name].answers.values())
+        except DistillationError:
+            raise
         except Exception as error:
             what = f"the teacher's {name} ({type(getattr(detector, name, None)).__name__})"
             raise DistillationError(
@@ -187,6 +190,17 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
                 ]
             ) from error
     return recorded
+
+
+def _refuse_what_is_not_finite(name: str, answers: Answers) -> None:
+    bad = [what for what, answer in answers.items() if not torch.isfinite(answer).all()]
+    if bad:
+        raise DistillationError(
+            [
+                f"the teacher's {name} gives values that are not finite ({', '.join(bad[:3])}), with nothing changed: "
+                'its training diverged. Take an earlier checkpoint of it'
+            ]
+        )
 
 
 def _ask(name: str, maps: Tensor | tuple[Tensor, ...], form: PartForm, part: nn.Module) -> Answers:

@@ -64,6 +64,11 @@ class TestTheTeacher:
             assert name in problem
 
 
+def test_a_student_of_another_class_of_mmdet(cfg):
+    cfg.model.semantic_head = dict(type='PanopticFPNHead')
+    refused(cfg, 'makes a student of a TwoStageDetector, which has no semantic_head')
+
+
 class TestTheClasses:
     @pytest.mark.parametrize(
         ('teacher', 'message'),
@@ -103,6 +108,13 @@ class TestThePair:
         assert 'distillers.rpn: RPNDistiller: the anchors of level 0 differ' in text
         assert 'distillers.roi: RoIDistiller: the student knows 3 classes' in text
         assert "distillers.hint: FeatureDistiller: the student's neck has no level 9; it has levels 0 to 4" in text
+
+    def test_a_head_that_regresses_buckets(self, cfg):
+        head = cfg.model.roi_head.bbox_head
+        cfg.model.roi_head.bbox_head = dict(
+            type='SABLHead', num_classes=3, cls_in_channels=head.in_channels, reg_in_channels=head.in_channels
+        )
+        refused(cfg, r'SABLHead \(stage 0\) has no classification or no regression of 4 deltas')
 
     def test_strides_and_level_counts(self, cfg, teacher_cfg):
         teacher_cfg.model.rpn_head.anchor_generator.strides = [4, 8, 16, 32]

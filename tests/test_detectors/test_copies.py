@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 import torch
 from helpers.classifier import KD_LOC, classifier_of
-from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, total
+from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import retinanet
 from helpers.training import train
 from mmengine.hooks import Hook
@@ -170,3 +170,13 @@ def steps(detector, seed):
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def test_a_whole_detector_is_saved_and_read_again(student_cfg, teacher_cfg, tmp_path):
+    """As a script does with torch.save(model)."""
+    detector = build(distilled_cfg(student_cfg, teacher_cfg, None))
+    expected = soft_part(losses_of(detector, raw_batch()))
+    torch.save(detector, tmp_path / 'whole.pth')
+    again = torch.load(tmp_path / 'whole.pth', weights_only=False)  # its own file
+    found = soft_part(losses_of(again, raw_batch()))
+    assert {name: loss.item() for name, loss in found.items()} == {name: loss.item() for name, loss in expected.items()}

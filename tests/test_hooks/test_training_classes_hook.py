@@ -118,6 +118,17 @@ class TestTheDataSets:
         assert "as ('circle', 'square', 'triangle'), another part of it as ('triangle', 'square', 'circle')" in problem
         assert problem.count('into each of its parts') == 1
 
+    def test_classes_in_another_order_than_the_annotation_file(self, cfg):
+        """mmdet numbers labels in the file's order, so the names would be those of other labels."""
+        for split in ('train', 'val'):
+            cfg[f'{split}_dataloader'].dataset.metainfo.classes = TURNED
+        runner, steps = runner_of(cfg)
+        with pytest.raises(
+            DistillationError, match=r'the config lists its classes in another order than .*train\.json'
+        ):
+            runner.train()
+        assert not steps
+
     def test_a_string_in_the_place_of_a_tuple(self, cfg):
         for split in ('train', 'val'):
             cfg[f'{split}_dataloader'].dataset.metainfo.classes = 'circle'

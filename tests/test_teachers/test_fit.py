@@ -2,6 +2,8 @@
 
 import copy
 import re
+import sys
+from subprocess import run
 
 import pytest
 import torch
@@ -179,6 +181,12 @@ def test_counts_of_batches_may_be_missing(versions, teacher_cfg, teacher_checkpo
     assert all(torch.equal(found[key], value) for key, value in kept.items())
 
 
+@pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf')])
+def test_a_weight_that_is_not_finite(number, teacher_cfg, teacher_checkpoint):
+    changed(teacher_checkpoint, lambda s: s['neck.fpn_convs.0.conv.bias'][:1].fill_(number))
+    assert 'weights that are not finite (neck.fpn_convs.0.conv.bias)' in refused(teacher_cfg, teacher_checkpoint)
+
+
 class TestMisfits:
     """Each sort is named, in a list that ends, with what would serve for it."""
 
@@ -193,12 +201,15 @@ class TestMisfits:
         assert 'unknown' not in message
         assert 'shape' not in message
 
-    def test_unknown(self, teacher_cfg, teacher_checkpoint):
+    def test_unknown(self, teacher_cfg, teacher_checkpoint, tmp_path):
         changed(teacher_checkpoint, lambda s: s.update({f'mask_head.{i}': torch.ones(1) for i in range(12)}))
         message = refused(teacher_cfg, teacher_checkpoint)
         listed = ', '.join(f'mask_head.{i}' for i in range(10))
         assert f'unknown to the config: {listed} and 2 more\n' in message
-        assert 'of another detector: give the config that this checkpoint was trained with' in message
+        assert 'All weights of this detector are there, and these besides' in message
+        command = re.search(r'python -c "(.*)", and name that file', message, re.DOTALL).group(1)
+        run([sys.executable, '-c', command], cwd=tmp_path, check=True, timeout=120)
+        loaded(teacher_cfg, tmp_path / 'teacher.pth')
         assert 'missing' not in message
 
     @pytest.mark.parametrize('named', [True, False])
