@@ -55,6 +55,16 @@ def test_each_teacher_looks_at_a_batch_once(cfg, monkeypatch):
     assert looks == {'detector': 1, 'classifier': 1, 'backbone': 1}
 
 
+def test_a_teacher_that_normalises_otherwise_sees_its_own_pictures_beside_one_that_does_not(cfg):
+    cfg.model.teachers.detector.config.model.data_preprocessor.mean = [1.0, 2.0, 3.0]
+    detector, batch, seen = build(cfg), raw_batch(), []
+    teacher = detector.teachers['detector']
+    teacher.detector.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    losses_of(detector, batch)
+    (pictures,) = seen
+    assert torch.equal(pictures, teacher.preprocess(batch['inputs']))
+
+
 def test_the_parts_are_what_they_are_with_one_teacher(cfg):
     together = soft_part(losses_of(build(cfg), raw_batch()))
     for name, distillers in (('detector', ('hint', 'response')), ('classifier', ('kd_cls', 'kd_loc'))):

@@ -96,6 +96,13 @@ def test_a_picture_of_floats_is_not_rounded():
     assert smaller['inputs'][0][0, 0, 0] == 4.5
 
 
+def test_a_picture_of_bytes_is_rounded_to_the_nearest():
+    batch = batch_of(packed((8, 8), [[0.0, 0.0, 3.0, 3.0]], None))
+    batch['inputs'] = [torch.tensor([[0, 7], [8, 8]], dtype=torch.uint8).repeat(3, 4, 4)]
+    smaller, _ = shrink(batch, 0.5)
+    assert (smaller['inputs'][0] == 6).all()  # the mean of four neighbours is 5.75
+
+
 def test_a_segmentation_is_refused():
     batch = batch_of(packed((8, 8), [[0.0, 0.0, 3.0, 3.0]], None))
     batch['data_samples'][0].gt_sem_seg = PixelData(sem_seg=torch.zeros(1, 8, 8))

@@ -1,10 +1,12 @@
 """Which RoIs and priors are positive, what box each predicts, and which true box it was trained towards."""
 
 import copy
+from functools import wraps
 
 import pytest
 import torch
 from helpers.architectures import cascade, faster
+from helpers.boxes import decode
 from helpers.classifier import KD_LOC, taught_by_classifier
 from helpers.distil import build, losses_of, raw_batch
 from helpers.one_stage import ONE_STAGE
@@ -14,6 +16,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmdet_kd.distillers.dense_boxes import dense_boxes_of
 from mmdet_kd.distillers.positives import Positives
 from mmdet_kd.distillers.prior_maps import flatten_levels
+from mmdet_kd.knowledge import box_heads
 
 ALL = {'faster': faster, 'cascade': cascade, **ONE_STAGE}
 EVERY = pytest.mark.parametrize('architecture', ALL.values(), ids=ALL)
@@ -67,6 +70,32 @@ def test_rois_have_the_box_that_the_head_was_trained_towards(student_cfg, archit
     assert len(stages) == len(seen)
     for stage, aims in zip(stages, seen, strict=True):
         torch.testing.assert_close(truth[stage.truth], aims, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize('architecture', [faster, cascade], ids=['faster', 'cascade'])
+def test_rois_predict_the_boxes_of_their_own_stage(student_cfg, architecture, monkeypatch):
+    """Decoded by hand, with the coder of each stage and the deltas of each RoI's class."""
+    detector = build(taught_by_classifier(architecture(student_cfg)))
+    heads, expected = box_heads(detector.roi_head), []
+    for head in heads:
+        torch.nn.init.normal_(head.fc_reg.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+
+        @wraps(head.loss_and_target)
+        def recording(*args, loss=head.loss_and_target, coder=head.bbox_coder, **kwargs):
+            found = loss(*args, **kwargs)
+            labels, _, _, weights = found['bbox_targets']
+            rows = (weights[:, 0] > 0).nonzero().flatten().tolist()
+            deltas = kwargs['bbox_pred'].detach().view(len(labels), -1, 4)
+            chosen = [deltas[row, labels[row] if deltas.shape[1] > 1 else 0].tolist() for row in rows]
+            rois = kwargs['rois'][rows, 1:].tolist()
+            expected.append([decode(roi, delta, coder) for roi, delta in zip(rois, chosen, strict=True)])
+            return found
+
+        monkeypatch.setattr(head, 'loss_and_target', recording)
+    stages = positives_in(detector, raw_batch((4, 2)))
+    assert len(stages) == len(expected) == len(heads)
+    for stage, boxes in zip(stages, expected, strict=True):
+        torch.testing.assert_close(stage.boxes.detach(), torch.tensor(boxes), rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize('name', ONE_STAGE)

@@ -259,3 +259,10 @@ def test_a_head_that_never_calls_what_is_observed(student_cfg, teacher_cfg):
         step.student._calls['roi.0'].clear()
         with pytest.raises(RuntimeError, match='did not call loss_and_target'):
             build_on(pair)(step.student, step.teacher)
+
+
+def test_a_stage_of_the_teachers_is_read_with_the_coder_of_that_stage(student_cfg, teacher_cfg):
+    pair = pair_of(cascade(student_cfg), cascade(teacher_cfg))
+    coders = [theirs for _, theirs in RoIDistiller(pair, loss_bbox=BOUNDED)._coders]
+    heads = box_heads(pair.teacher.detector.roi_head)
+    assert all(coder is head.bbox_coder for coder, head in zip(coders, heads, strict=True))

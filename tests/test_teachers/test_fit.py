@@ -262,6 +262,13 @@ class TestMisfits:
         assert holds(loaded(teacher_cfg, tmp_path / 'teacher.pth'), expected)
 
 
+@pytest.mark.parametrize('ending', ['running_mean', 'running_var', 'bias'])
+def test_what_a_norm_was_trained_to_must_be_there(ending, teacher_cfg, teacher_checkpoint):
+    key = f'backbone.layer3.0.bn1.{ending}'
+    changed(teacher_checkpoint, lambda state_dict: state_dict.pop(key))
+    assert f'missing from the checkpoint: {key}' in refused(teacher_cfg, teacher_checkpoint)
+
+
 class Halved(torch.nn.Module):
     """Its second version holds half the weight of its first, as modules of torch and mmcv convert older ones."""
 

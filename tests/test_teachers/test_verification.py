@@ -16,7 +16,7 @@ from torch import nn
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
-from mmdet_kd.teachers.verification import describe, relative_difference, speed_up, try_speed_up
+from mmdet_kd.teachers.verification import describe, picture_for, relative_difference, speed_up, try_speed_up
 
 DCN, DCNV2 = ({'type': kind, 'deform_groups': 1, 'fallback_on_stride': False} for kind in ('DCN', 'DCNv2'))
 
@@ -240,6 +240,16 @@ def test_a_precision_excuses_what_it_rounds_and_no_more(dtype, undone, stays):
 
     assert problem(stays) is None
     assert problem(undone).startswith('weight changes by ')
+
+
+@pytest.mark.parametrize('plain', ['cascade'], indirect=True)
+def test_the_picture_has_contrast_nearly_everywhere_and_in_every_channel(plain):
+    """What reads a constant map at a wrong place finds the right number."""
+    picture = picture_for(plain, (384, 512))
+    assert picture.shape == (1, 3, 384, 512)
+    blocks = picture.unfold(2, 16, 16).unfold(3, 16, 16).flatten(-2)
+    assert (blocks.std(dim=-1) > 0.1).float().mean() > 0.9  # of a channel's own std; some are black or white
+    assert (picture[:, 0] - picture[:, 1]).std() > 0.1
 
 
 @pytest.mark.parametrize('plain', ['cascade'], indirect=True)
