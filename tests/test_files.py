@@ -69,6 +69,7 @@ def test_the_draft_of_a_killed_process_is_swept_and_that_of_a_living_one_is_not(
         writer.wait()
     assert draft.exists()
     with written_whole(other) as mine:
+        assert not draft.exists()
         mine.write_text('whole')
         sweep_drafts(tmp_path)
         assert mine.exists()

@@ -92,7 +92,7 @@ class Follow(Hook):
     [
         ({'val_interval': 3}, [3, 6, 9, 10]),
         ({'val_begin': 8, 'val_interval': 1}, [8, 9, 10]),
-        ({'val_interval': 4, 'dynamic_intervals': [(5, 2)]}, [4, 6, 8, 10]),
+        ({'val_interval': 2, 'dynamic_intervals': [(4, 3)]}, [2, 3, 6, 9, 10]),
     ],
 )
 @pytest.mark.parametrize('by_epoch', [True, False])

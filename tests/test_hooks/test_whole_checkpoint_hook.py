@@ -10,7 +10,7 @@ from helpers.tiny import REPO, call_tool, load_tool
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmdet_kd.hooks import WholeCheckpointHook
+from mmdet_kd.hooks.whole_checkpoint_hook import LateRemovals, WholeCheckpointHook, WholeFileBackend
 from mmdet_kd.runtime import latest_checkpoint
 
 SIZE = 60_000  # bytes: above what is logged, below a checkpoint
@@ -91,6 +91,19 @@ def test_a_copied_run_leaves_the_best_checkpoint_of_the_original(write, tmp_path
     call_tool('tools/train.py', write(**options), '--resume', '--work-dir', copied)
     assert saved(run) == ['best_coco_bbox_mAP_epoch_1.pth', 'epoch_1.pth']
     assert saved(copied) == ['best_coco_bbox_mAP_epoch_2.pth', 'epoch_2.pth']
+
+
+def test_what_was_written_anew_is_not_removed(tmp_path):
+    old, again = tmp_path / 'epoch_1.pth', tmp_path / 'best_epoch_2.pth'
+    removals = LateRemovals(WholeFileBackend())
+    for path in (old, again):
+        removals.put(b'old', path)
+        removals.remove(str(path))
+        assert removals.isfile(path)
+    removals.put(b'new', again)
+    removals.carry_out(keep={str(again), None})
+    assert [path.name for path in tmp_path.iterdir()] == ['best_epoch_2.pth']
+    assert again.read_bytes() == b'new'
 
 
 class OwnHook(CheckpointHook):
