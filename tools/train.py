@@ -13,12 +13,24 @@ if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own pac
 
 from mmengine.config import Config  # noqa: E402
 from mmengine.device import get_device  # noqa: E402
-from mmengine.hooks import Hook  # noqa: E402
+from mmengine.hooks import CheckpointHook, Hook  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
-from mmdet_kd.hooks import ExactResumeHook, TrainingClassesHook  # noqa: E402
-from mmdet_kd.runtime import check_data_files, check_pretrained, cli, latest_checkpoint, require_annotations  # noqa: E402
+from mmdet_kd.hooks import (  # noqa: E402
+    ExactResumeHook,
+    TrainingClassesHook,
+    ValidationResumeHook,
+    WholeCheckpointHook,
+)
+from mmdet_kd.runtime import (  # noqa: E402
+    check_data_files,
+    check_pretrained,
+    cli,
+    latest_checkpoint,
+    owned_work_dir,
+    require_annotations,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,15 +66,19 @@ def main() -> None:
             scale_lr(cfg)
         if args.resume is not None:
             resume(cfg, args.resume)
+        elif cfg.get('resume') and not cfg.get('load_from'):  # mmengine would take the note at its word
+            resume(cfg, 'auto')
         if cfg.get('load_from'):
             cli.check_checkpoint(cfg.load_from)
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
-        hooks = [TrainingClassesHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
-        runner = cli.build_runner(cfg)
-        add_hooks(runner, hooks)
-        require_annotations(runner)
-        runner.train()
+        hooks = [TrainingClassesHook, ValidationResumeHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
+        with owned_work_dir(cfg.work_dir, args.launcher):
+            runner = cli.build_runner(cfg)
+            add_hooks(runner, hooks)
+            save_whole(runner)
+            require_annotations(runner)
+            runner.train()
 
 
 def use_amp(cfg: Config) -> None:
@@ -109,6 +125,13 @@ def add_hooks(runner: Runner, hooks: list[type[Hook]]) -> None:
     for hook in hooks:
         if not any(isinstance(each, hook) for each in runner.hooks):
             runner.register_hook(hook())
+
+
+def save_whole(runner: Runner) -> None:
+    """Have mmengine's hooks that save checkpoints save whole ones; a hook of another class is its author's own."""
+    for index, hook in enumerate(runner.hooks):
+        if type(hook) is CheckpointHook:
+            runner.hooks[index] = WholeCheckpointHook.like(hook)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,19 @@
-"""Hooks: classes of the training set, exact resume, ramps of loss weights, checks of crop sets, plain students."""
+"""Hooks: classes of the training set, exact resume, whole checkpoints, ramps of loss weights, checks."""
 
 from .crop_set_check_hook import CropSetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .loss_weight_ramp_hook import LossWeightRampHook
 from .student_only_hook import StudentOnlyHook
 from .training_classes_hook import TrainingClassesHook
+from .validation_resume_hook import ValidationResumeHook
+from .whole_checkpoint_hook import WholeCheckpointHook
 
-__all__ = ['CropSetCheckHook', 'ExactResumeHook', 'LossWeightRampHook', 'StudentOnlyHook', 'TrainingClassesHook']
+__all__ = [
+    'CropSetCheckHook',
+    'ExactResumeHook',
+    'LossWeightRampHook',
+    'StudentOnlyHook',
+    'TrainingClassesHook',
+    'ValidationResumeHook',
+    'WholeCheckpointHook',
+]

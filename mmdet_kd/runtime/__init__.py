@@ -1,4 +1,4 @@
-"""What a run needs around the model: readable checkpoints, pretrained weights, CPU ranks, checks of the data."""
+"""What a run needs around the model: readable checkpoints, pretrained weights, CPU ranks, checks, work dirs."""
 
 from .annotations import require_annotations
 from .checkpoints import latest_checkpoint, read_checkpoint
@@ -8,6 +8,7 @@ from .pretrained import check_pretrained, drop_pretrained
 from .safe_globals import register_safe_globals
 from .ssd_head import mend_ssd_head
 from .torchvision_names import register_torchvision_names
+from .work_dir import owned_work_dir
 
 __all__ = [
     'check_data_files',
@@ -15,6 +16,7 @@ __all__ = [
     'drop_pretrained',
     'latest_checkpoint',
     'mend_ssd_head',
+    'owned_work_dir',
     'prepare_cpu_ranks',
     'read_checkpoint',
     'register_safe_globals',

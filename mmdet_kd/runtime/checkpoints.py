@@ -51,28 +51,60 @@ def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: st
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint to resume a run from: the last that mmengine noted or, if that does not open, the newest.
+    """The checkpoint to resume a run from: the newest that is whole.
 
-    A run that is killed while it saves leaves half a file, or no note of which file is the last.
+    The one that mmengine noted is asked first, as the file of that name in this work dir, which may have been moved or
+    copied since. Before it come later ones of the same run that were saved after the note: the run was killed between
+    the two. What does not open is skipped with a warning that says why.
 
     Raises:
         DistillationError: there are checkpoints, and none of them opens.
     """
-    noted = find_latest_checkpoint(str(work_dir))
-    saved = [path for path in Path(work_dir).glob('*.pth') if re.fullmatch(r'(epoch|iter)_\d+\.pth', path.name)]
-    saved.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    problem = None
-    for path in dict.fromkeys([*([Path(noted)] if noted else []), *saved]):
+    skipped: list[DistillationError] = []
+    for path in _newest_first(Path(work_dir)):
         try:
             read_checkpoint(path, map_location='meta')
         except DistillationError as error:
-            problem = problem or error
-            warnings.warn(f'not resuming from it: {error}', stacklevel=2)
+            skipped.append(error)
         else:
+            for error in skipped:
+                warnings.warn(f'resuming from {path.name}, not from the latest: {error}', stacklevel=2)
             return path
-    if problem is not None:
-        raise problem
+    if skipped:
+        raise skipped[0]
     return None
+
+
+def _newest_first(work_dir: Path) -> list[Path]:
+    """Where checkpoints of a run lie or should lie, in the order in which to try them."""
+    saved = [path for path in work_dir.glob('*.pth') if _step(path) is not None]
+    saved.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    noted, note = _noted(work_dir), work_dir / 'last_checkpoint'
+    if noted is None:
+        return saved
+    later = [path for path in saved if path.stat().st_mtime > note.stat().st_mtime and _is_later(path, noted)]
+    return list(dict.fromkeys([*later, noted, *saved]))
+
+
+def _noted(work_dir: Path) -> Path | None:
+    """What mmengine noted as the last checkpoint, in this work dir if a file of that name is there."""
+    text = find_latest_checkpoint(str(work_dir))
+    if not text:
+        return None
+    own = work_dir / Path(text).name
+    return own if own.exists() else Path(text)
+
+
+def _is_later(path: Path, other: Path) -> bool:
+    """Whether a checkpoint is of a later epoch, or of a later iteration."""
+    mine, its = _step(path), _step(other)
+    return mine is not None and its is not None and mine[0] == its[0] and mine[1] > its[1]
+
+
+def _step(path: Path) -> tuple[str, int] | None:
+    """(`epoch` or `iter`, number) in the name that mmengine gives a checkpoint."""
+    found = re.fullmatch(r'(epoch|iter)_(\d+)\.pth', path.name)
+    return (found[1], int(found[2])) if found else None
 
 
 def _check_sums(path: Path) -> None:

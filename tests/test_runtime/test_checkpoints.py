@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ class TestLatestCheckpoint:
         (tmp_path / 'last_checkpoint').write_text(str(noted))
         assert latest_checkpoint(tmp_path) == noted
 
-    @pytest.mark.filterwarnings('ignore:not resuming')
+    @pytest.mark.filterwarnings('ignore:resuming from')
     @pytest.mark.parametrize('note', ['', None, 'gone.pth'])
     def test_without_a_usable_note_the_newest_that_opens_is_taken(self, tmp_path, note):
         self.save(tmp_path, 'epoch_8.pth', 20)
@@ -74,10 +75,32 @@ class TestLatestCheckpoint:
         self.save(tmp_path, 'best_coco_epoch_3.pth', 0)
         if note is not None:
             (tmp_path / 'last_checkpoint').write_text(note)
-        with pytest.warns(UserWarning, match=r'not resuming from it: .*epoch_10\.pth .* truncated'):
+        with pytest.warns(UserWarning, match=r'resuming from epoch_9\.pth, .*latest: .*epoch_10\.pth .* truncated'):
             assert latest_checkpoint(tmp_path) == good
 
-    @pytest.mark.filterwarnings('ignore:not resuming')
+    def test_a_copied_work_dir_resumes_from_its_own_checkpoint(self, tmp_path):
+        original, copied = tmp_path / 'original', tmp_path / 'copied'
+        original.mkdir()
+        (original / 'last_checkpoint').write_text(str(self.save(original, 'epoch_1.pth', 0)))
+        shutil.copytree(original, copied)
+        assert latest_checkpoint(copied) == copied / 'epoch_1.pth'
+        assert latest_checkpoint(original) == original / 'epoch_1.pth'
+
+    def test_checkpoints_elsewhere_are_found_by_the_note(self, tmp_path):
+        (tmp_path / 'run').mkdir()
+        elsewhere = self.save(tmp_path, 'epoch_1.pth', 0)
+        (tmp_path / 'run' / 'last_checkpoint').write_text(str(elsewhere))
+        assert latest_checkpoint(tmp_path / 'run') == elsewhere
+
+    @pytest.mark.parametrize(('name', 'taken'), [('epoch_3.pth', True), ('epoch_1.pth', False), ('iter_9.pth', False)])
+    def test_what_was_saved_after_the_note_and_is_later_is_the_latest(self, tmp_path, name, taken):
+        """A kill between the two; what a copy only made newer is not later."""
+        noted = self.save(tmp_path, 'epoch_2.pth', 10)
+        (tmp_path / 'last_checkpoint').write_text(str(noted))
+        os.utime(tmp_path / 'last_checkpoint', (1e9 - 9, 1e9 - 9))
+        other = self.save(tmp_path, name, 0)
+        assert latest_checkpoint(tmp_path) == (other if taken else noted)
+
     def test_if_none_opens_it_does_not_start_again_in_silence(self, tmp_path):
         half = self.save(tmp_path, 'epoch_1.pth', 0)
         half.write_bytes(half.read_bytes()[:500])
