@@ -55,7 +55,7 @@ def main() -> None:
         if args.resume is not None:
             resume(cfg, args.resume)
         if cfg.get('load_from'):
-            cli.check_checkpoint(cfg.load_from)
+            cli.check_checkpoint(cfg.load_from, resume=bool(cfg.get('resume')))
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
         hooks = [TrainingClassesHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]

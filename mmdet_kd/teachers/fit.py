@@ -43,6 +43,7 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
     averaged = _last_step_of_an_average(weights.state_dict, own)
     raise_if_any(_normalisation_problems(model, weights.state_dict, normalisation, source))
     state_dict = _without(weights.state_dict, {*normalisation, *averaged})
+    raise_if_any(_kind_problems(state_dict, own, source))
     misfits = _load(model, state_dict)
     if any(misfits):
         cure = _cure(misfits, weights._replace(state_dict=state_dict), own, cfg, source)
@@ -51,6 +52,16 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
     said += [f'{len(averaged)} ema_* (the last step of a training whose average is taught with)'] if averaged else []
     left_out = f' Left out, since they are no weights of the detector: {"; ".join(said)}.' if said else ''
     print_log(f'The teacher holds all {len(state_dict)} tensors of {source}.{left_out}', logger='current')
+
+
+def _kind_problems(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str | Path) -> list[str]:
+    """Whole numbers, or true and false, where the model has real ones: torch would convert them without a word."""
+    odd = [
+        f'{key} is {value.dtype}, in the model {own[key].dtype}'
+        for key, value in state_dict.items()
+        if key in own and value.is_floating_point() != own[key].is_floating_point()
+    ]
+    return [f'the weights in {source} are of another kind of number: {_some(odd)}. Save them as floats'] if odd else []
 
 
 def _normalisation_problems(

@@ -100,6 +100,16 @@ class TestTheNormalisationInACheckpoint:
         assert "mean in the teacher's config is none" in refused(teacher_cfg, teacher_checkpoint)
 
 
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.bool, torch.int64])
+def test_weights_of_another_kind_of_number_are_refused(dtype, teacher_cfg, teacher_checkpoint):
+    """torch would copy them into the floats of the model."""
+    key = next(key for key, value in torch.load(teacher_checkpoint)['state_dict'].items() if value.is_floating_point())
+    changed(teacher_checkpoint, lambda weights: weights.update({key: weights[key].to(dtype)}))
+    assert f'another kind of number: {key} is {dtype}, in the model torch.float32' in refused(
+        teacher_cfg, teacher_checkpoint
+    )
+
+
 @pytest.fixture
 def yolox_cfg(teacher_cfg):
     """The smallest YOLOX of mmdet, narrower."""
