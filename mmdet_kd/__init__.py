@@ -21,10 +21,11 @@ from . import (
     roi_heads,
     teachers,
 )
-from .runtime import mend_ssd_head, register_safe_globals, register_torchvision_names
+from .runtime import mend_ssd_head, register_reader, register_safe_globals, register_torchvision_names
 from .version import __version__
 
 register_safe_globals()
+register_reader()
 register_torchvision_names()
 mend_ssd_head()
 

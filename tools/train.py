@@ -69,7 +69,7 @@ def main() -> None:
         elif cfg.get('resume') and not cfg.get('load_from'):  # mmengine would take the note at its word
             resume(cfg, 'auto')
         if cfg.get('load_from'):
-            cli.check_checkpoint(cfg.load_from)
+            cli.check_checkpoint(cfg.load_from, resume=bool(cfg.get('resume')))
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
         hooks = [TrainingClassesHook, ValidationResumeHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import DistillationError
 from ..export import plain_student_config, save_student, student_state_dict
 from ..files import written_whole
-from ..runtime import drop_pretrained, read_checkpoint
+from ..runtime import drop_pretrained, find_weights, read_checkpoint
 from .config import changes, decomposed_model, ranks_of_model
 from .decomposed import check_layers
 from .layers import Ranks
@@ -63,10 +63,9 @@ def read_student(path: str | Path) -> tuple[Mapping[str, Tensor], Mapping[str, A
         DistillationError: it does not open, or holds no weights.
     """
     checkpoint = read_checkpoint(path)
-    weights = checkpoint.get('state_dict') if isinstance(checkpoint, Mapping) else None
-    if not isinstance(weights, Mapping):
-        raise DistillationError([f"the checkpoint {path} holds no 'state_dict'. Name one that training saved"])
-    return student_state_dict(weights), checkpoint.get('meta') or {}
+    weights = find_weights(checkpoint, path)
+    meta = checkpoint.get('meta')
+    return student_state_dict(weights), meta if isinstance(meta, dict) else {}
 
 
 def initial_weights(cfg: Config, pretrained: bool = True) -> Mapping[str, Tensor]:

@@ -49,7 +49,8 @@ def save_student(checkpoint: Mapping[str, Any], path: str | Path, config_text: s
         raise DistillationError(
             ["the checkpoint holds no weights: it has no 'state_dict'. Name one that training saved"]
         )
-    old_meta = checkpoint.get('meta') or {}
+    old_meta = checkpoint.get('meta')
+    old_meta = old_meta if isinstance(old_meta, Mapping) else {}
     meta = {key: _plain(old_meta[key]) for key in _META_KEYS if key in old_meta}
     meta['mmdet_kd_version'] = __version__
     if old_meta.get('dataset_meta'):

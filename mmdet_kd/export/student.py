@@ -10,11 +10,12 @@ from mmengine.registry import init_default_scope
 
 from ..errors import DistillationError
 from ..files import written_whole
-from ..runtime.checkpoints import read_checkpoint
+from ..runtime.checkpoints import find_weights, read_checkpoint
 from .checkpoint import save_student, student_state_dict
 from .plain_config import plain_student_config, types_of_this_package
 
 # Settings of the training run that a student in use must not inherit.
+_LISTED = 20  # weights that an error names
 _RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume', 'model_wrapper_cfg')
 
 
@@ -54,9 +55,7 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
 
 def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
     """The weights must be exactly those of the student that the config builds."""
-    state_dict = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
-    if not isinstance(state_dict, dict):
-        raise DistillationError([f"the checkpoint {source} holds no 'state_dict'. Name one that training saved"])
+    state_dict = find_weights(checkpoint, source)
     init_default_scope(plain.get('default_scope', 'mmdet'))
     with torch.device('meta'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -71,7 +70,8 @@ def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
         if key in shapes_file and shapes_file[key] != shape
     ]
     if problems:
-        listed = '\n  '.join(problems)
+        listed = '\n  '.join(problems[:_LISTED])
+        listed += f'\n  and {len(problems) - _LISTED} more' if len(problems) > _LISTED else ''
         raise DistillationError(
             [f'the weights in {source} are not those of the student in the config; name a pair of one run.\n  {listed}']
         )

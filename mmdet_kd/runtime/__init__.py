@@ -1,9 +1,10 @@
 """What a run needs around the model: readable checkpoints, pretrained weights, CPU ranks, checks, work dirs."""
 
 from .annotations import require_annotations
-from .checkpoints import latest_checkpoint, read_checkpoint
+from .checkpoints import find_weights, latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
 from .data_files import check_data_files
+from .mmengine_loader import check_resumable, load_from_file, register_reader
 from .pretrained import check_pretrained, drop_pretrained
 from .safe_globals import register_safe_globals
 from .ssd_head import mend_ssd_head
@@ -13,12 +14,16 @@ from .work_dir import owned_work_dir
 __all__ = [
     'check_data_files',
     'check_pretrained',
+    'check_resumable',
     'drop_pretrained',
+    'find_weights',
     'latest_checkpoint',
+    'load_from_file',
     'mend_ssd_head',
     'owned_work_dir',
     'prepare_cpu_ranks',
     'read_checkpoint',
+    'register_reader',
     'register_safe_globals',
     'register_torchvision_names',
     'require_annotations',

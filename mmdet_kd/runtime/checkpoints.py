@@ -1,7 +1,11 @@
-"""Opening a checkpoint as data, never as code, with one clear error if it cannot be."""
+"""Opening a checkpoint as data, never as code, with one clear error if it cannot be.
+
+Every file that a tool, a hook or mmengine's Runner opens comes through :func:`read_checkpoint`.
+"""
 
 import pickle
 import re
+import stat
 import warnings
 import zipfile
 from pathlib import Path
@@ -9,15 +13,23 @@ from typing import Any
 
 import torch
 from mmengine.runner import find_latest_checkpoint
+from torch import Tensor
 
 from ..errors import DistillationError
+from .pickled import check_contents, scan
 
 #: What torch's weights-only loader says of a pickle that names something to call.
 _REFUSED = re.compile('GLOBAL|Trying to call reduce|Can only (create|build)')
+_ZIP = b'PK\x03\x04'  # by which torch tells its format from the older one
+_PICKLES_OF_OLD_FORMAT = 5
+_LISTED = 10
 
 
-def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: str = 'cpu') -> Any:
-    """Open a checkpoint file with torch's weights-only loader.
+def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: Any = 'cpu') -> Any:
+    """Open a checkpoint file: tensors and plain values, and nothing that a file could make of them.
+
+    The file is looked at before it is opened: that it is a regular file, as large as it says, with the checksums that
+    it was saved with (not with `map_location='meta'`), and that its pickle calls nothing but what weights need.
 
     Args:
         path: a local file.
@@ -25,18 +37,27 @@ def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: st
         map_location: where the tensors go; `meta` reads the structure and no weights, in milliseconds.
 
     Raises:
-        DistillationError: the file is missing, truncated or corrupt, or opening it would run code.
+        DistillationError: the file is missing, truncated or corrupt, holds more than weights and plain values, or
+            opening it would run code.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise DistillationError([f"there is no {what} '{path}' (looked at {path.absolute()}). Correct the path"])
-    # Only torch's zip format, the default since torch 1.6, can be mapped instead of read.
-    mapped = map_location == 'meta' and zipfile.is_zipfile(path)
+    _require_regular(path, what)
     try:
-        if map_location != 'meta':
-            _check_sums(path)
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
+        is_zip = _is_zip(path)
+        if is_zip:
+            _check_archive(path, with_sums=map_location != 'meta')
+        else:
+            with path.open('rb') as stream:
+                for _ in range(_PICKLES_OF_OLD_FORMAT):
+                    scan(stream)
+        # Its structure first, without memory for what a file may claim. Only torch's zip format, the default since
+        # torch 1.6, can be mapped instead of read.
+        content = torch.load(path, map_location='meta', weights_only=True, mmap=is_zip)
+        check_contents(content, path.stat().st_size)
+        return content if map_location == 'meta' else torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
+        if isinstance(error.__context__, pickle.UnpicklingError):
+            error = error.__context__  # torch wraps it in its advice to load the file without the check
         if not _REFUSED.search(str(error)):
             raise _corrupt(path, what, error) from error
         raise DistillationError(
@@ -48,6 +69,50 @@ def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: st
         ) from error
     except Exception as error:  # a damaged pickle may raise anything
         raise _corrupt(path, what, error) from error
+
+
+def find_weights(
+    checkpoint: Any, source: str | Path, what: str = 'checkpoint', bare: bool = False
+) -> dict[str, Tensor]:
+    """The weights in a checkpoint.
+
+    Args:
+        checkpoint: as :func:`read_checkpoint` returns it.
+        source: its path or URL, for the error.
+        what: how the error calls it.
+        bare: whether weights that lie under 'model', or under no name, are meant too.
+
+    Raises:
+        DistillationError: there are none, or one is not finite, not of real numbers, or has a name that is none.
+    """
+    weights = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+    if bare and weights is None and isinstance(checkpoint, dict):
+        weights = checkpoint.get('model', checkpoint)
+    is_weights = isinstance(weights, dict) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in weights.items()
+    )
+    if not is_weights or not weights:
+        also = ", or these under 'state_dict'" if bare else " under 'state_dict', as a training saves them"
+        raise DistillationError([f'the {what} {source} holds no weights: expected tensors by name{also}'])
+    odd = [key for key in weights if not key.isprintable()]
+    odd += [f'{key} ({value.dtype})' for key, value in weights.items() if value.is_complex()]
+    odd += [f'{key} (NaN or infinite)' for key, value in weights.items() if not _is_finite(value)]
+    if odd:
+        more = f' and {len(odd) - _LISTED} more' if len(odd) > _LISTED else ''
+        listed = ', '.join(repr(name[:200]) for name in odd[:_LISTED]) + more
+        raise DistillationError(
+            [
+                f'the {what} {source} holds what is no weight of a network: {listed}. Name an earlier or another '
+                'checkpoint'
+            ]
+        )
+    return weights
+
+
+def _is_finite(value: Tensor) -> bool:
+    if value.is_meta or not value.is_floating_point():
+        return True
+    return bool(torch.isfinite(value if value.element_size() > 1 else value.float()).all())
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
@@ -63,7 +128,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     skipped: list[DistillationError] = []
     for path in _newest_first(Path(work_dir)):
         try:
-            read_checkpoint(path, map_location='meta')
+            read_checkpoint(path)
         except DistillationError as error:
             skipped.append(error)
         else:
@@ -107,13 +172,40 @@ def _step(path: Path) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def _check_sums(path: Path) -> None:
-    """Look at the checksum that torch writes beside each tensor and does not read itself."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+def _require_regular(path: Path, what: str) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        problem = f"there is no {what} '{path}' (looked at {path.absolute()}). Correct the path"
+        raise DistillationError([problem]) from None
+    if not stat.S_ISREG(mode):
+        kind = 'a folder' if stat.S_ISDIR(mode) else 'a pipe, a socket or a device'
+        problem = f"there is no {what} '{path}': it is {kind} (looked at {path.absolute()}). Correct the path"
+        raise DistillationError([problem])
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open('rb') as stream:
+        return stream.read(len(_ZIP)) == _ZIP
+
+
+def _check_archive(path: Path, with_sums: bool) -> None:
+    """Look at the archive, at the pickle in it and at the checksums, which torch writes and does not read itself."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename.lower() for entry in entries]
+        pickles = [entry for entry in entries if entry.filename.endswith('/data.pkl')]
+        if len(pickles) != 1 or len(set(names)) != len(names):
+            raise zipfile.BadZipFile('it is an archive, but not one that torch.save makes')
+        if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+            raise zipfile.BadZipFile('it is compressed or encrypted, which torch.save never does')
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise zipfile.BadZipFile('it claims more bytes than it has')
+        damaged = archive.testzip() if with_sums else None
         if damaged:
-            raise zipfile.BadZipFile(f'{damaged} is not what was saved')
+            raise zipfile.BadZipFile(f'{damaged!r} is not what was saved')
+        with archive.open(pickles[0]) as stream:
+            scan(stream)
 
 
 def _corrupt(path: Path, what: str, error: Exception) -> DistillationError:
@@ -128,8 +220,10 @@ def _corrupt(path: Path, what: str, error: Exception) -> DistillationError:
 def _offender(error: Exception) -> str:
     """The line of torch's long explanation that names what it refused."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if 'GLOBAL' in line or 'reduce' in line), _first_line(error))
+    line = next((line for line in lines if 'GLOBAL' in line or 'reduce' in line), '')[:300]
+    return line if line and line.isprintable() else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split('\n')[0] or type(error).__name__
+    line = str(error).strip().split('\n')[0][:300] or type(error).__name__
+    return line if line.isprintable() else ascii(line)  # a file's own bytes must not reach the terminal

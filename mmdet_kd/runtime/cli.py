@@ -15,8 +15,8 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from ..errors import DistillationError
-from .checkpoints import read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
+from .mmengine_loader import check_resumable, load_from_file
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -63,14 +63,18 @@ def read_config(name: str | Path) -> Config:
     return Config.fromfile(path)
 
 
-def check_checkpoint(name: str) -> None:
-    """Check that a local checkpoint exists and opens, without reading its weights; a URL is left to mmengine.
+def check_checkpoint(name: str, resume: bool = False) -> None:
+    """Check that a local checkpoint opens and holds weights, without reading them; a URL is left to mmengine.
+
+    Args:
+        name: its path or URL.
+        resume: whether a training is to go on from it.
 
     Raises:
-        DistillationError: it is missing, truncated or corrupt, or would run code.
+        DistillationError: it is missing, truncated or corrupt, would run code, or lacks what it is for.
     """
     if '://' not in name:
-        read_checkpoint(name, map_location='meta')
+        check_resumable(name) if resume else load_from_file(name, map_location='meta')
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -15,7 +15,6 @@ from mmengine.runner.checkpoint import (
     get_external_models,
     get_mmcls_models,
     load_from_http,
-    load_from_local,
     load_from_mmcls,
     load_from_openmmlab,
     load_from_pavi,
@@ -23,6 +22,7 @@ from mmengine.runner.checkpoint import (
 
 from ..errors import DistillationError, raise_if_any
 from .checkpoints import read_checkpoint
+from .mmengine_loader import load_from_file
 from .torchvision_names import load_from_torchvision_name, torchvision_problem
 
 #: What an ``init_cfg`` that loads weights may call itself.
@@ -157,7 +157,7 @@ def _pavi_problem(source: str) -> str | None:
 
 #: By mmengine's loader. Any other one (of an object store, or registered by the user) is left to mmengine.
 _CHECKS: dict[Callable, Callable[[str], str | None]] = {
-    load_from_local: _local_problem,
+    load_from_file: _local_problem,
     load_from_http: _address_problem,
     load_from_torchvision_name: torchvision_problem,
     load_from_openmmlab: _openmmlab_problem,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import DistillationError
 from ..export import student_state_dict
-from ..runtime import read_checkpoint
+from ..runtime import find_weights, read_checkpoint
 from .paths import candidates
 
 
@@ -42,7 +42,7 @@ def read_weights(source: str | Path) -> Weights:
         if str(source).startswith(('http://', 'https://')):
             path.unlink(missing_ok=True)  # the next attempt downloads it again
         raise
-    state_dict = _find_state_dict(checkpoint, source)
+    state_dict = find_weights(checkpoint, source, 'teacher checkpoint', bare=True)
     plain = OrderedDict((re.sub(r'^module\.', '', key), value) for key, value in state_dict.items())
     if hasattr(state_dict, '_metadata'):  # the versions by which modules convert old weights
         plain._metadata = {re.sub(r'^module(\.|$)', '', k): v for k, v in state_dict._metadata.items()}
@@ -107,20 +107,6 @@ def _is_hashed(url: str) -> bool:
     return urlparse(url).hostname in ('download.openmmlab.com', 'download.pytorch.org')
 
 
-def _find_state_dict(checkpoint: Any, source: str | Path) -> dict[str, Tensor]:
-    if isinstance(checkpoint, dict):
-        candidate = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
-        if (
-            isinstance(candidate, dict)
-            and candidate
-            and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in candidate.items())
-        ):
-            return candidate
-    raise DistillationError(
-        [f"the teacher checkpoint {source} holds no weights: expected tensors by name, or these under 'state_dict'"]
-    )
-
-
 def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
@@ -138,6 +124,10 @@ def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None
                         f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with all its '
                         'names'
                     ]
+                )
+            if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+                raise DistillationError(
+                    [f'the checkpoint {source} names its classes by something else than strings: {classes!r:.200}']
                 )
             return tuple(classes)
     return None

@@ -16,18 +16,6 @@ _LISTED = 10  # keys of each sort that an error names
 #: Relative. A normalisation that was averaged along with the weights is off by rounding; two that are in use differ by
 #: 4e-3 at least (a std of 57.12 and of 57.375).
 _SAME_NORMALISATION = 1e-3
-
-
-def _finite_problems(state_dict: Mapping[str, Tensor], source: str | Path) -> list[str]:
-    bad = [key for key, value in state_dict.items() if value.is_floating_point() and not value.isfinite().all()]
-    if not bad:
-        return []
-    return [
-        f'the checkpoint {source} holds weights that are not finite ({_some(bad)}): its training diverged, or the file '
-        'is damaged. Take an earlier checkpoint of that training'
-    ]
-
-
 _NORMALISATION = ('data_preprocessor.mean', 'data_preprocessor.std')
 _COUNTER = 'num_batches_tracked'
 
@@ -45,17 +33,17 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
         source: path or URL of the checkpoint, for errors.
 
     Raises:
-        DistillationError: a weight is missing, left over, of another shape or not finite, or the checkpoint was trained
-            with another normalisation; the message says which, and what would fit.
+        DistillationError: a weight is missing, left over or of another shape, or the checkpoint was trained with
+            another normalisation; the message says which, and what would fit.
 
     Source: ``load_state_dict`` of mmengine, which warns where this refuses.
     """
     own = model.state_dict()
     normalisation = [key for key in _NORMALISATION if key in weights.state_dict and key not in own]
     averaged = _last_step_of_an_average(weights.state_dict, own)
-    raise_if_any(_finite_problems(weights.state_dict, source))
     raise_if_any(_normalisation_problems(model, weights.state_dict, normalisation, source))
     state_dict = _without(weights.state_dict, {*normalisation, *averaged})
+    raise_if_any(_kind_problems(state_dict, own, source))
     misfits = _load(model, state_dict)
     if any(misfits):
         cure = _cure(misfits, weights._replace(state_dict=state_dict), own, cfg, source)
@@ -64,6 +52,16 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
     said += [f'{len(averaged)} ema_* (the last step of a training whose average is taught with)'] if averaged else []
     left_out = f' Left out, since they are no weights of the detector: {"; ".join(said)}.' if said else ''
     print_log(f'The teacher holds all {len(state_dict)} tensors of {source}.{left_out}', logger='current')
+
+
+def _kind_problems(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str | Path) -> list[str]:
+    """Whole numbers, or true and false, where the model has real ones: torch would convert them without a word."""
+    odd = [
+        f'{key} is {value.dtype}, in the model {own[key].dtype}'
+        for key, value in state_dict.items()
+        if key in own and value.is_floating_point() != own[key].is_floating_point()
+    ]
+    return [f'the weights in {source} are of another kind of number: {_some(odd)}. Save them as floats'] if odd else []
 
 
 def _normalisation_problems(

@@ -90,6 +90,13 @@ def test_a_string_of_classes_is_a_missing_comma(meta, path):
         read_weights(path)
 
 
+@pytest.mark.parametrize('classes', [3, {'circle': 0}, ('circle', 3), [['circle']]])
+def test_classes_that_are_no_strings_are_refused(classes, path):
+    saved({'state_dict': state_dict(), 'meta': {'dataset_meta': {'classes': classes}}}, path)
+    with pytest.raises(DistillationError, match=r'teacher\.pth names its classes by something else than strings'):
+        read_weights(path)
+
+
 def test_what_mmengine_writes_is_read(path):
     """A log history, and numpy scalars among the messages, come with each checkpoint of a training."""
     import numpy as np

@@ -103,6 +103,16 @@ class TestTheNormalisationInACheckpoint:
         assert "mean in the teacher's config is none" in refused(teacher_cfg, teacher_checkpoint)
 
 
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.bool, torch.int64])
+def test_weights_of_another_kind_of_number_are_refused(dtype, teacher_cfg, teacher_checkpoint):
+    """torch would copy them into the floats of the model."""
+    key = next(key for key, value in torch.load(teacher_checkpoint)['state_dict'].items() if value.is_floating_point())
+    changed(teacher_checkpoint, lambda weights: weights.update({key: weights[key].to(dtype)}))
+    assert f'another kind of number: {key} is {dtype}, in the model torch.float32' in refused(
+        teacher_cfg, teacher_checkpoint
+    )
+
+
 @pytest.fixture
 def yolox_cfg(teacher_cfg):
     """The smallest YOLOX of mmdet, narrower."""
@@ -184,7 +194,7 @@ def test_counts_of_batches_may_be_missing(versions, teacher_cfg, teacher_checkpo
 @pytest.mark.parametrize('number', [float('nan'), float('inf'), float('-inf')])
 def test_a_weight_that_is_not_finite(number, teacher_cfg, teacher_checkpoint):
     changed(teacher_checkpoint, lambda s: s['neck.fpn_convs.0.conv.bias'][:1].fill_(number))
-    assert 'weights that are not finite (neck.fpn_convs.0.conv.bias)' in refused(teacher_cfg, teacher_checkpoint)
+    assert 'neck.fpn_convs.0.conv.bias (NaN or infinite)' in refused(teacher_cfg, teacher_checkpoint)
 
 
 class TestMisfits:
