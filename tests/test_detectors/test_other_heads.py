@@ -73,7 +73,7 @@ class TestClassesByName:
         before = losses_of(straight.train(), batch)['roi.loss_cls']
         for split in ('train', 'val', 'test'):
             by_name[f'{split}_dataloader'].dataset.metainfo = dict(classes=STUDENT[::-1])
-        turned = ready(by_name)
+        turned = build(by_name)
         turned.load_state_dict(weights)
         assert losses_of(turned.train(), batch)['roi.loss_cls'] != before
 

@@ -95,7 +95,11 @@ class Follow(Hook):
         ({'val_interval': 2, 'dynamic_intervals': [(4, 3)]}, [2, 3, 6, 9, 10]),
     ],
 )
-@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize(
+    'by_epoch',
+    # mmengine waits for 2 s whenever a loader of a loop over iterations begins again.
+    [True, pytest.param(False, marks=pytest.mark.slow)],
+)
 def test_a_validation_is_due_where_mmengine_validates(tmp_path, by_epoch, options, expected):
     """One step an epoch, so that epochs and iterations have the same numbers."""
     runner = Runner(

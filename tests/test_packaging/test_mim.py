@@ -103,6 +103,7 @@ def train_test_export(python, plain_python, config, folder):
             assert torch.equal(one['pred_instances'][key], other['pred_instances'][key])
 
 
+@pytest.mark.slow
 def test_the_editable_install(plain_python, config, tmp_path):
     train_test_export(sys.executable, plain_python, config, tmp_path)
 

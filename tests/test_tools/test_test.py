@@ -39,6 +39,7 @@ def config_and_checkpoint(student_cfg, teacher_cfg, tmp_path):
     return tmp_path / 'config.py', tmp_path / 'checkpoint.pth'
 
 
+@pytest.mark.slow
 def test_test_time_augmentation(config_and_checkpoint, tmp_path):
     predictions = {}
     for name, options in {'plain': (), 'augmented': ('--tta',)}.items():
