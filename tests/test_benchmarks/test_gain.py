@@ -77,6 +77,7 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
     assert trained(changed)['slow'] == trained(results)['slow']
 
 
+@pytest.mark.slow
 def test_results_of_elsewhere_do_not_stand_for_a_training(table):
     """A checkout has the results that were committed, and no trainings."""
     seeds = {seed: {'scores': {'AP': 99.0}} for seed in ('3', '7')}
@@ -168,6 +169,7 @@ def test_an_unknown_row_is_refused(table):
         gain(table, '--rows', 'medium')
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_says_where_its_reason_stands(table):
     config = table.parent / 'slow.py'
     config.write_text(config.read_text().replace("type='FasterRCNN'", "type='FasterRCN'"))

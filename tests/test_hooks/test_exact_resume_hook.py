@@ -27,8 +27,12 @@ def after_epoch(steps: dict, epoch: int, length: int = 4) -> dict:
 
 @pytest.mark.parametrize(
     ('workers', 'overrides'),
-    [(0, {}), (2, {}), (0, WITHOUT_SEED), (0, RANK_SEEDS)],
-    ids=['main process', 'two persistent workers', 'no seed in the config', 'seeds by rank'],
+    [
+        pytest.param(0, {}, id='main process', marks=pytest.mark.slow),
+        pytest.param(2, {}, id='two persistent workers'),
+        pytest.param(0, WITHOUT_SEED, id='no seed in the config', marks=pytest.mark.slow),
+        pytest.param(0, RANK_SEEDS, id='seeds by rank'),
+    ],
 )
 def test_resumed_training_repeats_the_uninterrupted_one(tmp_path, tiny_set, workers, overrides):
     cfg = distilled_run(tmp_path, tiny_set, workers, **overrides)
@@ -48,6 +52,7 @@ def test_without_the_hook_it_does_not(tmp_path, tiny_set):
     assert resumed != after_epoch(whole, 1)
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_the_same_and_of_two_seeds_are_not(tmp_path, tiny_set):
     cfg = distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1})
     first = train(cfg)
