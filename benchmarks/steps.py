@@ -166,9 +166,9 @@ class PlainTeacher:
 
         return run
 
-    def _listen(self, student: Any, teacher: TeacherKnowledge) -> tuple[Any, Any]:
+    def _listen(self, student: Any, teacher: TeacherKnowledge, step: Any) -> tuple[Any, Any, Any]:
         self._view = dict(canvas=teacher.canvas, ratios=teacher.ratios)
-        return student, _Overheard(teacher, self.questions)
+        return student, _Overheard(teacher, self.questions), step
 
 
 class _Overheard:
@@ -191,7 +191,7 @@ class _Overheard:
 
 
 @contextmanager
-def _before_distillers(model: nn.Module, see: Callable[[Any, Any], tuple[Any, Any]]) -> Iterator[None]:
+def _before_distillers(model: nn.Module, see: Callable[[Any, Any, Any], tuple[Any, Any, Any]]) -> Iterator[None]:
     """Inside, distillers are handed what ``see`` makes of the student's and the teacher's knowledge."""
     hooks = [each.register_forward_pre_hook(lambda _, sides: see(*sides)) for each in model.distillers.values()]
     try:
@@ -228,7 +228,7 @@ def loss_seconds(model: nn.Module, step: Step) -> float:
             spent.append(seconds(follow_back))
 
     hooks = [distiller.register_forward_hook(again) for distiller in model.distillers.values()]
-    with _before_distillers(model, lambda student, teacher: (student, _RememberedTeacher(teacher))):
+    with _before_distillers(model, lambda student, teacher, step: (student, _RememberedTeacher(teacher), step)):
         step()
     for hook in hooks:
         hook.remove()
@@ -241,7 +241,7 @@ def _outputs_of(student: Any, kinds: tuple[str, ...]) -> list[Tensor]:
     if 'rpn' in kinds:
         outputs += [m for maps in student.rpn for m in maps]
     if 'dense' in kinds:
-        outputs += [*student.dense, *student.dense_regressions]
+        outputs += [*student.dense.maps.scores, *student.dense.maps.regressed]
     if 'roi' in kinds:
         outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found]
     return outputs

@@ -13,7 +13,7 @@ from ..class_names import read_class_names
 from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
 from ..export import num_classes_problems, with_num_classes
-from ..knowledge import StudentKnowledge, Truth, canvas_problems, observe_student
+from ..knowledge import StudentKnowledge, canvas_problems, observe_student
 from ..runtime import check_pretrained
 from ..teachers import BaseTeacher, Batch
 from .channel_check import channel_problems
@@ -108,10 +108,10 @@ class KnowledgeDistillationMixin:
         loaded = None if self._views is None else self._views.take()
         shares = Shares({name: distiller.claim for name, distiller in self.distillers.items()})
         kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
-        with observe_student(self, kinds, tuple(batch_inputs.shape[-2:])) as student:
+        with observe_student(self, kinds) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
             shares.check(losses)
-            soft = self._soft_losses(student, Batch(batch_inputs, Truth.of(batch_data_samples), loaded), shares)
+            soft = self._soft_losses(student, Batch.of(batch_inputs, batch_data_samples, loaded), shares)
         self._guard.watch(soft)
         return {**{name: _times(shares.hard(name), loss) for name, loss in losses.items()}, **soft}
 
@@ -127,8 +127,9 @@ class KnowledgeDistillationMixin:
             if distiller.is_active:
                 teacher = self._teacher_of[name]
                 if teacher not in observed:
-                    observed[teacher] = self.teachers[teacher].observe(batch)
-                parts = distiller(student, observed[teacher])
+                    knowledge = self.teachers[teacher].observe(batch)
+                    observed[teacher] = knowledge, batch.step(knowledge.canvas, knowledge.ratios)
+                parts = distiller(student, *observed[teacher])
             else:
                 parts = distiller.idle(batch.images.device)
             for part, loss in parts.items():

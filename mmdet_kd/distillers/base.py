@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import ClassifierKnowledge, StudentKnowledge, TeacherKnowledge
+from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge, TeacherKnowledge
 from ..losses.compares import Compares, comparison_problems
 from ..losses.precision import widen_arguments
 from ..teachers import BaseTeacher, DetectorTeacher
@@ -67,8 +67,15 @@ class BaseDistiller(nn.Module):
         return self.weight > 0
 
     @abstractmethod
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge | ClassifierKnowledge) -> dict[str, Tensor]:
+    def forward(
+        self, student: StudentKnowledge, teacher: TeacherKnowledge | ClassifierKnowledge, step: Step
+    ) -> dict[str, Tensor]:
         """Compare the two sides.
+
+        Args:
+            student: what it computed in this step.
+            teacher: what it can be asked about the same pictures.
+            step: the truth, the pictures, and the place in the training.
 
         Returns:
             Part -> scalar loss; the training log shows it as ``<distiller>.loss_<part>``.
@@ -104,8 +111,3 @@ def call_problems(what: str, call: Callable[[], Tensor]) -> list[str]:
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         return [f'{what} cannot be used here: {error}']
     return [f'{what} cannot be used here: it returns a tensor of shape {shape}, not a scalar'] if shape else []
-
-
-def scores_of(use_sigmoid: bool) -> Compares:
-    """What the class scores of a head are."""
-    return 'sigmoid scores' if use_sigmoid else 'softmax scores'

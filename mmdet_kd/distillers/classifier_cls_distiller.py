@@ -6,9 +6,9 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..knowledge import ClassifierKnowledge, StudentKnowledge
+from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge
 from ..teachers import ClassifierTeacher
-from .base import BaseDistiller, has_weight, scores_of
+from .base import BaseDistiller, has_weight
 from .pair import ModelPair
 from .positives import positives_of
 from .response import mean_over_ranks
@@ -44,13 +44,13 @@ class ClassifierClsDistiller(BaseDistiller):
         super().__init__(weight)
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
-        self.kinds = (self._positives.kind,)
+        self.kinds = self._positives.kinds
         self.problems += self._class_problems(pair)
         logits = self._teacher_rows(torch.zeros(2, self._positives.num_classes))
         self.loss_cls = self._build_loss(
             'loss_cls',
             loss_cls,
-            scores_of(self._positives.use_sigmoid),
+            self._positives.score_kind,
             lambda loss: loss(torch.zeros_like(logits), logits, avg_factor=1.0),
         )
         raise_if_any(self.problems)
@@ -60,10 +60,10 @@ class ClassifierClsDistiller(BaseDistiller):
         """Whether the loss counts at present."""
         return super().is_active and has_weight(self.loss_cls)
 
-    def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the class scores of this step; returns 'cls', of a cascade summed."""
         losses = []
-        for positives in self._positives(student, teacher.truth):
+        for positives in self._positives(student, step.truth):
             wanted = self._teacher_rows(teacher.logits[positives.truth])
             avg_factor = mean_over_ranks(len(wanted), wanted.device)
             losses.append(positives.weight * self.loss_cls(positives.logits, wanted, avg_factor=avg_factor))

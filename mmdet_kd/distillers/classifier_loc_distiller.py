@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ..backbones import picture_channels
 from ..classifiers import PIXELS, Layer
 from ..errors import raise_if_any
-from ..knowledge import ClassifierKnowledge, StudentKnowledge
+from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge
 from ..teachers import ClassifierTeacher
 from .base import BaseDistiller, has_weight
 from .pair import ModelPair
@@ -53,7 +53,7 @@ class ClassifierLocDistiller(BaseDistiller):
         super().__init__(weight)
         self._positives = positives_of(pair.student, type(self).__name__)
         raise_if_any(self._positives.problems)
-        self.kinds = (self._positives.kind,)
+        self.kinds = self._positives.kinds
         maps = torch.zeros(1, 2, 3, 3)
         self.loss_loc = self._build_loss('loss_loc', loss_loc, 'maps', lambda loss: loss(maps, maps, avg_factor=1.0))
         self._weights, problems = _read_layers(layers, pair)
@@ -64,10 +64,10 @@ class ClassifierLocDistiller(BaseDistiller):
         """Whether the loss counts at present."""
         return super().is_active and has_weight(self.loss_loc)
 
-    def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: ClassifierKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the boxes of this step; returns 'loc', of a cascade summed."""
         losses = []
-        for positives in self._positives(student, teacher.truth):
+        for positives in self._positives(student, step.truth):
             avg_factor = mean_over_ranks(len(positives.boxes), positives.boxes.device)
             loss = positives.boxes[:0].sum()  # attached also where there is nothing to compare
             chunks = teacher.chunks(positives.counts)

@@ -4,13 +4,13 @@ from typing import Literal, get_args
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import raise_if_any
-from ..knowledge import StudentKnowledge, TeacherKnowledge
-from .base import BaseDistiller, has_weight, scores_of
-from .pair import Model, ModelPair
-from .prior_maps import fit, flatten_levels, same_grids, which_fit
+from ..heads import DenseView, same_places
+from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
+from .base import BaseDistiller, has_weight
+from .pair import ModelPair
 from .response import mean_over_ranks
 
 Priors = Literal['positive', 'all']
@@ -35,7 +35,7 @@ class DenseHeadDistiller(BaseDistiller):
         DistillationError: the heads differ in priors, classes or in how they score, or one side has none.
     """
 
-    kinds = ('dense',)
+    kinds = ('dense', 'dense.labels')
     compares_classes = True
     parts = ('cls',)
 
@@ -43,15 +43,18 @@ class DenseHeadDistiller(BaseDistiller):
         super().__init__(weight)
         if priors not in get_args(Priors):
             raise_if_any([f'DenseHeadDistiller: priors must be one of {get_args(Priors)}, not {priors!r}'])
-        raise_if_any(_head_problems(pair.student) + _head_problems(pair.teacher))
+        student, teacher = pair.student.dense, pair.teacher.dense
+        raise_if_any(
+            student.problems(('scores', 'priors', 'labels'), 'DenseHeadDistiller', 'student')
+            + teacher.problems(('scores', 'priors'), 'DenseHeadDistiller', 'teacher')
+        )
         self.problems += _pair_problems(pair)
-        head = pair.student.detector.bbox_head
-        self.num_classes, self._channels, self.priors = head.num_classes, head.cls_out_channels, priors
-        logits = torch.zeros(1, self._channels)
+        self.num_classes, self.priors = student.num_classes, priors
+        logits = torch.zeros(1, student.score_channels)
         self.loss_cls = self._build_loss(
             'loss_cls',
             loss_cls,
-            scores_of(head.use_sigmoid_cls),
+            student.score_kind,
             lambda loss: loss(logits, logits, torch.ones(1), avg_factor=1.0),
         )
         raise_if_any(self.problems)
@@ -61,70 +64,50 @@ class DenseHeadDistiller(BaseDistiller):
         """Whether the loss counts at present."""
         return super().is_active and has_weight(self.loss_cls)
 
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the class scores of this step; returns 'cls'."""
-        scores_s, scores_t = student.dense, teacher.dense
-        labels = student.dense_targets.labels
+        del step
+        labels = student.dense_assignment.labels
         positive = ((labels >= 0) & (labels < self.num_classes)).float()
-        valid = torch.ones_like(positive)
-        if not same_grids(scores_s, scores_t):
-            scores_t, valid = fit(scores_t, scores_s), which_fit(scores_t, scores_s, self._channels)
-        weight = valid if self.priors == 'all' else valid * positive
-        logits = [flatten_levels(scores, self._channels) for scores in (scores_s, scores_t)]
+        predicted_t, valid = teacher.dense.on_grids(student.dense.sizes)
+        weight = torch.ones_like(positive) if self.priors == 'all' else positive
+        if valid is not None:
+            weight = weight * valid
+        logits = [predicted.scores.flatten(0, 1) for predicted in (student.dense, predicted_t)]
         avg_factor = mean_over_ranks(positive.sum(), labels.device)
         return {'cls': self.loss_cls(*logits, weight.flatten(), avg_factor=avg_factor)}
 
 
-def _head_problems(side: Model) -> list[str]:
-    head = getattr(side.detector, 'bbox_head', None)
-    needed = ('prior_generator', 'num_classes', 'cls_out_channels', 'use_sigmoid_cls', 'get_targets')
-    if head is not None and all(hasattr(head, name) for name in needed):
-        return []
-    what = 'has no bbox_head' if head is None else f'has a {type(head).__name__}, which does not score a grid of priors'
-    return [
-        f'DenseHeadDistiller: the {side.name} {what}; it works on SSD, RetinaNet, FCOS, GFL, ATSS and their like. '
-        'Leave this distiller out otherwise'
-    ]
-
-
 def _pair_problems(pair: ModelPair) -> list[str]:
-    student, teacher = (side.detector.bbox_head for side in (pair.student, pair.teacher))
+    student, teacher = pair.student.dense, pair.teacher.dense
     problems = []
     if pair.student_scale is not None:
         problems.append('DenseHeadDistiller: it compares priors of one grid: leave student_scale or it out')
-    if pair.classes_by_name:
-        problems.append('DenseHeadDistiller: it does not find classes by name: leave classes_by_name or it out')
-    if _grid(student) != _grid(teacher) or not _same_anchors(pair):
+    if not same_places(student, teacher):
         problems.append(
-            f"DenseHeadDistiller: the priors of the student's {type(student).__name__} ({_describe(student)}) are not "
-            f"the teacher's ({_describe(teacher)}): give both the same levels and anchors"
+            f"DenseHeadDistiller: the priors of the student's {_describe(student)} are not those of the teacher's "
+            f'{_describe(teacher)}: give both the same levels, and the same anchors or points'
         )
-    if student.num_classes != teacher.num_classes:
+    if student.num_classes != teacher.num_classes and not (
+        pair.classes_by_name and student.num_classes < teacher.num_classes
+    ):
         problems.append(
             f'DenseHeadDistiller: the student knows {student.num_classes} classes, the teacher {teacher.num_classes}: '
-            "take a teacher that was trained on the student's classes, or set num_classes of the student"
+            "take a teacher that was trained on the student's classes, write teacher=dict(classes_by_name=True, ...) "
+            'if it knows all of these and more, or set num_classes of the student'
         )
-    if bool(student.use_sigmoid_cls) != bool(teacher.use_sigmoid_cls):
-        kinds = [scores_of(head.use_sigmoid_cls) for head in (student, teacher)]
+    if student.score_kind != teacher.score_kind:
         problems.append(
-            f'DenseHeadDistiller: the student gives {kinds[0]}, the teacher {kinds[1]}: take heads that score alike'
+            f'DenseHeadDistiller: the student gives {student.score_kind}, the teacher {teacher.score_kind}: take heads '
+            'that score alike'
         )
     return problems
 
 
-def _grid(head: nn.Module) -> tuple[list, list]:
-    generator = head.prior_generator
-    return [tuple(stride) for stride in generator.strides], list(generator.num_base_priors)
-
-
-def _same_anchors(pair: ModelPair) -> bool:
-    generators = [side.prior_generator for side in (pair.student, pair.teacher)]
-    anchors = [getattr(generator, 'base_anchors', None) for generator in generators]
-    if None in anchors:
-        return anchors[0] is anchors[1]
-    return all(torch.equal(s, t) for s, t in zip(*anchors, strict=True))
-
-
-def _describe(head: nn.Module) -> str:
-    strides, counts = _grid(head)
-    return ', '.join(f'{count} at stride {stride[0]}' for stride, count in zip(strides, counts, strict=True))
+def _describe(view: DenseView) -> str:
+    priors = view.priors([(1, 1)] * len(view.strides), torch.device('cpu'))
+    kind = 'anchors' if priors.places.shape[1] == 4 else 'points'
+    strides = priors.strides.flatten().tolist()
+    counts = ', '.join(f'{strides.count(stride)} at stride {stride:g}' for stride in sorted(set(strides)))
+    first = ', '.join(f'{number:g}' for number in priors.places[0].tolist())
+    return f'{type(view.head).__name__} ({kind}: {counts} a cell, the first at {first})'

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import MapShape, StudentKnowledge, TeacherKnowledge
+from ..knowledge import MapShape, Step, StudentKnowledge, TeacherKnowledge
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, call_problems, has_weight
 from .pair import Model, ModelPair
@@ -79,28 +79,26 @@ class FeatureDistiller(BaseDistiller):
         """Whether the loss counts at present."""
         return super().is_active and has_weight(self.loss)
 
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
         losses = []
         for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
-            maps = self._same_region(place, maps_s[i], maps_t[j], student, teacher)
+            maps = self._same_region(place, maps_s[i], maps_t[j], step)
             losses.append(self._compare(place, *maps))
         return {'feat': torch.stack(losses).mean()}
 
-    def _same_region(
-        self, place: int, feat_s: Tensor, feat_t: Tensor, student: StudentKnowledge, teacher: TeacherKnowledge
-    ) -> tuple[Tensor, Tensor]:
+    def _same_region(self, place: int, feat_s: Tensor, feat_t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Both maps, as far as they show the same part of the picture; of a smaller picture, on the teacher's grid."""
         stride_s, stride_t = self._strides[place]
-        if teacher.ratios is not None:
-            common = tuple(map(min, teacher.canvas, (extent / self._student_scale for extent in student.canvas)))
+        if step.ratios is not None:
+            common = tuple(map(min, step.teacher_canvas, (extent / self._student_scale for extent in step.canvas)))
             feat_t = crop(feat_t, common, stride_t)
-            spacing = stride_t / teacher.ratios  # of the teacher's cells, in the student's pixels
+            spacing = stride_t / step.ratios  # of the teacher's cells, in the student's pixels
             points = cell_positions(tuple(feat_t.shape[-2:]), spacing, offset=0.5)
             return sample_map(feat_s, stride_s, points), feat_t
-        if student.canvas != teacher.canvas:  # the two pad alike pictures to other sizes
-            common = tuple(map(min, student.canvas, teacher.canvas))
+        if step.canvas != step.teacher_canvas:  # the two pad alike pictures to other sizes
+            common = tuple(map(min, step.canvas, step.teacher_canvas))
             feat_s, feat_t = crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
         return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 

@@ -7,6 +7,7 @@ from mmdet.registry import TASK_UTILS
 from mmengine.config import ConfigDict
 from torch import nn
 
+from ..heads import DenseView, find_view, head_of
 from ..knowledge import MapShape, map_shapes
 
 
@@ -29,6 +30,11 @@ class Model:
     def maps(self) -> dict[str, tuple[MapShape, ...]]:
         """Channels and strides of each level of 'backbone' and 'neck'."""
         return map_shapes(self.detector)
+
+    @cached_property
+    def dense(self) -> DenseView:
+        """What its dense head says; nothing where it has none."""
+        return find_view(head_of(self.detector), DenseView)
 
     @cached_property
     def prior_generator(self) -> object | None:

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..knowledge import StudentKnowledge, Truth, box_heads
+from ..heads import Truth
+from ..knowledge import StudentKnowledge, box_heads
+from ..losses.compares import Compares
 from .box_heads import box_head_problems, is_sigmoid
 from .boxes import select_class
-from .dense_boxes import DenseBoxes, dense_boxes_of
 from .pair import Model
-from .prior_maps import flatten_levels
 
 
 class Positives(NamedTuple):
@@ -32,13 +32,14 @@ class RoIPositives:
         who: asks; for messages.
     """
 
-    kind = 'roi'
+    kinds = ('roi',)
 
     def __init__(self, side: Model, who: str) -> None:
         roi_head = side.detector.roi_head
         heads = box_heads(roi_head)
         self.problems = box_head_problems(heads, who, side.name)
         self.num_classes, self.use_sigmoid = heads[0].num_classes, is_sigmoid(heads[0])
+        self.score_kind: Compares = 'sigmoid scores' if self.use_sigmoid else 'softmax scores'
         self._who = who
         self._coders = [getattr(head, 'bbox_coder', None) for head in heads]
         self._weights = getattr(roi_head, 'stage_loss_weights', [1.0] * len(heads))
@@ -73,40 +74,26 @@ class DensePositives:
         who: asks; for messages.
     """
 
-    kind = 'dense'
+    kinds = ('dense', 'dense.positives')
 
     def __init__(self, side: Model, who: str) -> None:
-        head = side.detector.bbox_head
-        boxes = dense_boxes_of(head)
-        self.problems = []
-        if boxes is None:
-            self.problems = [
-                f"{who}: the student's {type(head).__name__} does not say which of its priors are positive, or what "
-                'their boxes are, in a way that is known here; take an SSDHead, RetinaHead, FCOSHead, GFLHead or '
-                'ATSSHead, or a two-stage detector'
-            ]
-            return
-        self._boxes: DenseBoxes = boxes
-        self.num_classes, self.use_sigmoid = head.num_classes, bool(head.use_sigmoid_cls)
-        self._channels = head.cls_out_channels
+        view = side.dense
+        self.problems = view.problems(('scores', 'boxes', 'positives'), who, side.name)
+        if not self.problems:
+            self.num_classes, self.use_sigmoid = view.num_classes, view.use_sigmoid
+            self.score_kind = view.score_kind
 
     def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
         """A list of one."""
-        return student.cached('dense.positives', lambda: [self._find(student, truth)])
+        return student.cached('dense.rows', lambda: [self._find(student, truth)])
 
     def _find(self, student: StudentKnowledge, truth: Truth) -> Positives:
-        scores, labels = student.dense, student.dense_targets.labels
-        images, places = torch.nonzero((labels >= 0) & (labels < self.num_classes), as_tuple=True)
-        rows = images * labels.shape[1] + places
-        priors, strides = self._boxes.priors([tuple(s.shape[-2:]) for s in scores], labels.device)
-        prior, stride = priors[places], strides[places]
-        deltas = flatten_levels(student.dense_regressions, self._boxes.channels)[rows].float()
-        aims = self._boxes.assigned(student.dense_bbox_targets.flatten(0, 1)[rows], prior, stride)
+        images, places, assigned = student.dense_positives(truth)
         return Positives(
-            logits=flatten_levels(scores, self._channels)[rows],
-            boxes=self._boxes.predicted(deltas, prior, stride),
-            truth=_nearest(aims, labels[images, places], images, truth),
-            counts=torch.bincount(images, minlength=len(labels)).tolist(),
+            logits=student.dense.scores[images, places],
+            boxes=student.dense.boxes_of(images, places),
+            truth=assigned,
+            counts=torch.bincount(images, minlength=len(truth.boxes)).tolist(),
             weight=1.0,
         )
 
@@ -129,15 +116,3 @@ def _rows_of(results: list, truth: Truth) -> tuple[Tensor, Tensor]:
         first_roi += len(result.pos_priors) + len(result.neg_priors)
         first_box += len(boxes)
     return torch.cat(rows), torch.cat(assigned)
-
-
-def _nearest(boxes: Tensor, labels: Tensor, images: Tensor, truth: Truth) -> Tensor:
-    """Which of the batch's true boxes are these (K, 4), which rounding may have moved."""
-    known = torch.nn.utils.rnn.pad_sequence(truth.boxes, batch_first=True, padding_value=float('inf'))
-    classes = torch.nn.utils.rnn.pad_sequence(truth.labels, batch_first=True, padding_value=-1)
-    if known.shape[1] == 0:
-        return images  # no true box in the batch, so none of these either
-    distances = (known[images] - boxes.detach()[:, None]).abs().sum(dim=-1)
-    distances = distances.masked_fill(classes[images] != labels[:, None], float('inf'))
-    counts = (classes >= 0).sum(dim=1)  # of the true boxes in each picture
-    return distances.argmin(dim=1) + (counts.cumsum(0) - counts)[images]

@@ -1,19 +1,12 @@
-"""The outputs of an RPN or another dense head, for the priors of another one."""
+"""The outputs of an RPN, for the anchors of another one."""
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..knowledge import RPNOutputs
+from ..heads import RPNOutputs, fit, sizes_of, which_fit
 from .alignment import cell_positions, sample_map
-
-
-def flatten_levels(maps: Sequence[Tensor], channels: int) -> Tensor:
-    """Maps (N, A * channels, H, W), a level each, to rows (N * M, channels) in the order of the anchors."""
-    rows = [m.permute(0, 2, 3, 1).reshape(len(m), -1, channels) for m in maps]
-    return torch.cat(rows, dim=1).flatten(0, 1)
 
 
 def same_grids(maps: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
@@ -39,23 +32,9 @@ def on_the_grids_of(student: RPNOutputs, teacher: RPNOutputs, channels: int) -> 
     Returns:
         The teacher's outputs on the student's grids, and which anchors (N, M) have one, as 0 and 1.
     """
-    fitted = RPNOutputs(fit(teacher.cls_scores, student.cls_scores), fit(teacher.bbox_preds, student.cls_scores))
-    return fitted, which_fit(teacher.cls_scores, student.cls_scores, channels)
-
-
-def fit(maps: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-    """Maps with the heights and widths of others: cropped or filled up with zeros, at the lower right."""
-    sizes = [other.shape[-2:] for other in others]
-    return [
-        F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]))  # a negative width crops
-        for m, (height, width) in zip(maps, sizes, strict=True)
-    ]
-
-
-def which_fit(maps: Sequence[Tensor], others: Sequence[Tensor], channels: int) -> Tensor:
-    """Which priors (N, M) of ``others`` have an output in ``maps``, of ``channels`` scores a prior; as 0 and 1."""
-    valid = flatten_levels(fit([torch.ones_like(m) for m in maps], others), channels)[:, 0]
-    return valid.view(len(others[0]), -1)
+    sizes = sizes_of(student.cls_scores)
+    fitted = RPNOutputs(fit(teacher.cls_scores, sizes), fit(teacher.bbox_preds, sizes))
+    return fitted, which_fit(teacher.cls_scores, sizes, channels)
 
 
 def at_anchors_of(

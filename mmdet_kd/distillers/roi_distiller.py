@@ -4,7 +4,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..knowledge import RoIOutputs, RoITargets, StudentKnowledge, TeacherKnowledge, box_heads
+from ..heads import RoIOutputs, RoITargets
+from ..knowledge import Step, StudentKnowledge, TeacherKnowledge, box_heads
 from .box_heads import box_head_problems, is_sigmoid, with_background
 from .boxes import encode_targets, recode, scale_problems, select_class
 from .pair import Model, ModelPair
@@ -53,8 +54,9 @@ class RoIDistiller(ResponseDistiller):
         self._decoded = [s.reg_decoded_bbox for s in heads_s]
         self._stage_weights = getattr(pair.student.detector.roi_head, 'stage_loss_weights', [1.0] * len(heads_s))
 
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the RoI heads of this step; returns 'cls' and 'bbox', as configured, of a cascade summed."""
+        del step
         losses: dict[str, Tensor] = {}
         for stage, outputs_s, targets in student.roi_stages():
             outputs_t = teacher.roi(stage, targets.rois)

@@ -5,10 +5,11 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..knowledge import RPNOutputs, StudentKnowledge, TeacherKnowledge
+from ..heads import RPNOutputs, rows_of
+from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems
 from .pair import Model, ModelPair
-from .prior_maps import at_anchors_of, flatten_levels, on_the_grids_of, same_grids
+from .prior_maps import at_anchors_of, on_the_grids_of, same_grids
 from .response import ResponseDistiller, mean_over_ranks
 
 
@@ -52,10 +53,10 @@ class RPNDistiller(ResponseDistiller):
         self._channels = head_s.cls_out_channels, head_t.cls_out_channels
         self._decoded = head_s.reg_decoded_bbox, head_t.reg_decoded_bbox
 
-    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge) -> dict[str, Tensor]:
+    def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
         outputs_s, outputs_t, targets = student.rpn, teacher.rpn, student.rpn_targets
-        outputs_t, valid = self._for_the_students_anchors(outputs_s, outputs_t, teacher)
+        outputs_t, valid = self._for_the_students_anchors(outputs_s, outputs_t, step.ratios)
         if valid is not None:
             targets = targets._replace(
                 label_weights=targets.label_weights * valid, bbox_weights=targets.bbox_weights * valid[..., None]
@@ -64,7 +65,7 @@ class RPNDistiller(ResponseDistiller):
         losses = {}
         if self.loss_cls is not None:
             logits = [
-                two_class_logits(flatten_levels(outputs.cls_scores, channels))
+                two_class_logits(rows_of(outputs.cls_scores, channels).flatten(0, 1))
                 for outputs, channels in zip((outputs_s, outputs_t), self._channels, strict=True)
             ]
             losses['cls'] = self.loss_cls(*logits, targets.label_weights.flatten(), avg_factor=avg_factor)
@@ -76,17 +77,17 @@ class RPNDistiller(ResponseDistiller):
             target = targets.bbox_targets.flatten(0, 1)
             if self._decoded[0]:
                 target = encode_targets(target, anchors, weight[:, 0] > 0, coder_s)
-            pred_s = flatten_levels(outputs_s.bbox_preds, 4)
-            pred_t = recode(flatten_levels(outputs_t.bbox_preds, 4), anchors, coder_s, coder_t)
+            pred_s = rows_of(outputs_s.bbox_preds, 4).flatten(0, 1)
+            pred_t = recode(rows_of(outputs_t.bbox_preds, 4).flatten(0, 1), anchors, coder_s, coder_t)
             losses['bbox'] = self.loss_bbox(pred_s, pred_t, target, weight, avg_factor=avg_factor)
         return losses
 
     def _for_the_students_anchors(
-        self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, teacher: TeacherKnowledge
+        self, outputs_s: RPNOutputs, outputs_t: RPNOutputs, ratios: Tensor | None
     ) -> tuple[RPNOutputs, Tensor | None]:
         """The teacher's outputs, and which anchors have one: all of them if None."""
-        if teacher.ratios is not None:
-            return at_anchors_of(outputs_s, outputs_t, self._strides, self._channels[1], teacher.ratios)
+        if ratios is not None:
+            return at_anchors_of(outputs_s, outputs_t, self._strides, self._channels[1], ratios)
         if not same_grids(outputs_s.cls_scores, outputs_t.cls_scores):
             return on_the_grids_of(outputs_s, outputs_t, self._channels[1])
         return outputs_t, None

@@ -1,29 +1,30 @@
 """What the two sides can be asked for, and how it is had from them."""
 
+from ..heads.structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 from .class_map import ClassMap, head_class_problems, head_classes
 from .classifier import ClassifierKnowledge
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
 from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, on_meta
-from .recorder import Call, record_calls
+from .recorder import record_calls
 from .roi_head import box_heads, forward_box_head
-from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
+from .step import Side, Step, progress
 from .student import KINDS, StudentKnowledge, observe_student
 from .teacher import TeacherKnowledge
 
 __all__ = [
     'AS_IT_COMES',
     'KINDS',
-    'Call',
     'ClassMap',
     'ClassifierKnowledge',
-    'DenseTargets',
     'MapShape',
     'PartForm',
     'RPNOutputs',
     'RPNTargets',
     'RoIOutputs',
     'RoITargets',
+    'Side',
+    'Step',
     'StudentKnowledge',
     'TeacherKnowledge',
     'Truth',
@@ -37,6 +38,7 @@ __all__ = [
     'needed_padding',
     'observe_student',
     'on_meta',
+    'progress',
     'record_calls',
     'run_part',
     'run_roi_head',

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..heads.structures import RoIOutputs
 from .roi_head import box_heads
-from .structures import RoIOutputs
 
 
 def head_classes(model: nn.Module) -> dict[str, int]:
@@ -42,7 +42,7 @@ def head_class_problems(whose: str, names: Sequence[str], heads: Mapping[str, in
 
 
 class ClassMap(nn.Module):
-    """Puts the classes of a box head into another order, and takes those that are left out for background.
+    """Puts the classes of a head into another order, and takes those that are left out for background.
 
     For who does not know a class, its objects are background: their share of the softmax goes there, so the scores of
     the others mean what they did.
@@ -65,14 +65,16 @@ class ClassMap(nn.Module):
         Scores (n, C + 1) become (n, K + 1); sigmoid scores (n, C), which know no background, (n, K). Deltas (n, C * 4)
         become (n, K * 4); class-agnostic ones stay.
         """
-        return RoIOutputs(self._map_scores(outputs.cls_score), self._map_deltas(outputs.bbox_pred))
+        return RoIOutputs(self.map_scores(outputs.cls_score), self._map_deltas(outputs.bbox_pred))
 
-    def _map_scores(self, scores: Tensor) -> Tensor:
-        wanted = scores[:, self._wanted]
-        if scores.shape[1] == self.num_classes:
+    @torch.no_grad()
+    def map_scores(self, scores: Tensor) -> Tensor:
+        """Scores (..., C + 1), or (..., C) of sigmoids, of the wanted classes: (..., K + 1), or (..., K)."""
+        wanted = scores[..., self._wanted]
+        if scores.shape[-1] == self.num_classes:
             return wanted
-        background = scores[:, self._background].float().logsumexp(dim=1, keepdim=True)
-        return torch.cat([wanted, background.to(scores.dtype)], dim=1)
+        background = scores[..., self._background].float().logsumexp(dim=-1, keepdim=True)
+        return torch.cat([wanted, background.to(scores.dtype)], dim=-1)
 
     def _map_deltas(self, deltas: Tensor) -> Tensor:
         if deltas.shape[1] == 4:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..classifiers import Layer
-from .structures import Truth
+from ..heads.structures import Truth
 
 
 class ClassifierKnowledge:
@@ -26,6 +26,8 @@ class ClassifierKnowledge:
         self._truth_maps: dict[tuple[Layer, ...], list[Tensor]] = {}
         self.truth = truth
         self.chunk = chunk
+        self.canvas: tuple[int, int] = tuple(images.shape[-2:])
+        self.ratios = None  # it sees what the student sees
 
     @cached_property
     def logits(self) -> Tensor:

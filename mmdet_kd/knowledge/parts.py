@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..heads.structures import RoIOutputs
 from .layout import to_plain_layout
 from .roi_head import forward_box_head
-from .structures import RoIOutputs
 
 _HALF = (torch.bfloat16, torch.float16)
 

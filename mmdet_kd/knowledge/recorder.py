@@ -4,43 +4,36 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import nn
-
-
-class Call(NamedTuple):
-    """One recorded call: its arguments by name, and what it returned."""
-
-    arguments: dict[str, Any]
-    result: Any
+from ..heads import Call, Point
 
 
 @contextmanager
-def record_calls(points: Mapping[str, tuple[nn.Module, str]]) -> Iterator[dict[str, list[Call]]]:
+def record_calls(points: Mapping[str, Point]) -> Iterator[dict[str, list[Call]]]:
     """Record the calls of methods for the length of a ``with`` block.
 
     Nothing is copied: what is recorded are the very tensors that the methods took and returned.
 
     Args:
-        points: name -> (module, method name), e.g. ``{'neck': (detector.neck, 'forward')}``.
+        points: name -> (object, method name), e.g. ``{'neck': (detector.neck, 'forward')}``.
 
     Yields:
         name -> its calls, in order; filled while the block runs.
     """
     calls: dict[str, list[Call]] = {name: [] for name in points}
     with ExitStack() as stack:
-        for name, (module, method) in points.items():
-            stack.enter_context(_shadow(module, method, calls[name]))
+        for name, (owner, method) in points.items():
+            stack.enter_context(_shadow(owner, method, calls[name]))
         yield calls
 
 
 @contextmanager
-def _shadow(module: nn.Module, method: str, calls: list[Call]) -> Iterator[None]:
+def _shadow(owner: Any, method: str, calls: list[Call]) -> Iterator[None]:
     """Put a recording function before a bound method, on this one instance, and take it away again."""
-    original: Callable = getattr(module, method)
+    original: Callable = getattr(owner, method)
     signature = inspect.signature(original)
-    shadowed = module.__dict__.get(method)
+    shadowed = owner.__dict__.get(method)
 
     @wraps(original)
     def recording(*args: Any, **kwargs: Any) -> Any:
@@ -48,11 +41,11 @@ def _shadow(module: nn.Module, method: str, calls: list[Call]) -> Iterator[None]
         calls.append(Call(signature.bind(*args, **kwargs).arguments, result))
         return result
 
-    module.__dict__[method] = recording
+    owner.__dict__[method] = recording
     try:
         yield
     finally:
         if shadowed is None:
-            del module.__dict__[method]
+            del owner.__dict__[method]
         else:
-            module.__dict__[method] = shadowed
+            owner.__dict__[method] = shadowed

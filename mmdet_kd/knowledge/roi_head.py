@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .structures import RoIOutputs
+from ..heads.structures import RoIOutputs
 
 
 def box_heads(roi_head: nn.Module) -> list[nn.Module]:

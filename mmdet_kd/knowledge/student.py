@@ -9,12 +9,27 @@ from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor, nn
 
-from .recorder import Call, record_calls
+from ..heads import (
+    Assignment,
+    Call,
+    DensePredictions,
+    DenseView,
+    Point,
+    PositivePriors,
+    RoIOutputs,
+    RoITargets,
+    RPNOutputs,
+    RPNTargets,
+    Truth,
+    find_view,
+    head_of,
+)
+from .recorder import record_calls
 from .roi_head import box_heads
-from .structures import DenseTargets, RoIOutputs, RoITargets, RPNOutputs, RPNTargets
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
-KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense')
+#: The questions of a dense head that concern what it is trained towards are kinds of their own.
+KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives')
 _Found = TypeVar('_Found')
 
 
@@ -23,13 +38,13 @@ class StudentKnowledge:
 
     Args:
         calls: the recorded calls by point.
-        canvas: height and width of the padded batch that the student sees, pixels.
+        dense_view: of the dense head; None where it is not asked.
     """
 
-    def __init__(self, calls: dict[str, list[Call]], canvas: tuple[int, int]) -> None:
+    def __init__(self, calls: dict[str, list[Call]], dense_view: DenseView | None = None) -> None:
         self._calls = calls
+        self._dense_view = dense_view
         self._found: dict[str, Any] = {}
-        self.canvas = canvas
 
     def cached(self, name: str, find: Callable[[], _Found]) -> _Found:
         """What several distillers look for here: found for the first that asks, and kept for the others.
@@ -70,39 +85,30 @@ class StudentKnowledge:
         )
 
     @property
-    def dense(self) -> tuple[Tensor, ...]:
-        """The class scores of the dense head, (N, A * K, H, W) a level; K = C, or C + 1 with the background last."""
-        return tuple(self._only('dense.forward').result[0])
+    def dense(self) -> DensePredictions:
+        """What the dense head predicts for its priors."""
+        return self.cached('dense', lambda: self._predictions())
 
     @property
-    def dense_targets(self) -> DenseTargets:
-        """The targets of the dense head, the levels joined."""
-        labels, _ = self._dense_target_lists()
-        images = len(self.dense[0])
-        return DenseTargets(torch.cat([level.reshape(images, -1) for level in labels], dim=1))
+    def dense_assignment(self) -> Assignment:
+        """What each prior of the dense head was trained towards."""
+        return self.cached('dense.assignment', lambda: self._dense_view.assignment(self._dense_calls()))
 
-    @property
-    def dense_regressions(self) -> tuple[Tensor, ...]:
-        """What the dense head regresses, as its ``forward`` gives it, (N, A * R, H, W) a level."""
-        return tuple(self._only('dense.forward').result[1])
+    def dense_positives(self, truth: Truth) -> PositivePriors:
+        """The positive priors of the dense head, and the true box of each.
 
-    @property
-    def dense_bbox_targets(self) -> Tensor:
-        """What the dense head was to regress (N, M, 4), in its own encoding; of any value but on positive priors."""
-        _, targets = self._dense_target_lists()
-        images = len(self.dense[0])
-        return torch.cat([level.reshape(images, -1, 4) for level in targets], dim=1)
-
-    def _dense_target_lists(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Labels and regression targets of the dense head, a tensor a level.
-
-        Heads return lists in no common order. The labels are the one list of integers; after it, the targets are the
-        first list that has as many dimensions and one more.
+        Args:
+            truth: the true boxes of the batch.
         """
-        lists = [part for part in self._only('dense.get_targets').result if isinstance(part, (list, tuple))]
-        place = next(i for i, part in enumerate(lists) if not part[0].is_floating_point())
-        labels = lists[place]
-        return labels, next(part for part in lists[place + 1 :] if part[0].dim() == labels[0].dim() + 1)
+        return self.cached('dense.positives', lambda: self._dense_view.positives(self._dense_calls(), truth))
+
+    def _predictions(self) -> DensePredictions:
+        raw = self._only('dense.forward').result
+        return DensePredictions(self._dense_view, self._dense_view.maps(raw, training=True))
+
+    def _dense_calls(self) -> dict[str, list[Call]]:
+        prefix = 'dense.'
+        return {name.removeprefix(prefix): calls for name, calls in self._calls.items() if name.startswith(prefix)}
 
     def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
         """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
@@ -124,29 +130,29 @@ class StudentKnowledge:
 
 
 @contextmanager
-def observe_student(detector: nn.Module, kinds: Collection[str], canvas: tuple[int, int]) -> Iterator[StudentKnowledge]:
+def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[StudentKnowledge]:
     """Record ``kinds`` of knowledge while the block runs; let everything go after.
 
     Args:
         detector: a detector of mmdet.
         kinds: of :data:`KINDS`.
-        canvas: height and width of the padded batch, pixels.
     """
-    points: dict[str, tuple[nn.Module, str]] = {}
+    points: dict[str, Point] = {}
     for source in ('backbone', 'neck'):
         if source in kinds:
             points[source] = (getattr(detector, source), 'forward')
     if 'rpn' in kinds:
         points['rpn.forward'] = (detector.rpn_head, 'forward')
         points['rpn.get_targets'] = (detector.rpn_head, 'get_targets')
-    if 'dense' in kinds:
-        points['dense.forward'] = (detector.bbox_head, 'forward')
-        points['dense.get_targets'] = (detector.bbox_head, 'get_targets')
+    questions = {kind.removeprefix('dense.') for kind in kinds if kind.startswith('dense')}
+    view = find_view(head_of(detector), DenseView) if questions else None
+    if view is not None:
+        points |= {f'dense.{name}': point for name, point in view.points(questions).items()}
     if 'roi' in kinds:
         for stage, head in enumerate(box_heads(detector.roi_head)):
             points[f'roi.{stage}'] = (head, 'loss_and_target')
     with record_calls(points) as calls:
-        student = StudentKnowledge(calls, canvas)
+        student = StudentKnowledge(calls, view)
         try:
             yield student
         finally:

@@ -6,11 +6,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ..heads import DensePredictions, DenseView, RoIOutputs, RPNOutputs, find_view
 from .class_map import ClassMap
 from .layout import to_plain_layout
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
 from .roi_head import box_heads
-from .structures import RoIOutputs, RPNOutputs
 
 
 class TeacherKnowledge:
@@ -22,7 +22,7 @@ class TeacherKnowledge:
         detector: the teacher, in eval mode.
         images: its own normalised batch (N, 3, H, W).
         ratios: how many of its pixels one of the student's spans in x and y, (N, 2); None where both see the same.
-        class_map: what brings its RoI outputs to the student's classes; None where both know the same.
+        class_map: what brings its class scores to the student's classes; None where both know the same.
         forms: name of a part -> in which form it gets its maps; the others get them as they come.
     """
 
@@ -51,9 +51,11 @@ class TeacherKnowledge:
         return RPNOutputs(*self._run('rpn_head', self._shared))
 
     @cached_property
-    def dense(self) -> tuple[Tensor, ...]:
-        """The class scores of the dense head, (N, A * K, H, W) a level."""
-        return tuple(self._run('bbox_head', self._shared)[0])
+    def dense(self) -> DensePredictions:
+        """What the dense head predicts for its priors, of the student's classes."""
+        view = find_view(self._detector.bbox_head, DenseView)
+        maps = view.maps(self._run('bbox_head', self._shared), training=False)
+        return DensePredictions(view, maps, self._class_map and self._class_map.map_scores)
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
         """What the RoI head says of given RoIs (n, 5), in the student's pixels, of the student's classes.

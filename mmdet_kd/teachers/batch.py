@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from mmdet.structures import SampleList
 from torch import Tensor
 
-from ..knowledge import Truth
+from ..heads import Truth
+from ..knowledge import Step, progress
 
 
 class LoadedPictures(NamedTuple):
@@ -19,4 +21,16 @@ class Batch(NamedTuple):
 
     images: Tensor  # the student's normalised batch (N, 3, H, W)
     truth: Truth  # the boxes that it learns, in its pixels
+    img_shapes: list[tuple[int, int]]  # height and width of each picture without its padding, in its pixels
     loaded: LoadedPictures | None  # None where every teacher sees what the student sees
+
+    @classmethod
+    def of(cls, images: Tensor, samples: SampleList, loaded: LoadedPictures | None) -> 'Batch':
+        """The batch that a detector's ``loss()`` is given."""
+        shapes = [tuple(sample.img_shape[:2]) for sample in samples]
+        return cls(images, Truth.of(samples), shapes, loaded)
+
+    def step(self, teacher_canvas: tuple[int, int], ratios: Tensor | None) -> Step:
+        """The step, for distillers that learn from a teacher which sees this canvas, in this ratio."""
+        canvas = tuple(self.images.shape[-2:])
+        return Step(self.truth, self.img_shapes, canvas, teacher_canvas, ratios, **progress())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import mmdet_kd  # noqa: F401  (registers what the configs name)
 from mmdet_kd.class_names import classes_of_config
-from mmdet_kd.knowledge import Truth, head_classes
+from mmdet_kd.knowledge import Step, head_classes
 from mmdet_kd.teachers import Batch
 
 SOFT = {'type': 'ClassWeightedSoftCrossEntropyLoss'}
@@ -101,7 +101,12 @@ def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
     return {k: v for k, v in losses.items() if '.loss_' in k and not k.startswith('s')}
 
 
+def step_of(batch: dict[str, Any], knowledge: Any) -> Step:
+    """What a detector tells its distillers of a batch that the student has preprocessed."""
+    return Batch.of(batch['inputs'], batch['data_samples'], None).step(knowledge.canvas, knowledge.ratios)
+
+
 def taught(detector: nn.Module, batch: dict[str, Any]) -> Any:
     """What the only teacher makes of a batch that the student has just preprocessed."""
     loaded = None if detector._views is None else detector._views.take()
-    return detector.teacher.observe(Batch(batch['inputs'], Truth.of(batch['data_samples']), loaded))
+    return detector.teacher.observe(Batch.of(batch['inputs'], batch['data_samples'], loaded))

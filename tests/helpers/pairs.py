@@ -5,25 +5,48 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmdet_kd.distillers import Model, ModelPair
-from mmdet_kd.knowledge import KINDS, Call, StudentKnowledge, TeacherKnowledge, box_heads, observe_student, record_calls
+from mmdet_kd.heads import Call
+from mmdet_kd.knowledge import (
+    KINDS,
+    Step,
+    StudentKnowledge,
+    TeacherKnowledge,
+    box_heads,
+    observe_student,
+    record_calls,
+)
 
-from .distil import build, raw_batch
+from .distil import build, raw_batch, step_of
 
 
-class Step(NamedTuple):
+class Observed(NamedTuple):
     """What was seen of one step; `raw` are the calls as mmdet made them."""
 
     student: StudentKnowledge
     teacher: TeacherKnowledge
     raw: dict[str, list[Call]]
-    images: Tensor
+    batch: dict[str, Any]
+
+    @property
+    def images(self) -> Tensor:
+        """The student's normalised batch."""
+        return self.batch['inputs']
+
+    @property
+    def sides(self) -> tuple[StudentKnowledge, TeacherKnowledge, Step]:
+        """What a distiller is handed."""
+        return self.student, self.teacher, self.told(self.teacher)
+
+    def told(self, teacher: TeacherKnowledge) -> Step:
+        """What a distiller is told that learns from a teacher."""
+        return step_of(self.batch, teacher)
 
 
 def pair_of(student_cfg: Config, teacher_cfg: Config) -> ModelPair:
@@ -41,7 +64,7 @@ def pair_of(student_cfg: Config, teacher_cfg: Config) -> ModelPair:
 
 
 @contextmanager
-def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2), size: int = 64) -> Iterator[Step]:
+def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2), size: int = 64) -> Iterator[Observed]:
     """One step of the student's own loss, on a batch of square pictures with so many boxes each."""
     detector = pair.student.detector
     torch.manual_seed(0)
@@ -50,10 +73,10 @@ def observed(pair: ModelPair, boxes: tuple[int, ...] = (3, 2), size: int = 64) -
     for stage, head in enumerate(box_heads(detector.roi_head)):
         points[f'roi{stage}'] = (head, 'loss_and_target')
     kinds = [k for k in KINDS if hasattr(detector, k) or k in ('rpn', 'roi')]
-    with observe_student(detector, kinds, tuple(batch['inputs'].shape[-2:])) as student:
+    with observe_student(detector, kinds) as student:
         with record_calls(points) as raw:
             detector.loss(batch['inputs'], batch['data_samples'])
-        yield Step(student, TeacherKnowledge(pair.teacher.detector, batch['inputs']), raw, batch['inputs'])
+        yield Observed(student, TeacherKnowledge(pair.teacher.detector, batch['inputs']), raw, batch)
 
 
 def bound(errors: list[tuple[float, float]]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.architectures import mask
-from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, taught, total
+from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, soft_part, step_of, taught, total
 from mmcv.ops import roi_align
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
@@ -129,7 +129,7 @@ def test_the_teacher_scores_the_students_rois_at_its_own_scale(cfg, teacher_cfg,
     torch.manual_seed(0)
     small, ratios = shrink(batch, 0.5)
     data = MODELS.build(plain_student_config(cfg).model).data_preprocessor(small, True)
-    with observe_student(detector, ('roi',), tuple(data['inputs'].shape[-2:])) as student:
+    with observe_student(detector, ('roi',)) as student:
         TwoStageDetector.loss(detector, data['inputs'], data['data_samples'])
         ((_, _, targets),) = student.roi_stages()
     teacher = detector.teacher.knowledge_of(detector.teacher.preprocess(batch['inputs']), ratios)
@@ -183,10 +183,10 @@ def test_a_level_may_have_the_cells_of_another_one(student_cfg, teacher_cfg, tea
     cfg.model.student_scale = 0.5
     detector = build(cfg)
     data = detector.data_preprocessor(raw_batch(size=128), True)
-    with observe_student(detector, ('neck',), (64, 64)) as student:
+    with observe_student(detector, ('neck',)) as student:
         detector.extract_feat(data['inputs'])
         teacher = taught(detector, data)
-        found = detector.distillers.hint(student, teacher)['feat']
+        found = detector.distillers.hint(student, teacher, step_of(data, teacher))['feat']
         maps = zip(student.features('neck')[:4], teacher.features('neck')[1:], strict=True)
         expected = 0.5 * sum((ours - theirs).square().mean() for ours, theirs in maps) / 4
     torch.testing.assert_close(found, expected)
@@ -208,10 +208,10 @@ def test_masks_are_shrunk_with_their_boxes(cfg, teacher_cfg):
 
 def test_under_autocast_the_losses_are_of_single_precision(cfg):
     detector = build(cfg)
-    with torch.autocast('cpu', dtype=torch.bfloat16), observe_student(detector, ('neck',), (96, 96)) as student:
+    with torch.autocast('cpu', dtype=torch.bfloat16), observe_student(detector, ('neck',)) as student:
         data = detector.data_preprocessor(uneven_batch(), True)
         detector.extract_feat(data['inputs'])
         teacher = taught(detector, data)
-        loss = detector.distillers.hint(student, teacher)['feat']
+        loss = detector.distillers.hint(student, teacher, step_of(data, teacher))['feat']
     assert loss.dtype == torch.float32
     assert loss.isfinite()

@@ -15,6 +15,7 @@ from helpers.distil import (
     losses_of,
     raw_batch,
     soft_part,
+    step_of,
     taught,
     total,
 )
@@ -210,12 +211,12 @@ class TestLaw4And5AreTheTeachersOwn:
         teacher_cfg.model.data_preprocessor.pad_size_divisor = divisor
         cfg = distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint, hint={**METHOD['hint'], 'levels': (0,)})
         detector = build(cfg)
-        with observe_student(detector, ('neck',), (96, 96)) as student:
+        with observe_student(detector, ('neck',)) as student:
             data = detector.data_preprocessor(raw_batch(size=96), training=True)
             detector.extract_feat(data['inputs'])
             teacher = detector.teacher.knowledge_of(detector.teacher.preprocess(raw_batch(size=96)['inputs']))
             hint = detector.distillers['hint']
-            found = hint(student, teacher)['feat']
+            found = hint(student, teacher, step_of(data, teacher))['feat']
             feat_s, feat_t = student.features('neck')[0], teacher.features('neck')[0]
             assert feat_t.shape[-1] == divisor // 4 or divisor == 32
             expected = hint.loss(hint.adapters[0](feat_s, feat_t[..., :24, :24]), feat_t[..., :24, :24])

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.distil import METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, taught, total
+from helpers.distil import METHOD, build, distilled_cfg, losses_of, raw_batch, soft_part, step_of, taught, total
 from helpers.one_stage import retinanet
 from helpers.pairs import observed, pair_of
 from helpers.zoo import small_detector
@@ -52,12 +52,13 @@ def test_the_cells_that_both_have_are_compared(student_cfg, teacher_cfg):
     """By the definition of the hint: a mean of squares over the cells that lie alike in both maps."""
     cfg = distilled_cfg(unpadded(student_cfg), unpadded(with_pvt(teacher_cfg)), None, hint=METHOD['hint'])
     detector = build(cfg)
-    images = detector.data_preprocessor(raw_batch(size=ODD), training=True)['inputs']
-    with observe_student(detector, ('neck',), (ODD, ODD)) as student:
+    batch = detector.data_preprocessor(raw_batch(size=ODD), training=True)
+    images = batch['inputs']
+    with observe_student(detector, ('neck',)) as student:
         maps_s = detector.extract_feat(images)
         knowledge = detector.teacher.knowledge_of(images)
         hint = detector.distillers['hint']
-        found = hint(student, knowledge)['feat']
+        found = hint(student, knowledge, step_of(batch, knowledge))['feat']
     maps_t = knowledge.features('neck')
     assert [(s.shape[-1], t.shape[-1]) for s, t in zip(maps_s, maps_t, strict=True)][:2] == [(17, 16), (9, 8)]
     expected = []

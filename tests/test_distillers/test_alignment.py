@@ -5,8 +5,8 @@ import torch
 from helpers.numeric import bilinear
 
 from mmdet_kd.distillers.alignment import cell_positions, crop_to_common_cells, sample_map
-from mmdet_kd.distillers.prior_maps import at_anchors_of, flatten_levels
-from mmdet_kd.knowledge import RPNOutputs
+from mmdet_kd.distillers.prior_maps import at_anchors_of
+from mmdet_kd.heads import RPNOutputs, rows_of
 
 
 def ramp(height, width, stride, channels=2, images=1):
@@ -64,7 +64,7 @@ def test_the_teacher_is_read_where_the_students_anchors_lie(ratios, strides):
     student = rpn_outputs((5, 6), (3, 3))
     teacher = rpn_outputs((11, 12), (5, 6)) if strides[0] == (8, 8) else rpn_outputs((6, 6), (2, 3))
     fitted, judged = at_anchors_of(student, teacher, strides, 1, torch.tensor(ratios))
-    rows = flatten_levels(fitted.cls_scores, 1).view(2, -1), flatten_levels(fitted.bbox_preds, 4).view(2, -1, 4)
+    rows = rows_of(fitted.cls_scores, 1)[..., 0], rows_of(fitted.bbox_preds, 4)
     place = 0
     for level, (stride_s, stride_t) in enumerate(strides):
         height, width = student.cls_scores[level].shape[-2:]

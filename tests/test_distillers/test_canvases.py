@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.distil import BOUNDED, DENSE, SOFT, build, distilled_cfg, raw_batch
+from helpers.distil import BOUNDED, DENSE, SOFT, build, distilled_cfg, raw_batch, step_of
 from helpers.numeric import bilinear
 from helpers.one_stage import retinanet
 from helpers.pairs import observed, pair_of
@@ -13,8 +13,9 @@ from helpers.pairs import observed, pair_of
 from mmdet_kd.adapters import to_grid
 from mmdet_kd.distillers import FeatureDistiller, ModelPair, RPNDistiller
 from mmdet_kd.distillers.alignment import crop
-from mmdet_kd.distillers.prior_maps import flatten_levels, on_the_grids_of, same_grids
-from mmdet_kd.knowledge import RPNOutputs, TeacherKnowledge, observe_student
+from mmdet_kd.distillers.prior_maps import on_the_grids_of, same_grids
+from mmdet_kd.heads import RPNOutputs, rows_of
+from mmdet_kd.knowledge import TeacherKnowledge, observe_student
 
 
 def outputs(*sides):
@@ -39,8 +40,8 @@ def test_a_larger_grid_of_the_teachers_is_cropped():
 
 def test_beyond_a_smaller_grid_the_teacher_says_nothing():
     fitted, judged = on_the_grids_of(outputs(6, 3), outputs(5, 2), channels=1)
-    expected = flatten_levels(outputs(6, 3).cls_scores, 1).view(2, -1)
-    got = flatten_levels(fitted.cls_scores, 1).view(2, -1)
+    expected = rows_of(outputs(6, 3).cls_scores, 1)[..., 0]
+    got = rows_of(fitted.cls_scores, 1)[..., 0]
     assert torch.equal(got[judged > 0], expected[judged > 0])
     assert judged.sum() == 2 * (25 + 4)
     assert [m.shape[-1] for m in fitted.bbox_preds] == [6, 3]
@@ -98,7 +99,7 @@ def test_rpns_are_compared_at_the_anchors_that_both_have(student_cfg, teacher_cf
     distiller = RPNDistiller(pair, loss_cls=dict(SOFT, background_weight=1.5), loss_bbox=bbox)
     with observed(pair) as step:
         teacher = TeacherKnowledge(pair.teacher.detector, on_canvas(step.images, side))
-        found = distiller(step.student, teacher)
+        found = distiller(step.student, teacher, step.told(teacher))
         targets, deltas = step.student.rpn_targets, priors_of(step.student.rpn.bbox_preds, 4)
         ours, theirs = (priors_of(outputs.cls_scores, 1) for outputs in (step.student.rpn, teacher.rpn))
     sampled = compared = soft = error = beyond = 0
@@ -127,12 +128,12 @@ def test_dense_heads_are_compared_at_the_priors_that_both_have(student_cfg, teac
     for head in (detector.bbox_head, detector.teacher.detector.bbox_head):
         torch.nn.init.normal_(head.retina_cls.weight, std=0.5, generator=torch.Generator().manual_seed(3))
     batch = detector.data_preprocessor(raw_batch((3, 2)), training=True)
-    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+    with observe_student(detector, ('dense', 'dense.labels')) as student, torch.no_grad():
         detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
         teacher = detector.teacher.knowledge_of(on_canvas(batch['inputs'], side))
-        found = detector.distillers['dense'](student, teacher)['cls']
-        ours, theirs = priors_of(student.dense, 3), priors_of(teacher.dense, 3)
-        labels = student.dense_targets.labels.flatten().tolist()
+        found = detector.distillers['dense'](student, teacher, step_of(batch, teacher))['cls']
+        ours, theirs = (priors_of(side.dense.maps.scores, 3) for side in (student, teacher))
+        labels = student.dense_assignment.labels.flatten().tolist()
     compared, expected = 0, 0.0
     for (prior, scores), label in zip(ours.items(), labels, strict=True):
         if prior not in theirs or (priors == 'positive' and not 0 <= label < 3):
@@ -161,7 +162,7 @@ def test_maps_are_compared_where_both_show_the_picture(student_cfg, teacher_cfg,
     distiller = FeatureDistiller(pair, dict(type='HintLoss', loss_weight=1.0), **CONV)
     with observed(pair) as step:
         teacher = TeacherKnowledge(pair.teacher.detector, on_canvas(step.images, side))
-        found = distiller(step.student, teacher)['feat']
+        found = distiller(step.student, teacher, step.told(teacher))['feat']
         cells = min(side, 64) // 16
         feat_s, feat_t = step.student.features('neck')[1], teacher.features('neck')[2]
         feat_s, feat_t = feat_s[..., : 2 * cells, : 2 * cells], feat_t[..., :cells, :cells]
@@ -177,7 +178,7 @@ def test_a_map_of_a_smaller_picture_is_read_where_the_teachers_cells_lie(student
     with observed(pair) as step:
         images = torch.randn(2, 3, 128, 96, generator=torch.Generator().manual_seed(0))  # not square
         teacher = TeacherKnowledge(pair.teacher.detector, images, torch.tensor(ratios))
-        found = distiller(step.student, teacher)['feat']
+        found = distiller(step.student, teacher, step.told(teacher))['feat']
         feat_s, feat_t = step.student.features('neck')[1], teacher.features('neck')[2]
         read = torch.zeros(2, feat_s.shape[1], *feat_t.shape[-2:])
         for image, (ratio_x, ratio_y) in enumerate(ratios):
@@ -202,7 +203,7 @@ def test_an_rpn_of_a_larger_picture_is_read_where_the_students_anchors_lie(stude
     with observed(pair) as step:
         images = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))  # not square, and less high
         teacher = TeacherKnowledge(pair.teacher.detector, images, torch.tensor(ratios))
-        found = distiller(step.student, teacher)
+        found = distiller(step.student, teacher, step.told(teacher))
         targets, ours = step.student.rpn_targets, priors_of(step.student.rpn.cls_scores, 1)
     sampled = compared = soft = 0
     for (prior, scores), label in zip(ours.items(), targets.label_weights.flatten().tolist(), strict=True):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from helpers.architectures import cascade, faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
-from helpers.distil import build, losses_of, raw_batch, soft_part, taught, total
+from helpers.distil import build, losses_of, raw_batch, soft_part, step_of, taught, total
 from helpers.one_stage import ONE_STAGE, retinanet, ssd
 from mmengine.structures import InstanceData
 
@@ -46,12 +46,13 @@ class Observed:
         self.picture = [i for i, s in enumerate(data['data_samples']) for _ in range(len(s.gt_instances))]
         kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
         torch.manual_seed(0)
-        with observe_student(detector, kinds, tuple(self.images.shape[-2:])) as student:
+        with observe_student(detector, kinds) as student:
             super(type(detector).__mro__[1], detector).loss(data['inputs'], data['data_samples'])
             self.knowledge = taught(detector, data)
             distiller = next(iter(detector.distillers.values()))
-            self.stages = list(distiller._positives(student, self.knowledge.truth))
-            self.losses = {name: d(student, self.knowledge) for name, d in detector.distillers.items()}
+            step = step_of(data, self.knowledge)
+            self.stages = list(distiller._positives(student, step.truth))
+            self.losses = {name: d(student, self.knowledge, step) for name, d in detector.distillers.items()}
 
 
 @pytest.mark.parametrize('name', ['cascade', 'retinanet'])
@@ -215,10 +216,10 @@ class TestMemory:
         distiller = detector.distillers['kd_loc']
         forward, counts = distiller.forward, []
 
-        def counting(student, knowledge):
+        def counting(student, knowledge, step):
             with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
-                result = forward(student, knowledge)
-            counts.extend(len(stage.truth) for stage in distiller._positives(student, knowledge.truth))
+                result = forward(student, knowledge, step)
+            counts.extend(len(stage.truth) for stage in distiller._positives(student, step.truth))
             return result
 
         distiller.forward = counting
@@ -279,7 +280,7 @@ class TestEveryBatchTrains:
         detector = build(taught_by_classifier(faster(student_cfg), kd_cls=kd_cls(), kd_loc=KD_LOC))
         with torch.autocast('cpu', dtype=torch.bfloat16):
             data = detector.data_preprocessor(raw_batch(), True)
-            with observe_student(detector, ('roi',), (64, 64)) as student:
+            with observe_student(detector, ('roi',)) as student:
                 maps = detector.extract_feat(data['inputs'])
                 proposals = [
                     InstanceData(bboxes=boxes, scores=torch.ones(2), labels=torch.zeros(2, dtype=torch.long))
@@ -287,7 +288,7 @@ class TestEveryBatchTrains:
                 ]
                 detector.roi_head.loss(tuple(m.float() for m in maps), proposals, data['data_samples'])
                 knowledge = taught(detector, data)
-                losses = {n: d(student, knowledge) for n, d in detector.distillers.items()}
+                losses = {n: d(student, knowledge, step_of(data, knowledge)) for n, d in detector.distillers.items()}
         assert losses['kd_cls']['cls'].dtype == losses['kd_loc']['loc'].dtype == torch.float32
 
 

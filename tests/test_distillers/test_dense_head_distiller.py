@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers.distil import DENSE, build, distilled_cfg, raw_batch
+from helpers.distil import DENSE, build, distilled_cfg, raw_batch, step_of
 from helpers.one_stage import ONE_STAGE, retinanet
 
 from mmdet_kd.knowledge import observe_student
@@ -41,12 +41,12 @@ def test_the_sum_over_priors_by_hand(student_cfg, teacher_cfg, priors):
     for head in (detector.bbox_head, detector.teacher.detector.bbox_head):
         torch.nn.init.normal_(head.retina_cls.weight, std=0.5, generator=torch.Generator().manual_seed(3))
     batch = detector.data_preprocessor(raw_batch((2,)), training=True)
-    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+    with observe_student(detector, ('dense', 'dense.labels')) as student, torch.no_grad():
         detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
         teacher = detector.teacher.knowledge_of(batch['inputs'])
-        found = detector.distillers['dense'](student, teacher)['cls']
-        labels = student.dense_targets.labels[0].tolist()
-        rows = list(zip(scores_at(student.dense), scores_at(teacher.dense), labels, strict=True))
+        found = detector.distillers['dense'](student, teacher, step_of(batch, teacher))['cls']
+        labels = student.dense_assignment.labels[0].tolist()
+        rows = list(zip(*(scores_at(side.dense.maps.scores) for side in (student, teacher)), labels, strict=True))
     positive = sum(0 <= label < 3 for label in labels)
     assert positive > 0
     expected = sum(kl(s, t, 2.0) for s, t, label in rows if priors == 'all' or 0 <= label < 3) / positive
@@ -60,9 +60,9 @@ def test_the_labels_are_those_of_the_priors(student_cfg, teacher_cfg, name):
         type='FeatureDistiller', adapter=dict(type='ConvAdapter'), loss=dict(type='HintLoss')))  # fmt: skip
     detector = build(cfg)
     batch = detector.data_preprocessor(raw_batch((1, 1)), training=True)
-    with observe_student(detector, ('dense',), (64, 64)) as student, torch.no_grad():
+    with observe_student(detector, ('dense', 'dense.labels')) as student, torch.no_grad():
         detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
-        labels, scores = student.dense_targets.labels, student.dense
+        labels, scores = student.dense_assignment.labels, student.dense.maps.scores
     priors = sum(m[0, 0].numel() for m in scores) * detector.bbox_head.prior_generator.num_base_priors[0]
     assert labels.shape == (2, priors)
     for row, sample in zip(labels, batch['data_samples'], strict=True):

@@ -40,7 +40,7 @@ def test_the_loss_is_the_mean_over_the_levels(source, levels, teacher_levels, pa
     distiller = FeatureDistiller(pair, LOSS, source, levels, teacher_levels, CONV)
     pairs = [p for p in pairs if source == 'neck' or max(p) < 4]
     with observed(pair) as step:
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         total = 0.0
         for place, (i, j) in enumerate(pairs):
             feat_s, feat_t = step.student.features(source)[i], step.teacher.features(source)[j]
@@ -81,7 +81,7 @@ def test_a_bare_hint_has_nothing_to_train(student_cfg):
     distiller = FeatureDistiller(pair, LOSS)
     assert list(distiller.parameters()) == []
     with observed(pair) as step:
-        loss = distiller(step.student, step.teacher)['feat']
+        loss = distiller(*step.sides)['feat']
         maps = zip(step.student.features('neck'), step.teacher.features('neck'), strict=True)
         expected = [hint_loss(s, t).item() for s, t in maps]
     assert loss.item() == pytest.approx(0.4 * sum(expected) / 5, rel=1e-5)
@@ -92,7 +92,7 @@ def test_gradient_reaches_student_and_adapters_and_no_teacher(student_cfg, teach
     pair.teacher.detector.requires_grad_(True)
     distiller = FeatureDistiller(pair, LOSS, adapter=CONV)
     with observed(pair) as step:
-        distiller(step.student, step.teacher)['feat'].backward()
+        distiller(*step.sides)['feat'].backward()
     assert all(p.grad.abs().sum() > 0 for p in distiller.parameters())
     assert pair.student.detector.neck.fpn_convs[0].conv.weight.grad.abs().sum() > 0
     assert pair.student.detector.rpn_head.rpn_conv.weight.grad is None
@@ -103,7 +103,7 @@ def test_maps_of_other_size_meet_on_the_teachers_grid(student_cfg, teacher_cfg):
     pair = pair_of(c4(student_cfg), teacher_cfg)
     distiller = FeatureDistiller(pair, LOSS, 'backbone', levels=(0,), teacher_levels=(3,), adapter=CONV)
     with observed(pair) as step:
-        found = distiller(step.student, step.teacher)['feat']
+        found = distiller(*step.sides)['feat']
         feat_s, feat_t = step.student.features('backbone')[0], step.teacher.features('backbone')[3]
         assert feat_s.shape[-1] == 2 * feat_t.shape[-1]
         conv = distiller.adapters[0].conv

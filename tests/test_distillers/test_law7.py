@@ -7,13 +7,14 @@ it), and one that is made without a device and so on the host.
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
-from helpers.distil import HINT, METHOD, ROI, build, distilled_cfg, raw_batch, taught
+from helpers.distil import HINT, METHOD, ROI, build, distilled_cfg, raw_batch, step_of, taught
 from helpers.one_stage import fcos, gfl, retinanet
 from mmdet.registry import MODELS
 from torch._subclasses.fake_tensor import (
@@ -28,7 +29,8 @@ from torch.utils._pytree import tree_map
 from mmdet_kd.detectors import KnowledgeDistillationMixin
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import Shares
-from mmdet_kd.knowledge import Call, ClassMap, StudentKnowledge, TeacherKnowledge, Truth, observe_student
+from mmdet_kd.heads import Call, DensePredictions
+from mmdet_kd.knowledge import ClassMap, StudentKnowledge, TeacherKnowledge, observe_student
 from mmdet_kd.teachers import Batch
 
 
@@ -100,7 +102,6 @@ class Seen:
     """What the teacher said of a step, kept, so that the distillers can be run again on other tensors."""
 
     def __init__(self, knowledge: TeacherKnowledge, rois: list[torch.Tensor]):
-        self.canvas, self.ratios = knowledge.canvas, knowledge.ratios
         self.maps = knowledge.features('neck')
         self.rpn = knowledge.rpn if rois else None
         self.dense = None if rois else knowledge.dense
@@ -118,12 +119,12 @@ def one_step(detector, boxes):
     data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
     torch.manual_seed(0)
     kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
-    with observe_student(detector, kinds, tuple(data['inputs'].shape[-2:])) as student:
+    with observe_student(detector, kinds) as student:
         super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
         calls = dict(student._calls)
         rois = [targets.rois for _, _, targets in student.roi_stages()]
         knowledge = taught(detector, data)
-        return calls, Seen(knowledge, rois), student.canvas
+        return calls, Seen(knowledge, rois), step_of(data, knowledge), student._dense_view
 
 
 # the detector, and one of its distillers
@@ -150,7 +151,7 @@ def detector(request, student_cfg, teacher_cfg):
 @EACH
 def test_no_number_is_asked_for_on_the_host(detector, name):
     """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
-    calls, seen, canvas = one_step(detector, boxes=3)
+    calls, seen, step, view = one_step(detector, boxes=3)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
 
         def fake(value):
@@ -160,9 +161,12 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
             name: [Call({k: tree_map(fake, v) for k, v in c.arguments.items()}, tree_map(fake, c.result)) for c in cs]
             for name, cs in calls.items()
         }
-        for part in ('maps', 'rpn', 'dense', '_roi', 'ratios'):
+        for part in ('maps', 'rpn', '_roi'):
             setattr(seen, part, tree_map(fake, getattr(seen, part)))
-        losses = detector.distillers[name](StudentKnowledge(calls, canvas), seen)
+        if seen.dense is not None:
+            seen.dense = DensePredictions(view, tree_map(fake, seen.dense.maps))
+        step = replace(step, truth=tree_map(fake, step.truth), ratios=tree_map(fake, step.ratios))
+        losses = detector.distillers[name](StudentKnowledge(calls, view), seen, step)
     assert losses
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
@@ -171,9 +175,9 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
     for boxes in (1, 12):
-        calls, seen, canvas = one_step(detector, boxes)
+        calls, seen, step, view = one_step(detector, boxes)
         with OpCounter() as counter:
-            detector.distillers[name](StudentKnowledge(calls, canvas), seen)
+            detector.distillers[name](StudentKnowledge(calls, view), seen, step)
         counts.append(counter.count)
     assert counts[0] == counts[1] > 0
 
@@ -190,22 +194,23 @@ class TestAClassifierOnRoIs:
     def step(self, detector, boxes):
         data = detector.data_preprocessor(raw_batch((boxes, boxes)), training=True)
         torch.manual_seed(0)
-        with observe_student(detector, ('roi',), tuple(data['inputs'].shape[-2:])) as student:
+        with observe_student(detector, ('roi',)) as student:
             super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
-            return StudentKnowledge(dict(student._calls), student.canvas), taught(detector, data)
+            knowledge = taught(detector, data)
+            return StudentKnowledge(dict(student._calls)), knowledge, step_of(data, knowledge)
 
     def test_no_number_is_asked_for_on_the_host(self, detector, name):
-        student, knowledge = self.step(detector, boxes=3)
+        sides = self.step(detector, boxes=3)
         with FakeTensorMode(allow_non_fake_inputs=True):
-            losses = detector.distillers[name](student, knowledge)
+            losses = detector.distillers[name](*sides)
         assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
     def test_the_number_of_operations_does_not_grow_with_the_boxes(self, detector, name):
         counts = []
         for boxes in (1, 12):
-            student, knowledge = self.step(detector, boxes)
+            sides = self.step(detector, boxes)
             with OpCounter() as counter:
-                detector.distillers[name](student, knowledge)
+                detector.distillers[name](*sides)
             counts.append(counter.count)
         assert counts[0] == counts[1] > 0
 
@@ -215,13 +220,13 @@ def soft_losses(detector, boxes=3):
     data = detector.data_preprocessor(raw_batch((boxes, boxes - 1)), training=True)
     kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
     loaded = None if detector._views is None else detector._views.take()
-    batch = Batch(data['inputs'], Truth.of(data['data_samples']), loaded)
+    batch = Batch.of(data['inputs'], data['data_samples'], loaded)
 
     def call():
         shares = Shares({name: distiller.claim for name, distiller in detector.distillers.items()})
         sum(detector._soft_losses(student, batch, shares).values()).backward()
 
-    with observe_student(detector, kinds, tuple(data['inputs'].shape[-2:])) as student:
+    with observe_student(detector, kinds) as student:
         super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
         yield call
 

@@ -96,7 +96,7 @@ def test_losses_are_the_loops(student, teacher, student_cfg, teacher_cfg):
         distiller = RoIDistiller(
             pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4)
         )
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
     cls = bbox = 0.0
     for weight, (soft, sampled, errors) in zip(stage_weights, loops, strict=True):
         cls += weight * 0.7 * soft / sampled
@@ -114,7 +114,7 @@ def test_a_mask_branch_changes_nothing(student_cfg, teacher_cfg):
     values = []
     for pair in (plain, masked):
         with observed(pair) as step:
-            losses = RoIDistiller(pair, loss_cls=SOFT, loss_bbox=BOUNDED)(step.student, step.teacher)
+            losses = RoIDistiller(pair, loss_cls=SOFT, loss_bbox=BOUNDED)(*step.sides)
             values.append({name: loss.item() for name, loss in losses.items()})
     assert values[0] == values[1]
 
@@ -124,7 +124,7 @@ def test_gradient_reaches_the_students_head_and_no_teacher(student_cfg, teacher_
     pair.teacher.detector.requires_grad_(True)
     with observed(pair) as step:
         distiller = RoIDistiller(pair, loss_cls=SOFT, loss_bbox=dict(BOUNDED, margin=float('inf')))
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         sum(losses.values()).backward()
     head = pair.student.detector.roi_head.bbox_head
     assert all(layer.weight.grad.abs().sum() > 0 for layer in (head.fc_cls, head.fc_reg, head.shared_fcs[0]))
@@ -137,7 +137,7 @@ def test_each_part_alone(part, student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
     distiller = RoIDistiller(pair, **{f'loss_{part}': SOFT if part == 'cls' else BOUNDED})
     with observed(pair) as step:
-        assert set(distiller(step.student, step.teacher)) == {part}
+        assert set(distiller(*step.sides)) == {part}
 
 
 @pytest.mark.parametrize('architecture', [faster, decoded, cascade, decoded_cascade])
@@ -145,7 +145,7 @@ def test_without_ground_truth_the_regression_is_an_attached_zero(architecture, s
     pair = pair_of(architecture(student_cfg), teacher_cfg)
     distiller = RoIDistiller(pair, loss_cls=SOFT, loss_bbox=BOUNDED)
     with observed(pair, boxes=(0, 0)) as step:
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         losses['bbox'].backward()
     assert losses['bbox'].item() == 0
     assert losses['cls'] > 0
@@ -164,7 +164,7 @@ def test_flat_boxes_between_the_stages_of_a_cascade_train(student, teacher, stud
     with observed(pair) as step:
         rois = step.raw['roi1'][0].arguments['rois']
         assert (rois[:, 3] <= rois[:, 1]).any()
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
     parameters = pair.student.detector.parameters()
@@ -180,7 +180,7 @@ def test_without_a_single_roi_both_are_attached_zeros(architecture, student_cfg,
     distiller = RoIDistiller(pair, loss_cls=SOFT, loss_bbox=BOUNDED)
     with observed(pair, boxes=(0, 0)) as step:
         assert len(step.raw['roi0'][0].arguments['rois']) == 0
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         sum(losses.values()).backward()
     assert losses['cls'].item() == losses['bbox'].item() == 0
     head = pair.student.detector.roi_head.bbox_head
@@ -258,7 +258,7 @@ def test_a_head_that_never_calls_what_is_observed(student_cfg, teacher_cfg):
     with observed(pair) as step:
         step.student._calls['roi.0'].clear()
         with pytest.raises(RuntimeError, match='did not call loss_and_target'):
-            build_on(pair)(step.student, step.teacher)
+            build_on(pair)(*step.sides)
 
 
 def test_a_stage_of_the_teachers_is_read_with_the_coder_of_that_stage(student_cfg, teacher_cfg):

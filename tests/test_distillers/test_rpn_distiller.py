@@ -11,9 +11,9 @@ from helpers.distil import BOUNDED, RPN, SOFT
 from helpers.pairs import bound, observed, pair_of
 
 from mmdet_kd.distillers import Model, ModelPair, RPNDistiller, Shares
-from mmdet_kd.distillers.prior_maps import flatten_levels
 from mmdet_kd.distillers.rpn_distiller import two_class_logits
 from mmdet_kd.errors import DistillationError
+from mmdet_kd.heads import rows_of
 
 
 def other_coder(cfg):
@@ -94,7 +94,7 @@ def test_losses_are_the_loops(student, teacher, student_cfg, teacher_cfg):
         distiller = RPNDistiller(
             pair, loss_cls=dict(SOFT, loss_weight=0.7), loss_bbox=dict(BOUNDED, margin=margin, loss_weight=0.4)
         )
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
     assert set(losses) == {'cls', 'bbox'}
     assert losses['cls'].item() == pytest.approx(0.7 * soft / sampled, rel=1e-4)
     assert losses['bbox'].item() == pytest.approx(0.4 * paid / sampled, rel=1e-3)
@@ -105,7 +105,7 @@ def test_gradient_reaches_the_students_rpn_and_no_teacher(student_cfg, teacher_c
     pair.teacher.detector.requires_grad_(True)
     with observed(pair) as step:
         distiller = RPNDistiller(pair, loss_cls=SOFT, loss_bbox=dict(BOUNDED, margin=float('inf')))
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         sum(losses.values()).backward()
     head = pair.student.detector.rpn_head
     assert all(layer.weight.grad.abs().sum() > 0 for layer in (head.rpn_conv, head.rpn_cls, head.rpn_reg))
@@ -118,14 +118,14 @@ def test_each_part_alone(part, student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
     distiller = RPNDistiller(pair, **{f'loss_{part}': SOFT if part == 'cls' else BOUNDED})
     with observed(pair) as step:
-        assert set(distiller(step.student, step.teacher)) == {part}
+        assert set(distiller(*step.sides)) == {part}
 
 
 def test_without_ground_truth_the_regression_is_an_attached_zero(student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
     distiller = RPNDistiller(pair, loss_cls=SOFT, loss_bbox=BOUNDED)
     with observed(pair, boxes=(0, 0)) as step:
-        losses = distiller(step.student, step.teacher)
+        losses = distiller(*step.sides)
         losses['bbox'].backward()
     assert losses['bbox'].item() == 0
     assert (pair.student.detector.rpn_head.rpn_reg.weight.grad == 0).all()
@@ -141,7 +141,7 @@ def test_rows_are_in_the_order_of_the_anchors(architecture, student_cfg, teacher
         (call,) = step.raw['rpn_targets']
         labels = torch.cat(call.result[0], dim=1).flatten()
         targets, outputs = step.student.rpn_targets, step.student.rpn
-        rows = flatten_levels(outputs.cls_scores, head.cls_out_channels)
+        rows = rows_of(outputs.cls_scores, head.cls_out_channels).flatten(0, 1)
         ours = head.loss_cls(rows, labels, targets.label_weights.flatten(), avg_factor=targets.avg_factor)
         theirs = head.loss_by_feat_single
         by_level = [
@@ -154,22 +154,10 @@ def test_rows_are_in_the_order_of_the_anchors(architecture, student_cfg, teacher
             )
         ]
         assert ours.item() == pytest.approx(sum(loss[0].item() for loss in by_level), rel=1e-5)
-        deltas = flatten_levels(outputs.bbox_preds, 4)
+        deltas = rows_of(outputs.bbox_preds, 4).flatten(0, 1)
         target, weight = targets.bbox_targets.flatten(0, 1), targets.bbox_weights.flatten(0, 1)
         ours = head.loss_bbox(deltas, target, weight, avg_factor=targets.avg_factor)
         assert ours.item() == pytest.approx(sum(loss[1].item() for loss in by_level), rel=1e-5)
-
-
-def test_flatten_levels_by_loop():
-    sizes, channels, anchors = [(2, 3), (1, 2)], 4, 3
-    maps = [torch.randn(2, anchors * channels, h, w) for h, w in sizes]
-    rows = []
-    for image in range(2):
-        for m in maps:
-            for y in range(m.shape[2]):
-                for x in range(m.shape[3]):
-                    rows += [m[image, a * channels : (a + 1) * channels, y, x] for a in range(anchors)]
-    assert torch.equal(flatten_levels(maps, channels), torch.stack(rows))
 
 
 def test_two_class_logits():

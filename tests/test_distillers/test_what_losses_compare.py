@@ -186,7 +186,7 @@ class TestInAWholeDetector:
                 super().__init__()
                 self.loss = self._build_loss('loss', loss, 'boxes', lambda built: built(None))
 
-            def forward(self, student, teacher):
+            def forward(self, student, teacher, step):
                 return {}
 
         careless = dict(type=Careless, loss=dict(type='HintLoss'))

@@ -25,7 +25,7 @@ def batch(*counts):
     boxes = [torch.tensor([[4.0, 4.0, 20.0, 30.0]]).repeat(count, 1) for count in counts]
     labels = [torch.zeros(count, dtype=torch.long) for count in counts]
     images = torch.randn(len(counts), 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    return Batch(images, Truth(boxes, labels), None)
+    return Batch(images, Truth(boxes, labels), [tuple(image.shape[-2:]) for image in images], None)
 
 
 def test_what_training_wrote_can_teach(student_cfg, tiny_set, tmp_path):

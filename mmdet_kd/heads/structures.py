@@ -41,12 +41,6 @@ class RPNTargets(NamedTuple):
     avg_factor: float  # number of sampled anchors
 
 
-class DenseTargets(NamedTuple):
-    """What the student's dense head was trained towards in this step."""
-
-    labels: Tensor  # (N, M); C, or less than 0, on the background
-
-
 class RoIOutputs(NamedTuple):
     """Raw outputs of one stage of a RoI head."""
 

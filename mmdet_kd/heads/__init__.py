@@ -1,0 +1,43 @@
+"""What the heads of mmdet say, the same for a student's and a teacher's: one view for each class of heads."""
+
+from . import anchors, distributions, points  # noqa: F401  (each registers its views)
+from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
+from .dense import (
+    Assignment,
+    DenseMaps,
+    DensePredictions,
+    DenseView,
+    PositivePriors,
+    Priors,
+    head_of,
+    same_places,
+)
+from .maps import fit, rows_of, sizes_of, which_fit
+from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
+
+__all__ = [
+    'Assignment',
+    'Call',
+    'Calls',
+    'DenseMaps',
+    'DensePredictions',
+    'DenseView',
+    'HeadView',
+    'Point',
+    'PositivePriors',
+    'Priors',
+    'RPNOutputs',
+    'RPNTargets',
+    'RoIOutputs',
+    'RoITargets',
+    'Truth',
+    'find_view',
+    'fit',
+    'head_of',
+    'known_heads',
+    'register_view',
+    'rows_of',
+    'same_places',
+    'sizes_of',
+    'which_fit',
+]

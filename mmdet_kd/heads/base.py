@@ -1,0 +1,135 @@
+"""What a head of mmdet says: the base of all views, and the registry from head class to view."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from torch import nn
+
+#: A method that is recorded while the student's own ``loss()`` runs: the object that has it, and its name.
+Point = tuple[Any, str]
+
+#: What decides what a head says. A subclass that overrides one of these is another head.
+_DECISIVE = (
+    'forward',
+    'forward_single',
+    'loss',
+    'loss_by_feat',
+    'loss_by_feat_single',
+    'get_targets',
+    '_get_targets_single',
+)
+
+
+class Call(NamedTuple):
+    """One recorded call: its arguments by name, and what it returned."""
+
+    arguments: dict[str, Any]
+    result: Any
+
+
+#: Name of a point -> its recorded calls, in order.
+Calls = Mapping[str, list[Call]]
+
+
+class HeadView:
+    """What one head says. It is the same for a student's head and a teacher's.
+
+    Each question of ``questions`` is answered by a method or an attribute of that view, or the view has a reason why
+    it is not. A distiller asks whether its questions are answered when it is built.
+
+    Args:
+        head: the head that is looked at. Its weights are not needed; it may lie on the meta device.
+    """
+
+    #: What may be asked of a head of this sort: question -> what it is about, for messages.
+    questions: ClassVar[Mapping[str, str]] = {}
+    #: Why heads of this class leave a question without an answer.
+    cannot: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, head: nn.Module) -> None:
+        self.head = head
+        self._why_not = dict(self.cannot)
+
+    def why_not(self, question: str) -> str | None:
+        """Why a question has no answer; None where it has one."""
+        return self._why_not.get(question)
+
+    def problems(self, questions: Collection[str], who: str, whose: str) -> list[str]:
+        """What forbids asking these questions.
+
+        Args:
+            questions: that will be asked.
+            who: asks; for messages.
+            whose: the head is, 'student' or 'teacher'; for messages.
+        """
+        reasons = {question: self.why_not(question) for question in questions}
+        return [
+            f"{who}: the {whose}'s {type(self.head).__name__} does not say {self.questions[question]}: {reason}. Leave "
+            'this distiller out, or take another head'
+            for question, reason in reasons.items()
+            if reason is not None
+        ]
+
+    def points(self, questions: Collection[str]) -> dict[str, Point]:
+        """What has to be recorded of a step for these questions to be answered."""
+        del questions
+        return {}
+
+
+_View = TypeVar('_View', bound=type[HeadView])
+_VIEWS: dict[type[nn.Module], type[HeadView]] = {}
+
+
+def register_view(*heads: type[nn.Module]) -> Callable[[_View], _View]:
+    """Say of which head classes a class of views is.
+
+    A subclass of such a head is looked at in the same way, unless it overrides a method that decides what a head says.
+
+    Args:
+        heads: classes of heads.
+    """
+
+    def register(view: _View) -> _View:
+        for head in heads:
+            _VIEWS[head] = view
+        return view
+
+    return register
+
+
+def find_view(head: nn.Module, sort: type[HeadView]) -> HeadView:
+    """The view of a head.
+
+    Args:
+        head: any module.
+        sort: the sort of view that is wanted, such as :class:`DenseView`.
+
+    Returns:
+        A view of that sort. Of a head that is not known it answers nothing, and has the reason.
+    """
+    for base in type(head).__mro__:
+        view = _VIEWS.get(base)
+        if view is None or not issubclass(view, sort):
+            continue
+        changed = [name for name in _DECISIVE if getattr(type(head), name, None) is not getattr(base, name, None)]
+        return _Unknown(sort, head, f'it overrides {", ".join(changed)} of {base.__name__}') if changed else view(head)
+    return _Unknown(sort, head, 'no view of its class is registered (mmdet_kd.heads.register_view)')
+
+
+def known_heads() -> dict[type[nn.Module], type[HeadView]]:
+    """Every registered head class and the class of its views."""
+    return dict(_VIEWS)
+
+
+class _Unknown(HeadView):
+    """Of a head that is not known: nothing is answered."""
+
+    def __init__(self, sort: type[HeadView], head: nn.Module, reason: str) -> None:
+        super().__init__(head)
+        self.questions = sort.questions  # type: ignore[misc]
+        self._reason = reason
+
+    def why_not(self, question: str) -> str:
+        """See :class:`HeadView`."""
+        del question
+        return self._reason

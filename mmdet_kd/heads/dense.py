@@ -1,0 +1,239 @@
+"""What a dense head says of each of its priors."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor, nn
+
+from ..losses.compares import Compares
+from .base import Calls, HeadView, Point
+from .maps import fit, rows_of, sizes_of, which_fit
+from .structures import Truth
+
+
+class DenseMaps(NamedTuple):
+    """Outputs of a dense head, a map a level, alike in training and in eval mode."""
+
+    scores: list[Tensor]  # (N, A * K, H, W); logits of K = C sigmoids, or of a softmax over K = C + 1, background last
+    regressed: list[Tensor]  # (N, A * R, H, W); what the view decodes
+    quality: list[Tensor] | None = None  # (N, A, H, W); logits of a centerness, an IoU or an objectness
+
+
+class Priors(NamedTuple):
+    """The M priors of a picture, over all levels."""
+
+    places: Tensor  # anchors (M, 4), xyxy, or points (M, 2); pixels
+    strides: Tensor  # (M, 1), pixels
+
+
+class Assignment(NamedTuple):
+    """What each prior of each picture was trained towards."""
+
+    labels: Tensor  # (N, M); C on the background
+    label_weights: Tensor  # (N, M)
+
+
+class PositivePriors(NamedTuple):
+    """The K pairs of a prior and the true box that is assigned to it, those of the first picture first."""
+
+    images: Tensor  # (K,)
+    places: Tensor  # (K,); indices of priors
+    truth: Tensor  # (K,); indices of the true boxes of the whole batch
+
+
+class DenseView(HeadView):
+    """Of a head that scores a grid of priors.
+
+    Shapes: N pictures, M priors of a picture over all levels, A priors a cell, C classes, K scores and R regressed
+    numbers a prior.
+    """
+
+    questions: ClassVar[Mapping[str, str]] = {
+        'scores': 'what class each prior has',
+        'priors': 'where its priors are',
+        'boxes': 'which box each prior has',
+        'distributions': 'a distribution of where each side of a box is',
+        'quality': 'how good each box is',
+        'labels': 'which class each prior is trained towards',
+        'positives': 'which true box each positive prior is trained towards',
+    }
+    cannot: ClassVar[Mapping[str, str]] = {
+        'distributions': 'it regresses numbers',
+        'quality': 'it has no branch for that',
+    }
+
+    #: Numbers that are regressed for a prior.
+    box_channels: int = 4
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.head.num_classes
+
+    @property
+    def use_sigmoid(self) -> bool:
+        """Whether scores are of sigmoids; otherwise of one softmax with the background last."""
+        return bool(self.head.use_sigmoid_cls)
+
+    @property
+    def score_channels(self) -> int:
+        """K."""
+        return self.num_classes + (not self.use_sigmoid)
+
+    @property
+    def score_kind(self) -> Compares:
+        """What the scores are, in the words of the losses that compare them."""
+        return 'sigmoid scores' if self.use_sigmoid else 'softmax scores'
+
+    @property
+    def strides(self) -> list[tuple[int, int]]:
+        """Of each level, in x and y."""
+        return [tuple(stride) for stride in self.head.prior_generator.strides]
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """What ``forward`` returned, in one form for both modes.
+
+        Args:
+            raw: what it returned.
+            training: whether the head was in training mode.
+        """
+        del training
+        return DenseMaps(list(raw[0]), list(raw[1]), list(raw[2]) if len(raw) > 2 else None)
+
+    def priors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
+        """The priors of maps of these heights and widths."""
+        levels = [get_box_tensor(level) for level in self.head.prior_generator.grid_priors(sizes, device=device)]
+        strides = [
+            level.new_full((len(level), 1), stride[0]) for level, stride in zip(levels, self.strides, strict=True)
+        ]
+        return Priors(torch.cat(levels), torch.cat(strides))
+
+    @abstractmethod
+    def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
+        """Boxes (K, 4), xyxy, pixels, with a gradient towards what was regressed.
+
+        Args:
+            regressed: (K, R), rows of the maps.
+            priors: of these rows.
+        """
+
+    def distributions(self, regressed: Tensor) -> Tensor:
+        """Logits (K, 4, bins) of the distances of left, top, right and bottom, from what was regressed (K, R)."""
+        raise NotImplementedError
+
+    def points(self, questions: Collection[str]) -> dict[str, Point]:
+        """See :class:`HeadView`."""
+        points: dict[str, Point] = {'forward': (self.head, 'forward')}
+        if {'labels', 'positives'} & set(questions):
+            points['get_targets'] = (self.head, 'get_targets')
+        return points
+
+    @abstractmethod
+    def assignment(self, calls: Calls) -> Assignment:
+        """What the head was trained towards in the recorded step."""
+
+    @abstractmethod
+    def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
+        """The positive priors of the recorded step.
+
+        Args:
+            calls: of the points of ``points(('positives',))``.
+            truth: the true boxes of the batch.
+        """
+
+    def _positive(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures and places of the priors (N, M) whose label is a class; counted on the host, as heads do."""
+        return torch.nonzero((labels >= 0) & (labels < self.num_classes), as_tuple=True)
+
+
+class DensePredictions:
+    """What a dense head predicts for its priors. Each piece is computed when it is first asked for.
+
+    Args:
+        view: of the head.
+        maps: what it gave.
+        map_scores: brings its scores (N, M, K) to other classes; None leaves them.
+    """
+
+    def __init__(self, view: DenseView, maps: DenseMaps, map_scores: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.view = view
+        self.maps = maps
+        self._map_scores = map_scores
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths of the levels' grids."""
+        return sizes_of(self.maps.scores)
+
+    def on_grids(self, sizes: Sequence[tuple[int, int]]) -> tuple['DensePredictions', Tensor | None]:
+        """The predictions for the priors of other grids of the same strides.
+
+        Cells count from the upper left corner. What lies beyond these grids is left out; where they have cells that are
+        not here, at the lower right, nothing is predicted.
+
+        Returns:
+            The predictions; and which of their priors (N, M) are predicted for, as 0 and 1, or None where all are.
+        """
+        if list(sizes) == self.sizes:
+            return self, None
+        fitted = DenseMaps(*(maps and fit(maps, sizes) for maps in self.maps))
+        valid = which_fit(self.maps.scores, sizes, self.view.score_channels)
+        return DensePredictions(self.view, fitted, self._map_scores), valid
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """Logits (N, M, K)."""
+        scores = rows_of(self.maps.scores, self.view.score_channels)
+        return scores if self._map_scores is None else self._map_scores(scores)
+
+    @cached_property
+    def regressed(self) -> Tensor:
+        """What is regressed, (N, M, R)."""
+        return rows_of(self.maps.regressed, self.view.box_channels)
+
+    @cached_property
+    def quality(self) -> Tensor:
+        """Logits (N, M)."""
+        return rows_of(self.maps.quality, 1)[..., 0]
+
+    @cached_property
+    def priors(self) -> Priors:
+        """The M priors, the same for all pictures."""
+        return self.view.priors(self.sizes, self.maps.scores[0].device)
+
+    def distributions_of(self, images: Tensor, places: Tensor) -> Tensor:
+        """Logits (K, 4, bins) of the sides of the boxes of these priors."""
+        return self.view.distributions(self.regressed[images, places])
+
+    def boxes_of(self, images: Tensor, places: Tensor) -> Tensor:
+        """The boxes (K, 4) of these priors, xyxy, pixels, with a gradient towards what was regressed."""
+        regressed = self.regressed[images, places].float()
+        return self.view.decode(regressed, Priors(*(each[places] for each in self.priors)))
+
+    @cached_property
+    def boxes(self) -> Tensor:
+        """The boxes of all priors, (N, M, 4)."""
+        images = len(self.regressed)
+        priors = Priors(*(each.repeat(images, 1) for each in self.priors))
+        return self.view.decode(self.regressed.flatten(0, 1).float(), priors).view(images, -1, 4)
+
+
+def same_places(first: DenseView, second: DenseView) -> bool:
+    """Whether two heads have the same priors: the same anchors, or one point a cell at the same places.
+
+    Their priors are compared as numbers, on small maps.
+    """
+    if first.strides != second.strides:
+        return False
+    sizes = [(2, 3)] * len(first.strides)
+    ours, theirs = (view.priors(sizes, torch.device('cpu')).places for view in (first, second))
+    return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-4, atol=1e-2)
+
+
+def head_of(detector: nn.Module) -> nn.Module | None:
+    """The dense head of a one-stage detector; None of another detector."""
+    return None if hasattr(detector, 'roi_head') else getattr(detector, 'bbox_head', None)

@@ -1,0 +1,75 @@
+"""How dense heads keep what they were trained towards."""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from .base import Calls, Point
+from .dense import Assignment, DenseView, PositivePriors
+from .structures import Truth
+
+
+class TargetsOfLevels(DenseView):
+    """``get_targets`` returns a list of labels (N, m) a level; a sampler notes which true box each positive has."""
+
+    #: The place of the labels among what ``get_targets`` returns; their weights follow.
+    labels_at: int = 0
+
+    def points(self, questions: Collection[str]) -> dict[str, Point]:
+        """See :class:`~mmdet_kd.heads.HeadView`."""
+        points = super().points(questions)
+        if 'positives' in questions:
+            points['sample'] = (self.head.sampler, 'sample')
+        return points
+
+    def assignment(self, calls: Calls) -> Assignment:
+        """See :class:`~mmdet_kd.heads.DenseView`."""
+        (call,) = calls['get_targets']
+        labels, weights = call.result[self.labels_at : self.labels_at + 2]
+        return Assignment(_join(labels), _join(weights))
+
+    def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
+        """See :class:`~mmdet_kd.heads.DenseView`. A sampler keeps the order of the priors, as do the labels."""
+        images, places = self._positive(self.assignment(calls).labels)
+        return PositivePriors(images, places, _sampled_truth(calls, truth, len(images)))
+
+
+def _join(levels: Sequence[Tensor]) -> Tensor:
+    """Lists (N, m) a level as (N, M)."""
+    return torch.cat([level.reshape(len(level), -1) for level in levels], dim=1)
+
+
+def _sampled_truth(calls: Calls, truth: Truth, count: int) -> Tensor:
+    """Which of the batch's true boxes the sampler of each picture noted for its positive priors."""
+    results = [call.result for call in calls['sample']]
+    first = [0]
+    for boxes in truth.boxes:
+        first.append(first[-1] + len(boxes))
+    assigned = [result.pos_assigned_gt_inds + start for result, start in zip(results, first, strict=False)]
+    found = sum(len(each) for each in assigned)
+    if len(results) != len(truth.boxes) or found != count:
+        raise RuntimeError(
+            f'a dense head sampled {len(results)} times for {len(truth.boxes)} pictures, with {found} positive priors, '
+            f'where its labels have {count}'
+        )
+    return torch.cat(assigned)
+
+
+def nearest_truth(boxes: Tensor, labels: Tensor, images: Tensor, truth: Truth) -> Tensor:
+    """Which of the batch's true boxes are these, which rounding may have moved.
+
+    Args:
+        boxes: (K, 4); what priors were trained towards.
+        labels: (K,); their classes.
+        images: (K,); their pictures.
+        truth: the true boxes of the batch.
+    """
+    known = torch.nn.utils.rnn.pad_sequence(truth.boxes, batch_first=True, padding_value=float('inf'))
+    classes = torch.nn.utils.rnn.pad_sequence(truth.labels, batch_first=True, padding_value=-1)
+    if known.shape[1] == 0:
+        return images  # no true box in the batch, so none of these either
+    distances = (known[images] - boxes.detach()[:, None]).abs().sum(dim=-1)
+    distances = distances.masked_fill(classes[images] != labels[:, None], float('inf'))
+    counts = (classes >= 0).sum(dim=1)  # of the true boxes in each picture
+    return distances.argmin(dim=1) + (counts.cumsum(0) - counts)[images]
