@@ -200,7 +200,7 @@ def loc_of(distiller, student, knowledge):
     find = distiller._positives
     distiller._positives = student._positives
     try:
-        return distiller(None, knowledge)['loc']
+        return distiller(None, knowledge, SimpleNamespace(truth=knowledge.truth))['loc']
     finally:
         distiller._positives = find
 

@@ -1,0 +1,80 @@
+"""Each view of a dense head says what the head itself uses: two tests a head, and what is refused."""
+
+import pytest
+import torch
+from helpers.dense_heads import DENSE_HEADS, detector_of, pictures, predicted_boxes, seen
+
+from mmdet_kd.heads import DensePredictions, DenseView, find_view
+
+EVERY = pytest.mark.parametrize('name', DENSE_HEADS)
+
+
+def keyed(rows, labels, seed=0):
+    """Rows with their labels in an order that depends on the numbers alone."""
+    rows = torch.cat([rows.detach().double(), labels.double()[:, None]], dim=1)
+    weights = torch.rand(rows.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) + 0.5
+    return rows[(rows @ weights).argsort()]
+
+
+def given_to_the_loss(calls):
+    """Score rows and labels of every call of a head's own classification loss."""
+    rows, labels = [], []
+    for call in calls:
+        given = call.arguments
+        scores, target = (
+            (given[name] for name in ('cls_score', 'labels')) if 'labels' in given else list(given.values())[:2]
+        )
+        target = target[0] if isinstance(target, tuple) else target  # beside a quality
+        rows.append(scores.reshape(-1, scores.shape[-1]))
+        labels.append(target.reshape(-1))
+    return torch.cat(rows), torch.cat(labels)
+
+
+@EVERY
+def test_scores_and_labels_are_what_the_heads_own_loss_is_given(student_cfg, name):
+    detector = detector_of(DENSE_HEADS[name](student_cfg))
+    with seen(detector, pictures(), ('labels',)) as step:
+        labels = step.view.assignment(step.calls).labels
+        ours = keyed(step.predictions.scores.flatten(0, 1), labels.flatten())
+        theirs = keyed(*given_to_the_loss(step.losses['loss_cls']))
+    assert ((labels >= 0) & (labels < 3)).any(dim=1).all(), 'each picture was to have positive priors'
+    torch.testing.assert_close(ours, theirs)
+
+
+@EVERY
+def test_boxes_are_those_that_the_head_predicts(student_cfg, name):
+    """In both modes: a student's head is in training, a teacher's is not."""
+    detector = detector_of(DENSE_HEADS[name](student_cfg))
+    view = find_view(detector.bbox_head, DenseView)
+    maps = tuple(torch.randn(2, m.shape[1], *m.shape[-2:], generator=torch.Generator().manual_seed(i))
+                 for i, m in enumerate(detector.extract_feat(torch.zeros(2, 3, 64, 96))))  # fmt: skip
+    found = {}
+    with torch.no_grad():
+        for training in (True, False):
+            detector.bbox_head.train(training)
+            found[training] = DensePredictions(view, view.maps(detector.bbox_head(maps), training)).boxes
+        theirs = predicted_boxes(detector, maps)
+    rounded = {}
+    for training, boxes in found.items():
+        rounded[training] = {tuple(box) for box in boxes.flatten(0, 1).clamp(0, 1e6).mul(4).round().tolist()}
+    asked = {tuple(box) for box in theirs.mul(4).round().tolist()}
+    torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-2)
+    assert len(asked) > 10
+    assert asked <= rounded[True] | rounded[False]
+
+
+@EVERY
+@pytest.mark.parametrize('counts', [(4, 2), (0, 3), (0, 0)])
+def test_each_positive_prior_has_the_box_that_it_is_trained_towards(student_cfg, name, counts):
+    """Its class and its picture are those of the true box; a head trains it towards that box."""
+    detector = detector_of(DENSE_HEADS[name](student_cfg))
+    with seen(detector, pictures(counts=counts), ('labels', 'positives')) as step:
+        labels = step.view.assignment(step.calls).labels
+        images, places, truth = step.view.positives(step.calls, step.truth)
+    own = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    assert torch.equal(own[truth], images)
+    assert torch.equal(torch.cat(step.truth.labels)[truth], labels[images, places])
+    assert (len(truth) > 0) == (sum(counts) > 0)
+    if 'sample' in step.calls:
+        trained_towards = torch.cat([call.result.pos_gt_bboxes for call in step.calls['sample']])
+        assert torch.equal(torch.cat(step.truth.boxes)[truth], trained_towards)
