@@ -60,10 +60,10 @@ install_mmcv() {
     folder=${MMCV_WHEELS:-$HOME/.cache/mmdet_kd}/$(key) || fail 'torch finds no GPU'
     mkdir -p "$folder" && folder=$(realpath "$folder")
     wheel=$(find "$folder" -name 'mmcv-*.whl' | head -n 1)
-    if [[ -z $wheel ]] && compgen -G "$folder/mmcv-*.whl.part-*" >/dev/null; then
-        name=$(find "$folder" -name 'mmcv-*.part-aa' | head -n 1)
-        wheel=${name%.part-aa}
-        cat "$wheel".part-* >"$wheel"
+    name=$(find "$folder" ${WHEELS:+"$WHEELS"} -name 'mmcv-*.whl.part-aa' | head -n 1)
+    if [[ -z $wheel && -n $name ]]; then
+        wheel=$folder/$(basename "${name%.part-aa}")
+        cat "${name%aa}"* >"$wheel"
     fi
     if [[ -z $wheel ]]; then
         build_mmcv "$folder"
@@ -101,29 +101,34 @@ print(next((p for root in nvidia.__path__ for p in pathlib.Path(root).glob("cu1*
 }
 
 build_mmcv() {
-    local folder=$1 source log=$OUT/mmcv_build.log wheel
-    WORK=$(mktemp -d)
+    local folder=$1 source log=$OUT/mmcv_build.log wheel status ninja
+    WORK=$SITE/build  # kept when the time is over: the next call goes on with the files that are left
+    mkdir -p "$WORK"
     find_missing_cuda
-    if [[ -n $WHEELS ]]; then
+    source=$WORK/mmcv-$MMCV_VERSION
+    if [[ -d $source ]]; then
+        say "going on in $source"
+    elif [[ -n $WHEELS ]]; then
         cp "$WHEELS/mmcv-$MMCV_VERSION.tar.gz" "$WORK/" || fail "$WHEELS has no mmcv-$MMCV_VERSION.tar.gz"
     else
         python -m pip download -q --no-deps --no-build-isolation --no-binary mmcv -d "$WORK" "mmcv==$MMCV_VERSION" ||
             fail "mmcv's source cannot be had"
     fi
-    tar xzf "$WORK/mmcv-$MMCV_VERSION.tar.gz" -C "$WORK"
-    source=$WORK/mmcv-$MMCV_VERSION
+    [[ -d $source ]] || tar xzf "$WORK/mmcv-$MMCV_VERSION.tar.gz" -C "$WORK"
     TORCH_CUDA_ARCH_LIST=$(python -c 'import torch; print("{}.{}".format(*torch.cuda.get_device_capability()))')
     say "building mmcv for compute capability $TORCH_CUDA_ARCH_LIST with $(nproc) jobs; log in $log"
     # No debug information, and little optimisation of the host's side: both take longer than they are worth here.
-    if ! TORCH_CUDA_ARCH_LIST=$TORCH_CUDA_ARCH_LIST FORCE_CUDA=1 MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
+    TORCH_CUDA_ARCH_LIST=$TORCH_CUDA_ARCH_LIST FORCE_CUDA=1 MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
         CFLAGS='-g0 -O1' CXXFLAGS='-g0 -O1' LDFLAGS=-s timeout "${BUILD_LIMIT:-540}" \
         python -m pip wheel -v --no-index --no-deps --no-build-isolation --no-cache-dir -w "$folder" "$source" \
-        >"$log" 2>&1; then
+        >"$log" 2>&1
+    status=$?
+    ((status != 124)) || fail "mmcv is not built in ${BUILD_LIMIT:-540} s; the same command goes on with it"
+    if ((status)); then
         # ninja stops at the first file that fails; the others are tried too, so that one run names them all.
-        local ninja
-        ninja=$(find "$source/build" -name build.ninja | head -n 1)
-        [[ -n $ninja ]] && timeout "${RETRY_LIMIT:-60}" ninja -k 0 -C "$(dirname "$ninja")" >>"$log" 2>&1
-        grep -E '^FAILED|error[: ]|rror:' "$log" | cut -c1-300 | sort -u | head -n 60 >&2
+        ninja=$(find "$source/build" -name build.ninja 2>/dev/null | head -n 1)
+        [[ -z $ninja ]] || timeout "${RETRY_LIMIT:-60}" ninja -k 0 -C "$(dirname "$ninja")" >>"$log" 2>&1
+        grep -E '^FAILED|rror: ' "$log" | cut -c1-300 | sort -u | head -n 60 >&2
         tail -n 3 "$log" | cut -c1-500 >&2
         fail "mmcv does not build; the whole log is $log"
     fi
@@ -137,8 +142,8 @@ build_mmcv() {
 check() {
     say 'tests that need a GPU'
     CUBLAS_WORKSPACE_CONFIG=:4096:8 timeout "${CHECK_LIMIT:-150}" python -m pytest tests/test_cuda.py \
-        tests/test_detectors/test_loss_guard.py -m '' -n "${CHECK_JOBS:-6}" -p no:cacheprovider --tb=short -rfExP \
-        --show-capture=no >"$OUT/gpu_check.log" 2>&1
+        tests/test_detectors/test_loss_guard.py -n "${CHECK_JOBS:-6}" -p no:cacheprovider --tb=short -rfExP \
+        >"$OUT/gpu_check.log" 2>&1
     local status=$?
     grep -E '^(FAILED|ERROR|E  )|passed|failed' "$OUT/gpu_check.log" | cut -c1-300
     return $status
