@@ -119,7 +119,7 @@ build_mmcv() {
     say "building mmcv for compute capability $TORCH_CUDA_ARCH_LIST with $(nproc) jobs; log in $log"
     # No debug information, and little optimisation of the host's side: both take longer than they are worth here.
     TORCH_CUDA_ARCH_LIST=$TORCH_CUDA_ARCH_LIST FORCE_CUDA=1 MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} \
-        CFLAGS='-g0 -O1' CXXFLAGS='-g0 -O1' LDFLAGS=-s timeout "${BUILD_LIMIT:-540}" \
+        CFLAGS='-g0 -O1 -fwrapv -DNDEBUG' LDFLAGS=-s timeout "${BUILD_LIMIT:-540}" \
         python -m pip wheel -v --no-index --no-deps --no-build-isolation --no-cache-dir -w "$folder" "$source" \
         >"$log" 2>&1
     status=$?
