@@ -6,7 +6,8 @@ asks (eval mode, no graph, single precision, nothing folded), and the distilled 
 in bfloat16. The tax is what a distilled step takes beyond the student's own, in plain teacher passes, with its 95 %
 confidence interval. Then, for the last config and in a quarter of the turns, how all this grows with the pictures, the
 RoIs, the boxes and the hinted levels. Weights are untrained, pictures are noise. Writes each row, when it is measured,
-to benchmarks/results/step_time.json (with a compiled teacher step_time_compiled.json, on a GPU ..._cuda.json).
+to benchmarks/results/step_time.json (with a compiled teacher step_time_compiled.json, on a GPU ..._cuda.json, in mixed
+precision ..._float16.json).
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ def main() -> None:
     args = parse_args()
     os.chdir(ROOT)
     set_up()
-    work = Workload(args.images, args.size, args.rois)
+    size = args.size[0] if len(args.size) == 1 else (args.size[0], args.size[1])
+    work = Workload(args.images, size, args.rois)
     teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
     configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
-    stem = 'step_time' + ('_compiled' if args.compile else '') + ('' if DEVICE == 'cpu' else f'_{DEVICE}')
+    marks = {'compiled': args.compile, DEVICE: DEVICE != 'cpu', str(args.amp): args.amp}
+    stem = '_'.join(['step_time', *(mark for mark, is_set in marks.items() if is_set)])
     results = Path(args.results) / f'{stem}.json'
     content = read_json(results)
     if content.get('settings') != settings(work, args):
@@ -74,11 +77,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='*', default=CONFIGS, help='distillations (default: hints, and all of Chen)')
     parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=320, help='pixels of their sides (default: %(default)s)')
+    parser.add_argument(
+        '--size', type=int, nargs='+', default=[320], help='pixels of their sides, or height and width (default: 320)'
+    )
     parser.add_argument('--rois', type=int, default=64, help='sampled an image (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=40, help='turns (default: %(default)s)')
     parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (GPUs alone)')
+    halves = dict(nargs='?', const='float16', default=False, choices=['float16', 'bfloat16'])
+    parser.add_argument('--amp', **halves, help='train in mixed precision, float16 if not said (GPUs alone)')
     parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
     parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
     return parser.parse_args()
@@ -92,13 +98,13 @@ def set_up() -> None:
         MMLogger.get_instance('step_time', log_level='ERROR')
 
 
-def read_config(path: str, amp: bool = False) -> Config:
-    """A distillation; with ``amp``, trained in mixed precision."""
+def read_config(path: str, amp: str | bool = False) -> Config:
+    """A distillation; with ``amp``, the name of a half precision, trained in mixed precision."""
     cfg = Config.fromfile(path)
     if not taught_by_a_detector_alone(cfg):
         sys.exit(f'error: {path} has not one teacher that is a detector; a tax is counted in the passes of one')
     if amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=amp)
     return cfg
 
 
@@ -106,7 +112,8 @@ def settings(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
     """What the numbers depend on."""
     device = torch.cuda.get_device_name() if DEVICE == 'cuda' else torch.backends.cpu.get_cpu_capability()
     machine = dict(threads=torch.get_num_threads(), device=device, torch=torch.__version__)
-    return asdict(work) | machine | dict(amp=args.amp, repeats=args.repeats)
+    of_work = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(work).items()}
+    return of_work | machine | dict(amp=args.amp, repeats=args.repeats)
 
 
 def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict] = AS_IT_COMES) -> dict[str, Any]:

@@ -36,19 +36,20 @@ class Workload:
 
     Args:
         images: a batch.
-        size: of their sides, pixels.
+        size: of their sides, pixels; or height and width.
         rois: that the RoI head samples, an image.
         boxes: of the ground truth, an image.
     """
 
     images: int = 2
-    size: int = 320
+    size: int | tuple[int, int] = 320
     rois: int = 64
     boxes: int = 5
 
     def batch(self, cfg: Config) -> Batch:
         """Pictures of noise with random boxes, as a data loader gives them."""
-        shapes = [(3, self.size, self.size)] * self.images
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        shapes = [(3, height, width)] * self.images
         return demo_mm_inputs(self.images, shapes, num_items=[self.boxes] * self.images, num_classes=_num_classes(cfg))
 
     def prepared(self, cfg: Config) -> Config:
@@ -93,7 +94,7 @@ def build(cfg: Config, weights: Path | None = None) -> nn.Module:
     cfg = copy.deepcopy(cfg)
     drop_pretrained(cfg.model)
     torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
+    model = MODELS.build(cfg.model).to(DEVICE)  # where its teacher is verified
     names = classes_of_config(cfg)
     if names and hasattr(model, 'set_classes'):
         model.set_classes(names)
@@ -102,7 +103,7 @@ def build(cfg: Config, weights: Path | None = None) -> nn.Module:
         state_dict = read_checkpoint(weights)['state_dict']
         taught = hasattr(model, 'distillers')
         model.load_state_dict(state_dict if taught else student_state_dict(state_dict))
-    return model.train().to(DEVICE)
+    return model.train()
 
 
 def build_distilled(cfg: Config, weights: Path | None = None, **teacher: Any) -> nn.Module:

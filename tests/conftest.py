@@ -1,5 +1,6 @@
 """Shared by all tests: mmdet's registries, and one tiny set with a trained-once teacher."""
 
+import logging
 import os
 
 # Before torch: each of the parallel test processes computes on one core.
@@ -10,6 +11,7 @@ import pytest
 import torch
 from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
 from mmdet.utils import register_all_modules
+from mmengine.logging import MMLogger
 
 torch.set_num_threads(1)
 
@@ -43,6 +45,17 @@ def teacher_checkpoint(teacher_cfg, tmp_path):
     from helpers.distil import save_teacher
 
     return save_teacher(teacher_cfg, tmp_path / 'teacher.pth')
+
+
+@pytest.fixture
+def log():
+    """The lines of mmengine's log."""
+    lines, logger = [], MMLogger.get_current_instance()
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -6,6 +6,9 @@ import copy
 
 from mmengine.config import Config
 
+#: Deformable convolutions for a ResNet.
+DCN, DCNV2 = ({'type': kind, 'deform_groups': 1, 'fallback_on_stride': False} for kind in ('DCN', 'DCNv2'))
+
 
 def faster(cfg: Config) -> Config:
     """Faster R-CNN with FPN, as it is."""
@@ -45,6 +48,14 @@ def cascade(cfg: Config) -> Config:
     roi_head.update(type='CascadeRoIHead', num_stages=3, stage_loss_weights=[1, 0.5, 0.25], bbox_head=heads)
     cfg.model.type = 'CascadeRCNN'
     cfg.model.train_cfg.rcnn = [copy.deepcopy(rcnn) for _ in heads]
+    return cfg
+
+
+def deformable(cfg: Config, dcn: dict | None) -> Config:
+    """Deformable convolutions in the last stage of a ResNet-50."""
+    cfg = copy.deepcopy(cfg)
+    cfg.model.backbone.update(depth=50, base_channels=4, dcn=dcn, stage_with_dcn=(False, False, False, True))
+    cfg.model.neck.in_channels = [16, 32, 64, 128]
     return cfg
 
 

@@ -30,22 +30,25 @@ def trained(cfg: Config, path: Path, *parts: str) -> tuple[dict, Path]:
     return dict(model=cfg.model), path
 
 
-def loaded(source: tuple[dict, Path], asked: Iterable[str] = KINDS, **speed: Any) -> DetectorTeacher:
+def loaded(
+    source: tuple[dict, Path], asked: Iterable[str] = KINDS, device: torch.device = CPU, **speed: Any
+) -> DetectorTeacher:
     """A teacher of these weights, for distillers that ask for these kinds of knowledge."""
     teacher = DetectorTeacher(*source, **speed)
-    teacher.load(CPU, asked=asked)
+    teacher.load(device, asked=asked)
     return teacher
 
 
 def answers(teacher: DetectorTeacher, asked: Sequence[str] = KINDS) -> list[Tensor]:
     """All that a teacher is asked of two pictures that are not the one that it was verified on."""
-    knowledge = teacher.knowledge_of(pictures(seed=7, size=(128, 160)))
+    device = next(teacher.parameters()).device
+    knowledge = teacher.knowledge_of(pictures(seed=7, size=(128, 160)).to(device))
     found = [feat for source in ('backbone', 'neck') if source in asked for feat in knowledge.features(source)]
     if 'rpn' in asked:
         found += [tensor for tensors in knowledge.rpn for tensor in tensors]
     if 'roi' in asked:
         stages = range(len(box_heads(teacher.detector.roi_head)))
-        found += [tensor for stage in stages for tensor in knowledge.roi(stage, ROIS)]
+        found += [tensor for stage in stages for tensor in knowledge.roi(stage, ROIS.to(device))]
     return found + (list(knowledge.dense) if 'dense' in asked else [])
 
 

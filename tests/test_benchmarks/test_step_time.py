@@ -109,6 +109,11 @@ def test_a_student_without_a_detector_as_its_only_teacher_is_refused(student_cfg
             step_time(tmp_path / 'other.py', tmp_path)
 
 
+def test_pictures_may_be_wider_than_high(steps, cfg):
+    inputs = workload(steps, images=2, size=(64, 96)).batch(cfg)['inputs']
+    assert [tuple(picture.shape) for picture in inputs] == [(3, 64, 96)] * 2
+
+
 def test_a_step_samples_what_it_is_asked_for(steps, cfg):
     work = workload(steps, boxes=7)
     cfg = work.prepared(cfg)

@@ -5,10 +5,8 @@ tensor (fake tensors have none), a tensor that is made of numbers of the host (a
 it), and one that is made without a device and so on the host.
 """
 
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
 from helpers.distil import HINT, METHOD, ROI, build, distilled_cfg, raw_batch, step_of, taught
 from helpers.one_stage import fcos, gfl, retinanet
+from helpers.waits import OF_MMDET, line_outside_torch, soft_losses
 from mmdet.registry import MODELS
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -28,10 +27,8 @@ from torch.utils._pytree import tree_map
 
 from mmdet_kd.detectors import KnowledgeDistillationMixin
 from mmdet_kd.detectors.student_view import shrink
-from mmdet_kd.distillers import Shares
 from mmdet_kd.heads import Call, DensePredictions
 from mmdet_kd.knowledge import ClassMap, StudentKnowledge, TeacherKnowledge, observe_student
-from mmdet_kd.teachers import Batch
 
 
 class OpCounter(TorchDispatchMode):
@@ -59,7 +56,7 @@ class HostNumbers(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten.lift_fresh.default:
-            self._lines.append(_line())
+            self._lines.append(line_outside_torch())
             self._lifted.append(result)
         elif func is torch.ops.aten.fill_.Tensor and self._lifted and args[1] is self._lifted[-1]:
             self._lines.pop()
@@ -69,25 +66,6 @@ class HostNumbers(TorchDispatchMode):
     @property
     def lines(self):
         return Counter(self._lines)
-
-
-def _line():
-    """File and function of the innermost frame outside torch."""
-    frame = sys._getframe(1)
-    while '/torch/' in frame.f_code.co_filename or frame.f_code.co_name == '__torch_dispatch__':
-        frame = frame.f_back
-    return f'{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}'
-
-
-#: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of
-#: pictures in a preprocessor, the labels that there are in a loss of sigmoids.
-OF_MMDET = {
-    'data_preprocessor.py:forward',
-    'utils.py:stack_batch',
-    'delta_xywh_bbox_coder.py:delta2bbox',
-    'delta_xywh_bbox_coder.py:bbox2delta',
-    'cross_entropy_loss.py:_expand_onehot_labels',
-}
 
 
 def copies(call):
@@ -213,22 +191,6 @@ class TestAClassifierOnRoIs:
                 detector.distillers[name](*sides)
             counts.append(counter.count)
         assert counts[0] == counts[1] > 0
-
-
-def soft_losses(detector, boxes=3):
-    """What computes all that a step adds to the student's own, up to the gradients."""
-    data = detector.data_preprocessor(raw_batch((boxes, boxes - 1)), training=True)
-    kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
-    loaded = None if detector._views is None else detector._views.take()
-    batch = Batch.of(data['inputs'], data['data_samples'], loaded)
-
-    def call():
-        shares = Shares({name: distiller.claim for name, distiller in detector.distillers.items()})
-        sum(detector._soft_losses(student, batch, shares).values()).backward()
-
-    with observe_student(detector, kinds) as student:
-        super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
-        yield call
 
 
 class TestNothingIsCopiedToTheDevice:

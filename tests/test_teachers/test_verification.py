@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers.architectures import cascade
+from helpers.architectures import DCN, DCNV2, cascade, deformable
 from helpers.classifier import classifier_of
 from helpers.distil import AS_ALONE
 from helpers.one_stage import atss, fcos, gfl
@@ -18,17 +18,7 @@ from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
 from mmdet_kd.teachers.verification import describe, picture_for, relative_difference, speed_up, try_speed_up
 
-DCN, DCNV2 = ({'type': kind, 'deform_groups': 1, 'fallback_on_stride': False} for kind in ('DCN', 'DCNv2'))
-
-
 # Real operators that read raw memory.
-
-
-def deformable(cfg, dcn):
-    cfg = copy.deepcopy(cfg)
-    cfg.model.backbone.update(depth=50, base_channels=4, dcn=dcn, stage_with_dcn=(False, False, False, True))
-    cfg.model.neck.in_channels = [16, 32, 64, 128]
-    return cfg
 
 
 def standardised(cfg):
