@@ -11,6 +11,7 @@ from ..errors import raise_if_any
 from ..knowledge import MapShape, Step, StudentKnowledge, TeacherKnowledge
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, call_problems, has_weight
+from .levels import Pairing, pair_levels
 from .pair import Model, ModelPair
 
 
@@ -26,12 +27,16 @@ class FeatureDistiller(BaseDistiller):
         loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W).
         source: 'neck' or 'backbone'.
         levels: indices of the student's levels; all if not given.
-        teacher_levels: indices of the teacher's levels, one for each of ``levels``; the same if not given.
+        teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
+            ``pairing``.
+        pairing: 'stride' pairs levels of alike strides, within a factor of the square root of 2; 'index' pairs levels
+            of the same index. Where a level has no partner, or several, the error has the line to write.
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
         weight: see :class:`BaseDistiller`.
 
     Raises:
-        DistillationError: there is no such map or level, or bare maps differ in channels or stride.
+        DistillationError: there is no such map or level, a level has no partner or several, or bare maps differ in
+            channels or stride.
     """
 
     parts = ('feat',)
@@ -44,19 +49,14 @@ class FeatureDistiller(BaseDistiller):
         levels: Sequence[int] | None = None,
         teacher_levels: Sequence[int] | None = None,
         adapter: dict | None = None,
+        pairing: Pairing = 'stride',
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
         raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
         maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
-        if levels is None and teacher_levels is None and len(maps_s) != len(maps_t):
-            raise_if_any([_count_problem(source, maps_s, maps_t)])
-        self.levels = tuple(range(len(maps_s))) if levels is None else tuple(levels)
-        self.teacher_levels = self.levels if teacher_levels is None else tuple(teacher_levels)
-        raise_if_any(
-            _level_problems('student', source, self.levels, maps_s)
-            + _level_problems('teacher', source, self.teacher_levels, maps_t)
-            + _pairing_problems(self.levels, self.teacher_levels)
+        self.levels, self.teacher_levels = pair_levels(
+            'FeatureDistiller', source, maps_s, maps_t, levels, teacher_levels, pairing
         )
         shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
         if adapter is None:
@@ -119,32 +119,6 @@ def _source_problems(side: Model, source: str) -> list[str]:
     return [f'FeatureDistiller: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']
 
 
-def _count_problem(source: str, student: Sequence[MapShape], teacher: Sequence[MapShape]) -> str:
-    return (
-        f"FeatureDistiller: the student's {source} has {len(student)} levels (strides {_strides(student)}), the "
-        f"teacher's {len(teacher)} (strides {_strides(teacher)}). Name those to compare with levels=(...) and "
-        'teacher_levels=(...)'
-    )
-
-
-def _level_problems(side: str, source: str, levels: Sequence[int], maps: Sequence[MapShape]) -> list[str]:
-    return [
-        f"FeatureDistiller: the {side}'s {source} has no level {level}; it has levels 0 to {len(maps) - 1} "
-        f'(strides {_strides(maps)})'
-        for level in levels
-        if not 0 <= level < len(maps)
-    ]
-
-
-def _pairing_problems(levels: Sequence[int], teacher_levels: Sequence[int]) -> list[str]:
-    if levels and len(levels) == len(teacher_levels):
-        return []
-    return [
-        f'FeatureDistiller: levels={tuple(levels)} and teacher_levels={tuple(teacher_levels)} must name one level of '
-        'each side for every comparison, and at least one'
-    ]
-
-
 def _bare_problems(source: str, student: MapShape, teacher: MapShape, student_scale: float | None) -> list[str]:
     same_grid = student.stride == teacher.stride or student_scale is not None  # then maps are brought to one grid
     if student.channels == teacher.channels and same_grid:
@@ -154,7 +128,3 @@ def _bare_problems(source: str, student: MapShape, teacher: MapShape, student_sc
         f"channels at stride {student.stride} and the teacher's {teacher.channels} at stride {teacher.stride}. Set "
         "adapter=dict(type='ConvAdapter')"
     ]
-
-
-def _strides(maps: Sequence[MapShape]) -> str:
-    return ', '.join(str(m.stride) for m in maps)

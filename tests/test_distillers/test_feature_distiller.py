@@ -125,11 +125,12 @@ def test_only_its_source_is_recorded(student_cfg, teacher_cfg):
     ('arguments', 'problems'),
     [
         (dict(source='roi'), ["student has no 'roi'; source must be one of backbone, neck", "teacher has no 'roi'"]),
-        (dict(levels=(0, 7, -1)), ['neck has no level 7; it has levels 0 to 4', 'level -1', "teacher's", 'level -1']),
+        (dict(levels=(0, 7, -1)), ["the student's neck has no level 7; it has levels 0 to 4", 'level -1']),
         (dict(levels=(0,), teacher_levels=(5,)), [r"the teacher's neck has no level 5"]),
         (dict(levels=(0, 1), teacher_levels=(1,)), ['must name one level of each side']),
         (dict(levels=()), ['at least one']),
         (dict(teacher_levels=(0,)), ['must name one level of each side']),
+        (dict(pairing='size'), ["pairing must be one of ('stride', 'index'), not 'size'"]),
         (
             dict(adapter=None, levels=(0, 4)),
             ["the student's neck has 16 channels at stride 4 and the teacher's 32 at stride 4", 'stride 64'],
@@ -146,7 +147,8 @@ def test_misfits_are_all_listed(arguments, problems, student_cfg, teacher_cfg):
 
 def test_pyramids_of_other_height(student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, four_levels(teacher_cfg))
-    with pytest.raises(DistillationError, match=r'5 levels \(strides 4, 8, 16, 32, 64\), .* 4 .*levels=\(\.\.\.\)'):
+    line = r'levels=\(0, 1, 2, 3\), teacher_levels=\(0, 1, 2, 3\)'
+    with pytest.raises(DistillationError, match=rf'5 levels \(strides 4, 8, 16, 32, 64\), .* 4 .*{line}'):
         FeatureDistiller(pair, LOSS, adapter=CONV)
     assert len(FeatureDistiller(pair, LOSS, levels=range(4), adapter=CONV).adapters) == 4
 

@@ -1,0 +1,107 @@
+"""Which level of the student is compared with which of the teacher."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from ..errors import raise_if_any
+from ..knowledge import MapShape
+
+Pairing = Literal['stride', 'index']
+
+_ALIKE = math.sqrt(2) * 1.01  # strides of networks that do not divide a picture evenly are measured as whole pixels
+
+
+def pair_levels(
+    who: str,
+    source: str,
+    student: Sequence[MapShape],
+    teacher: Sequence[MapShape],
+    levels: Sequence[int] | None = None,
+    teacher_levels: Sequence[int] | None = None,
+    pairing: Pairing = 'stride',
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Pair the levels of two networks.
+
+    Two levels are alike where their strides, in pixels of the picture that each network sees, differ by less than a
+    factor of the square root of 2.
+
+    Args:
+        who: pairs them; for messages.
+        source: of the maps; for messages.
+        student: shapes of the student's levels.
+        teacher: shapes of the teacher's.
+        levels: indices of the student's levels that are meant; all of them if not given.
+        teacher_levels: indices of the teacher's, one for each of ``levels``. If not given, they are found.
+        pairing: how they are found: 'stride', the level that is alike; or 'index', the level of the same index.
+
+    Returns:
+        Indices of the student's levels, and of the teacher's.
+
+    Raises:
+        DistillationError: there is no such level; or a level has no partner, or several. The message has the line to
+            write, where there is one.
+    """
+    if pairing not in get_args(Pairing):
+        raise_if_any([f'{who}: pairing must be one of {get_args(Pairing)}, not {pairing!r}'])
+    every = levels is None
+    levels = tuple(range(len(student))) if levels is None else tuple(levels)
+    raise_if_any(
+        _level_problems(who, 'student', source, levels, student)
+        + _level_problems(who, 'teacher', source, teacher_levels or (), teacher)
+    )
+    if teacher_levels is not None:
+        if not levels or len(levels) != len(teacher_levels):
+            raise_if_any(
+                [
+                    f'{who}: levels={levels} and teacher_levels={tuple(teacher_levels)} must name one level of each '
+                    'side for every comparison, and at least one'
+                ]
+            )
+        return levels, tuple(teacher_levels)
+    if not levels:
+        raise_if_any([f'{who}: levels=() names no level; name at least one'])
+    if pairing == 'index' or _strides(student) == _strides(teacher):
+        raise_if_any(_level_problems(who, 'teacher', source, levels, teacher))
+        if pairing == 'index' and every and len(student) != len(teacher):
+            raise_if_any([_undecided(who, source, student, teacher)])
+        return levels, levels
+    partners = {level: [i for i, shape in enumerate(teacher) if _alike(student[level], shape)] for level in levels}
+    chosen = [found[0] for found in partners.values() if len(found) == 1]
+    decided = len(chosen) == len(levels) and len(set(chosen)) == len(chosen)
+    if not decided or (every and len(chosen) != len(teacher)):
+        raise_if_any([_undecided(who, source, student, teacher)])
+    return levels, tuple(chosen)
+
+
+def _alike(first: MapShape, second: MapShape) -> bool:
+    return max(first.stride, second.stride) <= _ALIKE * min(first.stride, second.stride)
+
+
+def _undecided(who: str, source: str, student: Sequence[MapShape], teacher: Sequence[MapShape]) -> str:
+    pairs = [(i, j) for i, s in enumerate(student) for j, t in enumerate(teacher) if _alike(s, t)]
+    ours, theirs = (tuple(side) for side in zip(*pairs, strict=True)) if pairs else ((), ())
+    unique = pairs and len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs)
+    line = f'levels={ours}, teacher_levels={theirs}' if unique else 'levels=(...), teacher_levels=(...)'
+    return (
+        f"{who}: the student's {source} has {len(student)} levels (strides {_listed(student)}), the teacher's "
+        f'{len(teacher)} (strides {_listed(teacher)}), and not each has one partner of its stride. Name those to '
+        f'compare: {line}'
+    )
+
+
+def _level_problems(who: str, side: str, source: str, levels: Sequence[int], maps: Sequence[MapShape]) -> list[str]:
+    return [
+        f"{who}: the {side}'s {source} has no level {level}; it has levels 0 to {len(maps) - 1} (strides "
+        f'{_listed(maps)})'
+        for level in levels
+        if not 0 <= level < len(maps)
+    ]
+
+
+def _strides(maps: Sequence[MapShape]) -> list[int]:
+    return [each.stride for each in maps]
+
+
+def _listed(maps: Sequence[MapShape]) -> str:
+    return ', '.join(str(stride) for stride in _strides(maps))
