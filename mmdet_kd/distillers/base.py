@@ -95,7 +95,9 @@ class BaseDistiller(nn.Module):
 
 
 def has_weight(loss: nn.Module | None) -> bool:
-    """Whether a configured loss has a weight other than 0 at present."""
+    """Whether a configured loss, or any of those of its levels, has a weight other than 0 at present."""
+    if isinstance(loss, nn.ModuleList):
+        return any(map(has_weight, loss))
     return loss is not None and getattr(loss, 'loss_weight', 1.0) != 0
 
 

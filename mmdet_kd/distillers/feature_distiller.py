@@ -1,5 +1,6 @@
 """Distilling the maps of the backbone or the neck."""
 
+import inspect
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,12 +20,14 @@ from .pair import Model, ModelPair
 class FeatureDistiller(BaseDistiller):
     """Brings maps of the student near the teacher's, level by level.
 
-    One block of settings serves all levels: each gets an adapter of its own, all share the loss. The losses of the
-    levels are averaged, so that a loss weight means the same for one map and for a pyramid.
+    One block of settings serves all levels. Each level gets adapters of its own, and a loss of its own where the loss
+    has something to train. The losses of the levels are averaged, so that a loss weight means the same for one map and
+    for a pyramid.
 
     Args:
         pair: the two sides; the detector fills it in.
-        loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W).
+        loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W). If its class
+            takes ``student_channels`` or ``teacher_channels``, they are filled in: those of the maps that it is given.
         source: 'neck' or 'backbone'.
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
@@ -32,6 +35,8 @@ class FeatureDistiller(BaseDistiller):
         pairing: 'stride' pairs levels of alike strides, within a factor of the square root of 2; 'index' pairs levels
             of the same index. Where a level has no partner, or several, the error has the line to write.
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
+        teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). It
+            learns with the student's. None leaves the maps as they are.
         weight: see :class:`BaseDistiller`.
 
     Raises:
@@ -49,6 +54,7 @@ class FeatureDistiller(BaseDistiller):
         levels: Sequence[int] | None = None,
         teacher_levels: Sequence[int] | None = None,
         adapter: dict | None = None,
+        teacher_adapter: dict | None = None,
         pairing: Pairing = 'stride',
         weight: float = 1.0,
     ) -> None:
@@ -66,8 +72,10 @@ class FeatureDistiller(BaseDistiller):
         self.source = source
         self.kinds = (source,)
         self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
-        maps = torch.zeros(1, shapes[0][1].channels, 2, 2)
-        self.loss = self._build_loss('loss', loss, 'maps', lambda built: built(maps, maps))
+        self.teacher_adapters = (
+            None if teacher_adapter is None else nn.ModuleList(_build_adapter(teacher_adapter, t, t) for _, t in shapes)
+        )
+        self.loss = self._build_losses(loss, [t.channels for _, t in shapes])
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
@@ -103,9 +111,31 @@ class FeatureDistiller(BaseDistiller):
         return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 
     def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor) -> Tensor:
+        if self.teacher_adapters is not None:
+            feat_t = self.teacher_adapters[place](feat_t, feat_t)
         if self.adapters is not None:
             feat_s = self.adapters[place](feat_s, feat_t)
-        return self.loss(feat_s, feat_t)
+        loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
+        return loss(feat_s, feat_t)
+
+    def _build_losses(self, cfg: dict, channels: Sequence[int]) -> nn.Module:
+        """One loss for all levels; a list of one for each where it has parameters or buffers.
+
+        Args:
+            cfg: of the loss.
+            channels: of the maps of each level, of both sides alike.
+        """
+        first = self._build_map_loss(cfg, channels[0])
+        if not first.state_dict():
+            return first
+        return nn.ModuleList([first, *(self._build_map_loss(cfg, count) for count in channels[1:])])
+
+    def _build_map_loss(self, cfg: dict, channels: int) -> nn.Module:
+        maps = torch.zeros(1, channels, 2, 2)
+        kind = MODELS.get(cfg['type']) if isinstance(cfg.get('type'), str) else cfg.get('type')
+        known = inspect.signature(kind).parameters if kind is not None else ()
+        told = dict.fromkeys({'student_channels', 'teacher_channels'} & set(known), channels)
+        return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps))
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:

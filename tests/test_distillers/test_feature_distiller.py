@@ -8,6 +8,7 @@ from helpers.architectures import c4
 from helpers.distil import HINT
 from helpers.pairs import observed, pair_of
 from mmdet.registry import MODELS
+from torch import nn
 
 from mmdet_kd.adapters import ConvAdapter, LinearAdapter, to_grid
 from mmdet_kd.distillers import FeatureDistiller
@@ -116,6 +117,55 @@ def test_only_its_source_is_recorded(student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
     assert FeatureDistiller(pair, LOSS, 'backbone', adapter=CONV).kinds == ('backbone',)
     assert FeatureDistiller(pair, LOSS, adapter=CONV).kinds == ('neck',)
+
+
+@MODELS.register_module()
+class ScaledHint(nn.Module):
+    """A loss with something to train, of a level's channels."""
+
+    compares = 'maps'
+
+    def __init__(self, student_channels, teacher_channels, loss_weight=1.0):
+        super().__init__()
+        self.scale = nn.Parameter(torch.arange(1.0, 1.0 + student_channels))
+        self.teacher_channels, self.loss_weight = teacher_channels, loss_weight
+
+    def forward(self, feat_s, feat_t):
+        return self.loss_weight * (self.scale[:, None, None] * feat_s - feat_t).square().mean()
+
+
+@MODELS.register_module()
+class Gain(nn.Module):
+    """An adapter of a teacher's map."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((in_channels, 1, 1), 3.0))
+
+    def forward(self, feat, like):
+        return self.gain * feat
+
+
+def test_losses_and_adapters_hold_modules_for_either_side_a_level_each(student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    sides = dict(source='backbone', levels=(0, 2), adapter=CONV, teacher_adapter=dict(type='Gain'))
+    distiller = FeatureDistiller(pair, dict(type='ScaledHint', loss_weight=0.5), **sides)
+    assert [(len(loss.scale), loss.teacher_channels) for loss in distiller.loss] == [(16, 16), (64, 64)]
+    with observed(pair) as step:
+        found = distiller(*step.sides)['feat']
+        expected = 0.0
+        for place, level in enumerate((0, 2)):
+            feat_s, feat_t = (side.features('backbone')[level] for side in (step.student, step.teacher))
+            adapted = distiller.adapters[place](feat_s, feat_t)
+            scale = torch.arange(1.0, 1.0 + feat_t.shape[1])[:, None, None]
+            expected += 0.5 * (scale * adapted - 3 * feat_t).square().mean().item() / 2
+        found.backward()
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert all(parameter.grad.abs().sum() > 0 for parameter in distiller.parameters())
+    assert {name.rpartition('.')[0] for name in distiller.state_dict()} >= {'loss.0', 'loss.1', 'teacher_adapters.1'}
+    for loss in distiller.loss:
+        loss.loss_weight = 0
+    assert not distiller.is_active
 
 
 # What does not fit.
