@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from helpers.distil import DENSE, build, distilled_cfg, raw_batch, step_of
-from helpers.one_stage import ONE_STAGE, retinanet
+from helpers.distil import DENSE, build, distilled_cfg, raw_batch, save_teacher, step_of
+from helpers.one_stage import ONE_STAGE, retinanet, ssd
 
 from mmdet_kd.knowledge import observe_student
 
@@ -68,3 +68,35 @@ def test_the_labels_are_those_of_the_priors(student_cfg, teacher_cfg, name):
     for row, sample in zip(labels, batch['data_samples'], strict=True):
         found = set(row[(row >= 0) & (row < 3)].tolist())
         assert found == set(sample.gt_instances.labels.tolist())
+
+
+@pytest.mark.parametrize('family', [retinanet, ssd])
+def test_the_students_classes_are_found_by_name(student_cfg, teacher_cfg, tmp_path, family):
+    """The teacher knows more, in another order; of a softmax, what the student does not know is background."""
+    names = ('star', 'triangle', 'circle', 'moon', 'square')
+    teacher = family(teacher_cfg)
+    teacher.model.bbox_head.num_classes = 5
+    softmax = family is ssd
+    loss = dict(type='SoftenedKLLoss', use_sigmoid=not softmax)
+    dense = {**DENSE, 'loss_cls': loss, 'priors': 'all'}
+    checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth', dataset_meta={'classes': names})
+    cfg = distilled_cfg(family(student_cfg), teacher, checkpoint, dense=dense)
+    cfg.model.teacher.classes_by_name = True
+    detector = build(cfg)
+    batch = detector.data_preprocessor(raw_batch((2,)), training=True)
+    with observe_student(detector, ('dense', 'dense.labels')) as student, torch.no_grad():
+        detector.bbox_head.loss(detector.extract_feat(batch['inputs']), batch['data_samples'])
+        teacher = detector.teacher.knowledge_of(batch['inputs'])
+        found = detector.distillers['dense'](student, teacher, step_of(batch, teacher))['cls']
+        raw = detector.teacher.detector.bbox_head(teacher.features('neck'))[0]
+        rows = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, 5 + softmax) for level in raw])
+        wanted = [names.index(name) for name in ('circle', 'square', 'triangle')]
+        expected = rows[:, wanted]
+        if softmax:
+            others = rows[:, [0, 3, 5]].exp().sum(dim=1, keepdim=True).log()
+            expected = torch.cat([expected, others], dim=1)
+        positive = (student.dense_assignment.labels < 3).sum()
+        loss = detector.distillers['dense'].loss_cls
+        asked = loss(student.dense.scores.flatten(0, 1), expected, torch.ones(len(rows)), avg_factor=positive)
+    assert teacher.dense.scores.shape[-1] == 3 + softmax
+    torch.testing.assert_close(found, asked)

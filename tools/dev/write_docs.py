@@ -22,9 +22,10 @@ from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
+from mmdet_kd.heads import DenseView, known_heads  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-DOCUMENTS = ['README.md', 'configs/chen2017/README.md', 'configs/dicod/README.md']
+DOCUMENTS = ['README.md', 'docs/heads.md', 'configs/chen2017/README.md', 'configs/dicod/README.md']
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: How a metafile calls what the name of a config says.
@@ -36,6 +37,7 @@ DATA_SETS = {
     'ilsvrc': 'ILSVRC-DET 2014',
 }
 EPOCHS = {'1x': 12, '2x': 24}
+SORTS_OF_HEADS = {DenseView: 'Dense heads'}
 
 
 def main() -> None:
@@ -51,6 +53,7 @@ def main() -> None:
         'demo': demo_table(),
         **gain_tables(),
         'shrinking': shrinking_table(),
+        'heads': heads_tables(),
         **step_time_tables(),
     }
     texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
@@ -116,6 +119,25 @@ def _summary(module: type) -> str:
     paragraph = (module.__doc__ or '').strip().split('\n\n')[0]
     sentence = re.split(r'(?<=\.) (?=[A-Z])', ' '.join(paragraph.split()))[0]
     return re.sub(r':\w+:`~?([\w.]+)`', lambda m: f'`{m[1].rpartition(".")[2]}`', sentence).replace('``', '`')
+
+
+def heads_tables() -> str:
+    """Of each sort of heads a table, head x question; and the reasons for each no."""
+    sections = []
+    for sort, title in SORTS_OF_HEADS.items():
+        views = {head.__name__: view for head, view in known_heads().items() if issubclass(view, sort)}
+        reasons: dict[str, int] = {}
+        rows = [['', *sort.questions]]
+        for name, view in sorted(views.items()):
+            cannot = [view.cannot.get(question) for question in sort.questions]
+            rows.append([f'`{name}`', *(f'no ({_number(reasons, why)})' if why else 'yes' for why in cannot)])
+        listed = [f'{number}. {reason}' for reason, number in reasons.items()]
+        sections += [f'## {title}', markdown(rows), '\n'.join(listed)]
+    return '\n\n'.join(sections)
+
+
+def _number(reasons: dict[str, int], reason: str) -> int:
+    return reasons.setdefault(reason, len(reasons) + 1)
 
 
 def demo_table() -> str:
