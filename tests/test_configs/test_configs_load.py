@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import mmdet
@@ -54,29 +55,35 @@ def plain_configs() -> list[Path]:
     return [path for path in in_folder('baselines', *method_folders()) if path not in distilled_configs()]
 
 
-def test_configs_load() -> None:
-    def check(path: Path) -> None:
-        assert len(read(path)) > 0
-
+def test_every_config() -> None:
+    """All that is asked of each config, in one test: to read them all takes longer than to look at them."""
     assert len(config_files()) > len(whole_configs()) > 200
-    check_each(config_files(), check)
+    check_each(config_files(), loads)
+    check_each(whole_configs(), is_whole)
+    check_each(distilled_configs(), follows_the_grammar_of_distillation)
+    check_each(plain_configs(), follows_the_grammar_of_plain_detectors)
+    check_each(distilled_configs(), name_says_which_fragments)
+    check_each(whole_configs(), heads_have_the_classes_of_the_data)
+    check_each(of_dicod(distilled=True), suits_the_students_pixels_and_scores)
+    check_each(of_dicod(distilled=False), is_judged_on_the_boxes_of_the_pictures_that_it_sees)
 
 
-def test_whole_configs_are_whole() -> None:
-    def check(path: Path) -> None:
-        cfg = read(path)
-        for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
-            assert key in cfg, key
-        assert cfg.default_scope == 'mmdet'
-        if teacher_configs(cfg):
-            assert cfg.custom_imports.imports == ['mmdet_kd']
-            # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
-            if path.parts[0] not in NOT_METHODS:
-                assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
-            # in the model and nowhere else, or a change of the wrong one would go unnoticed
-            assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
+def loads(path: Path) -> None:
+    assert len(read(path)) > 0
 
-    check_each(whole_configs(), check)
+
+def is_whole(path: Path) -> None:
+    cfg = read(path)
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg', 'optim_wrapper'):
+        assert key in cfg, key
+    assert cfg.default_scope == 'mmdet'
+    if teacher_configs(cfg):
+        assert cfg.custom_imports.imports == ['mmdet_kd']
+        # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
+        if path.parts[0] not in NOT_METHODS:
+            assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
+        # in the model and nowhere else, or a change of the wrong one would go unnoticed
+        assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
 
 
 def survives_being_saved(cfg: Config, folder: Path) -> None:
@@ -105,28 +112,18 @@ def test_names_are_unique() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_distillation_configs_follow_the_grammar() -> None:
-    def check(path: Path) -> None:
-        name = DISTILLED.fullmatch(path.stem)
-        assert name
-        assert name['method'].split('-')[0] == path.parts[0]
-        cfg = read(path)
-        assert teacher_configs(cfg)
-        assert 'distillers' in cfg.model
-
-    check_each(distilled_configs(), check)
+def follows_the_grammar_of_distillation(path: Path) -> None:
+    name = DISTILLED.fullmatch(path.stem)
+    assert name
+    assert name['method'].split('-')[0] == path.parts[0]
+    cfg = read(path)
+    assert teacher_configs(cfg)
+    assert 'distillers' in cfg.model
 
 
-def test_plain_configs_follow_the_grammar() -> None:
-    def check(path: Path) -> None:
-        assert PLAIN.fullmatch(path.stem)
-        assert not teacher_configs(read(path))
-
-    check_each(plain_configs(), check)
-
-
-def test_names_say_which_fragments() -> None:
-    check_each(distilled_configs(), name_says_which_fragments)
+def follows_the_grammar_of_plain_detectors(path: Path) -> None:
+    assert PLAIN.fullmatch(path.stem)
+    assert not teacher_configs(read(path))
 
 
 def name_says_which_fragments(path: Path) -> None:
@@ -150,10 +147,6 @@ def name_says_which_fragments(path: Path) -> None:
     assert data.split('_')[0] == name['dataset']
     assert schedule.split('_')[:2] == ['schedule', name['schedule']]
     assert runtime == 'default_runtime'
-
-
-def test_heads_have_the_classes_of_the_data() -> None:
-    check_each(whole_configs(), heads_have_the_classes_of_the_data)
 
 
 def heads_have_the_classes_of_the_data(path: Path) -> None:
@@ -187,6 +180,12 @@ def test_named_configs_exist_wherever_one_stands(tmp_path: Path, monkeypatch: py
     check_each(config_files(), check)
 
 
+@cache
+def metafile_of(folder: Path) -> dict:
+    """Of a folder of mmdet's configs."""
+    return load_file(str(MMDET / folder / 'metafile.yml'))
+
+
 def test_teachers_and_their_weights_belong_together() -> None:
     check_each(fragments('teachers'), teacher_and_its_weights_belong_together)
 
@@ -195,7 +194,7 @@ def teacher_and_its_weights_belong_together(name: str) -> None:
     (teacher,) = read(f'_base_/teachers/{name}.py').values()
     if teacher.config.startswith('mmdet::'):
         config = f'configs/{teacher.config.removeprefix("mmdet::")}'
-        metafile = load_file(str(MMDET / Path(config).parent / 'metafile.yml'))
+        metafile = metafile_of(Path(config).parent)
         assert teacher.checkpoint in [model.get('Weights') for model in metafile['Models'] if model['Config'] == config]
     else:  # trained by hand: as many epochs as its own config says, into the folder that tools/train.py takes
         cfg = Config.fromfile(find_config(teacher.config))
@@ -287,10 +286,6 @@ def of_dicod(*, distilled: bool) -> list[Path]:
     return [path for path in in_folder('dicod') if (path in distilled_configs()) == distilled]
 
 
-def test_dicod_suits_the_students_pixels_and_scores() -> None:
-    check_each(of_dicod(distilled=True), suits_the_students_pixels_and_scores)
-
-
 def suits_the_students_pixels_and_scores(path: Path) -> None:
     model = read(path).model
     (classifier,) = (teacher for teacher in teacher_configs(read(path)) if teacher.get('type') == 'ClassifierTeacher')
@@ -304,18 +299,16 @@ def suits_the_students_pixels_and_scores(path: Path) -> None:
         assert cls.loss_cls.get('use_sigmoid', False) == head.get('loss_cls', {}).get('use_sigmoid', False)
 
 
-def test_classifiers_are_judged_on_the_boxes_of_the_pictures_that_they_see() -> None:
-    def check(path: Path) -> None:
-        cfg = read(path)
-        assert cfg.model.type == 'CropClassifier'
-        assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'CropAccuracy'
-        for loader in (cfg.val_dataloader, cfg.test_dataloader):
-            steps = [step.type for step in loader.dataset.pipeline]
-            # a resizing leaves boxes that are loaded after it alone
-            assert steps.index('LoadAnnotations') < steps.index('Resize')
-            assert {'LoadImageFromFile', 'PackDetInputs'} < set(steps)
-
-    check_each(of_dicod(distilled=False), check)
+def is_judged_on_the_boxes_of_the_pictures_that_it_sees(path: Path) -> None:
+    """Of a classifier."""
+    cfg = read(path)
+    assert cfg.model.type == 'CropClassifier'
+    assert cfg.val_evaluator.type == cfg.test_evaluator.type == 'CropAccuracy'
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        steps = [step.type for step in loader.dataset.pipeline]
+        # a resizing leaves boxes that are loaded after it alone
+        assert steps.index('LoadAnnotations') < steps.index('Resize')
+        assert {'LoadImageFromFile', 'PackDetInputs'} < set(steps)
 
 
 # What stands around the configs
