@@ -1,7 +1,8 @@
 """Small trainable modules that bring what the student makes into the teacher's space."""
 
+from .channel_adapter import ChannelAdapter
 from .conv_adapter import ConvAdapter
 from .grid import to_grid
 from .linear_adapter import LinearAdapter
 
-__all__ = ['ConvAdapter', 'LinearAdapter', 'to_grid']
+__all__ = ['ChannelAdapter', 'ConvAdapter', 'LinearAdapter', 'to_grid']

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal, get_args
 
 import torch
 from mmdet.registry import MODELS
@@ -10,10 +11,16 @@ from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..knowledge import MapShape, Step, StudentKnowledge, TeacherKnowledge
+from ..losses.frame import Frame
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, call_problems, has_weight
 from .levels import Pairing, pair_levels
 from .pair import Model, ModelPair
+
+Reduction = Literal['mean', 'sum']
+
+#: Of a picture of 2x2 cells without boxes, for trying a loss.
+_EMPTY = Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator())
 
 
 @MODELS.register_module()
@@ -21,13 +28,14 @@ class FeatureDistiller(BaseDistiller):
     """Brings maps of the student near the teacher's, level by level.
 
     One block of settings serves all levels. Each level gets adapters of its own, and a loss of its own where the loss
-    has something to train. The losses of the levels are averaged, so that a loss weight means the same for one map and
-    for a pyramid.
+    has something to train. The losses of the levels are averaged by default, so that a loss weight means the same for
+    one map and for a pyramid.
 
     Args:
         pair: the two sides; the detector fills it in.
-        loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W). If its class
-            takes ``student_channels`` or ``teacher_channels``, they are filled in: those of the maps that it is given.
+        loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W), and with a
+            :class:`~mmdet_kd.losses.Frame` if its class says ``needs_frame = True``. If its constructor takes
+            ``student_channels`` or ``teacher_channels``, they are filled in: those of the maps that it is given.
         source: 'neck' or 'backbone'.
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
@@ -37,6 +45,8 @@ class FeatureDistiller(BaseDistiller):
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
         teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). It
             learns with the student's. None leaves the maps as they are.
+        reduction: 'mean' or 'sum' of the losses of the levels. Methods whose authors add them up have published loss
+            weights for that.
         weight: see :class:`BaseDistiller`.
 
     Raises:
@@ -56,9 +66,13 @@ class FeatureDistiller(BaseDistiller):
         adapter: dict | None = None,
         teacher_adapter: dict | None = None,
         pairing: Pairing = 'stride',
+        reduction: Reduction = 'mean',
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
+        if reduction not in get_args(Reduction):
+            raise_if_any([f'FeatureDistiller: reduction must be one of {get_args(Reduction)}, not {reduction!r}'])
+        self.reduction = reduction
         raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
         maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
         self.levels, self.teacher_levels = pair_levels(
@@ -79,7 +93,8 @@ class FeatureDistiller(BaseDistiller):
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
-            self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats))
+            frame = _EMPTY if self._needs_frame else None
+            self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats, frame))
         raise_if_any(list(dict.fromkeys(self.problems)))
 
     @property
@@ -88,13 +103,14 @@ class FeatureDistiller(BaseDistiller):
         return super().is_active and has_weight(self.loss)
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
-        """Compare the maps of this step; returns ``{'feat': loss}``, the mean over the levels."""
+        """Compare the maps of this step; returns ``{'feat': loss}``, the mean or the sum over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
         losses = []
         for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
             maps = self._same_region(place, maps_s[i], maps_t[j], step)
-            losses.append(self._compare(place, *maps))
-        return {'feat': torch.stack(losses).mean()}
+            losses.append(self._compare(place, *maps, frame=self._frame(place, maps[1], step)))
+        losses = torch.stack(losses)
+        return {'feat': losses.mean() if self.reduction == 'mean' else losses.sum()}
 
     def _same_region(self, place: int, feat_s: Tensor, feat_t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Both maps, as far as they show the same part of the picture; of a smaller picture, on the teacher's grid."""
@@ -110,13 +126,21 @@ class FeatureDistiller(BaseDistiller):
             feat_s, feat_t = crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
         return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 
-    def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor) -> Tensor:
+    def _frame(self, place: int, feat_t: Tensor, step: Step) -> Frame | None:
+        """Where the cells of the teacher's grid, on which both maps meet, lie; None if the loss does not ask."""
+        if not self._needs_frame:
+            return None
+        size, stride = tuple(feat_t.shape[-2:]), self._strides[place][1]
+        boxes, valid = step.boxes_on(stride, 'teacher'), step.valid(size, stride, 'teacher', feat_t.device)
+        return Frame(boxes, valid, step.generator(feat_t.device, place))
+
+    def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor, frame: Frame | None = None) -> Tensor:
         if self.teacher_adapters is not None:
             feat_t = self.teacher_adapters[place](feat_t, feat_t)
         if self.adapters is not None:
             feat_s = self.adapters[place](feat_s, feat_t)
         loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
-        return loss(feat_s, feat_t)
+        return loss(feat_s, feat_t) if frame is None else loss(feat_s, feat_t, frame)
 
     def _build_losses(self, cfg: dict, channels: Sequence[int]) -> nn.Module:
         """One loss for all levels; a list of one for each where it has parameters or buffers.
@@ -135,7 +159,9 @@ class FeatureDistiller(BaseDistiller):
         kind = MODELS.get(cfg['type']) if isinstance(cfg.get('type'), str) else cfg.get('type')
         known = inspect.signature(kind).parameters if kind is not None else ()
         told = dict.fromkeys({'student_channels', 'teacher_channels'} & set(known), channels)
-        return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps))
+        self._needs_frame = getattr(kind, 'needs_frame', False)
+        more = (_EMPTY,) if self._needs_frame else ()
+        return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps, *more))
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:

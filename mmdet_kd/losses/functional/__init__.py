@@ -1,18 +1,30 @@
 """The losses as pure functions: tensors in, tensor out. They import torch only."""
 
 from .bounded_regression import teacher_bounded_l2
+from .channel_wise import channel_wise_kl
+from .focal_global import attention_loss, channel_attention, focal_loss, focal_masks, spatial_attention
 from .hint import HintNorm, hint_loss
+from .masked_generation import masked_generation
+from .pearson import pearson_loss
 from .reduction import weighted_average
 from .soft_cross_entropy import class_weighted_soft_cross_entropy
 from .softened import softened_bce, softened_kl, softened_sigmoid_kl
 
 __all__ = [
     'HintNorm',
+    'attention_loss',
+    'channel_attention',
+    'channel_wise_kl',
     'class_weighted_soft_cross_entropy',
+    'focal_loss',
+    'focal_masks',
     'hint_loss',
+    'masked_generation',
+    'pearson_loss',
     'softened_bce',
     'softened_kl',
     'softened_sigmoid_kl',
+    'spatial_attention',
     'teacher_bounded_l2',
     'weighted_average',
 ]

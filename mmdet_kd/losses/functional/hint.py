@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from .shapes import check_same_shape
+
 HintNorm = Literal['l2', 'l1']
 
 
@@ -26,11 +28,7 @@ def hint_loss(feat_s: Tensor, feat_t: Tensor, *, norm: HintNorm = 'l2') -> Tenso
     Source: Chen et al., NIPS 2017, the hint loss.
     Differs: the paper writes a plain norm; the mean keeps its weight independent of the size of the map.
     """
-    if feat_s.shape != feat_t.shape:
-        raise ValueError(
-            f'a student map {tuple(feat_s.shape)} cannot be compared with a teacher map {tuple(feat_t.shape)}: '
-            "put an adapter between them, e.g. adapter=dict(type='ConvAdapter')"
-        )
+    check_same_shape(feat_s, feat_t)
     difference = feat_s - feat_t.detach()
     if norm == 'l2':
         elements = difference.square()

@@ -1,0 +1,101 @@
+"""FGD as a registered module."""
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from .checks import check_range
+from .compares import Compares
+from .frame import Frame
+from .functional import attention_loss, focal_loss, focal_masks
+from .precision import in_full_precision
+
+
+@MODELS.register_module()
+class FocalGlobalLoss(nn.Module):
+    r"""Compares maps inside and outside of the true boxes, where the teacher looks, and as a whole (FGD).
+
+    .. math:: L = \alpha L_{fg} + \beta L_{bg} + \gamma L_{att} + \lambda L_{glob}
+
+    See :func:`~mmdet_kd.losses.functional.focal_loss`, :func:`~mmdet_kd.losses.functional.attention_loss` and
+    :class:`GlobalContext`. The default weights are the authors' for RetinaNet and GFL.
+
+    Args:
+        student_channels: of the adapted student map; filled in.
+        teacher_channels: of the teacher's map, the same number; filled in.
+        temperature: of the attention, > 0.
+        foreground_weight: alpha >= 0.
+        background_weight: beta >= 0.
+        attention_weight: gamma >= 0.
+        global_weight: lambda >= 0.
+        loss_weight: of the whole, >= 0.
+
+    Source: Yang et al., CVPR 2022 (FGD).
+    """
+
+    compares: Compares = 'maps'
+    needs_frame = True
+
+    def __init__(
+        self,
+        student_channels: int,
+        teacher_channels: int,
+        temperature: float = 0.5,
+        foreground_weight: float = 1e-3,
+        background_weight: float = 5e-4,
+        attention_weight: float = 5e-4,
+        global_weight: float = 5e-6,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.temperature = check_range('temperature', temperature, above=0)
+        self.foreground_weight = check_range('foreground_weight', foreground_weight, at_least=0)
+        self.background_weight = check_range('background_weight', background_weight, at_least=0)
+        self.attention_weight = check_range('attention_weight', attention_weight, at_least=0)
+        self.global_weight = check_range('global_weight', global_weight, at_least=0)
+        self.loss_weight = check_range('loss_weight', loss_weight, at_least=0)
+        self.student_context = GlobalContext(student_channels)
+        self.teacher_context = GlobalContext(teacher_channels)
+
+    @in_full_precision
+    def forward(self, feat_s: Tensor, feat_t: Tensor, frame: Frame) -> Tensor:
+        """Compare a student map with a teacher map of the same shape; returns a scalar."""
+        masks = focal_masks(frame.boxes, frame.valid)
+        foreground, background = focal_loss(feat_s, feat_t, *masks, self.temperature)
+        whole = (self.student_context(feat_s) - self.teacher_context(feat_t.detach())).square().sum()
+        loss = (
+            self.foreground_weight * foreground
+            + self.background_weight * background
+            + self.attention_weight * attention_loss(feat_s, feat_t, self.temperature)
+            + self.global_weight * whole / max(len(feat_s), 1)
+        )
+        return self.loss_weight * loss
+
+
+class GlobalContext(nn.Module):
+    r"""A map and what it says as a whole: :math:`F + W_2 \mathrm{ReLU}(\mathrm{LN}(W_1 \sum_{hw} k F))`.
+
+    k is a softmax over the places. The last layer begins at 0, so that at first the map comes out as it is.
+
+    Args:
+        channels: of the map.
+
+    Source: Yang et al., CVPR 2022 (FGD), equation 11; Cao et al., ICCV workshops 2019 (GCNet).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 2, 1)
+        self.mask = nn.Conv2d(channels, 1, kernel_size=1)
+        nn.init.kaiming_normal_(self.mask.weight, mode='fan_in')
+        self.transform = nn.Sequential(
+            nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels)
+        )
+        nn.init.zeros_(self.transform[-1].weight)
+        nn.init.zeros_(self.transform[-1].bias)
+
+    def forward(self, feat: Tensor) -> Tensor:
+        """Of a map (N, C, H, W), the same shape."""
+        places = torch.softmax(self.mask(feat).flatten(1), dim=1)
+        context = torch.einsum('nck,nk->nc', feat.flatten(2), places)
+        return feat + self.transform(context)[..., None, None]
