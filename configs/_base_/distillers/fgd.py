@@ -1,5 +1,5 @@
-# FGD (Yang et al., CVPR 2022): the neck inside and outside of the true boxes, and as a whole. The weights are those of
-# the authors for RetinaNet and GFL. They clip gradients: optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2)).
+# FGD (Yang et al., CVPR 2022): the neck inside and outside of the true boxes, and as a whole. The weights are those
+# of the authors for RetinaNet and GFL. They clip gradients: optim_wrapper=dict(clip_grad=dict(max_norm=35)).
 distillers = dict(
     fgd=dict(
         type='FeatureDistiller',
