@@ -19,7 +19,7 @@ CLASSES = ('circle', 'square')
 def state_dict():
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(40, 25, generator=generator)
-    return OrderedDict([('neck.weight', weight), ('neck.bias', torch.arange(5)), ('n', torch.tensor(3))])
+    return OrderedDict([('neck.weight', weight), ('neck.bias', torch.arange(5.0)), ('n', torch.tensor(3))])
 
 
 def saved(content, path, legacy=False):
