@@ -43,5 +43,5 @@ def test_many_problems_are_counted():
 
 def test_no_problem_is_no_error():
     raise_if_any([])
-    with pytest.raises(DistillationError, match='^one$'):
+    with pytest.raises(DistillationError, match=r'^one$'):
         raise_if_any(['one'])

@@ -118,6 +118,8 @@ class _Reader:
                 raise ValueError(f'more than {_MOST_FIELDS} fields')
             tag, place = _varint(message, place)
             number, wire_type = tag >> 3, tag & 7
+            if number == 0:
+                raise ValueError('a field without a number')
             if wire_type == 0:
                 value, place = _varint(message, place)
                 fields[number].append(value)

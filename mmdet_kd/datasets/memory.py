@@ -24,12 +24,13 @@ def _limits() -> Iterator[int]:
     try:
         lines = dict(line.split(':', 1) for line in Path('/proc/meminfo').read_text().splitlines())
         yield int(lines['MemAvailable'].split()[0]) << 10
-        taken = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+        pages = Path('/proc/self/statm').read_text().split()
     except (OSError, KeyError, ValueError):
         return
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        yield max(0, limit - taken)
+    for limit, taken in ((resource.RLIMIT_AS, pages[0]), (resource.RLIMIT_DATA, pages[5])):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            yield max(0, most - int(taken) * resource.getpagesize())
     for folder, most, now, kept in _GROUPS:
         try:
             held = dict(line.split() for line in (folder / 'memory.stat').read_text().splitlines())
