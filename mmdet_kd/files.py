@@ -38,8 +38,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         draft.replace(path)
     except BaseException as error:
         draft.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # that of a full disk does not say which
-            error.filename = str(path)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # that of a full disk does not say which
         raise
     finally:
         os.close(handle)
