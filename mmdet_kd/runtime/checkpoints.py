@@ -23,6 +23,7 @@ _REFUSED = re.compile('GLOBAL|Trying to call reduce|Can only (create|build)')
 _ZIP = b'PK\x03\x04'  # by which torch tells its format from the older one
 _PICKLES_OF_OLD_FORMAT = 5
 _LISTED = 10
+_REAL = ('weight', 'bias', 'running_mean', 'running_var')
 
 
 def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: Any = 'cpu') -> Any:
@@ -95,7 +96,7 @@ def find_weights(
         also = ", or these under 'state_dict'" if bare else " under 'state_dict', as a training saves them"
         raise DistillationError([f'the {what} {source} holds no weights: expected tensors by name{also}'])
     odd = [key for key in weights if not key.isprintable()]
-    odd += [f'{key} ({value.dtype})' for key, value in weights.items() if value.is_complex()]
+    odd += [f'{key} ({value.dtype})' for key, value in weights.items() if _is_of_another_kind(key, value)]
     odd += [f'{key} (NaN or infinite)' for key, value in weights.items() if not _is_finite(value)]
     if odd:
         more = f' and {len(odd) - _LISTED} more' if len(odd) > _LISTED else ''
@@ -107,6 +108,12 @@ def find_weights(
             ]
         )
     return weights
+
+
+def _is_of_another_kind(key: str, value: Tensor) -> bool:
+    """Whether it is complex, or counts or truth values under a name that torch's modules give to real numbers."""
+    is_real = key.rpartition('.')[2] in _REAL
+    return value.is_complex() or (is_real and not value.is_floating_point())
 
 
 def _is_finite(value: Tensor) -> bool:
