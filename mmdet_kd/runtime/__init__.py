@@ -4,6 +4,7 @@ from .annotations import require_annotations
 from .checkpoints import find_weights, latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
 from .data_files import check_data_files
+from .digests import weights_digest
 from .mmengine_loader import check_resumable, load_from_file, register_reader
 from .pretrained import check_pretrained, drop_pretrained
 from .safe_globals import register_safe_globals
@@ -27,4 +28,5 @@ __all__ = [
     'register_safe_globals',
     'register_torchvision_names',
     'require_annotations',
+    'weights_digest',
 ]

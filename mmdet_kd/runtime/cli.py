@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from mmdet.registry import RUNNERS
@@ -63,18 +64,28 @@ def read_config(name: str | Path) -> Config:
     return Config.fromfile(path)
 
 
-def check_checkpoint(name: str, resume: bool = False) -> None:
+def check_checkpoint(name: str, resume: bool = False) -> dict[str, Any] | None:
     """Check that a local checkpoint opens and holds weights, without reading them; a URL is left to mmengine.
 
     Args:
         name: its path or URL.
         resume: whether a training is to go on from it.
 
+    Returns:
+        Its content with the tensors on the meta device; None for a URL.
+
     Raises:
         DistillationError: it is missing, truncated or corrupt, would run code, or lacks what it is for.
     """
-    if '://' not in name:
-        check_resumable(name) if resume else load_from_file(name, map_location='meta')
+    if '://' in name:
+        return None
+    return check_resumable(name) if resume else load_from_file(name, map_location='meta')
+
+
+def number_of_ranks(launcher: str) -> int:
+    """How many processes a launcher has started, as it says itself."""
+    names = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+    return int(os.environ.get(names.get(launcher, ''), 1))
 
 
 def build_runner(cfg: Config) -> Runner:

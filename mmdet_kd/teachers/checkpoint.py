@@ -60,6 +60,13 @@ def extraction(prefix: str, source: str | Path) -> str:
     )
 
 
+def file_at_hand(source: str | Path) -> Path | None:
+    """The file of a checkpoint, if it is on this machine; nothing is downloaded."""
+    source = str(source)
+    places = [_hub_file(source)] if source.startswith(('http://', 'https://')) else candidates(source)
+    return next((place for place in places if place.is_file()), None)
+
+
 def _local_file(source: str) -> Path:
     if source.startswith(('http://', 'https://')):
         return _download(source)
@@ -75,11 +82,15 @@ def _local_file(source: str) -> Path:
     )
 
 
-def _download(url: str) -> Path:
+def _hub_file(url: str) -> Path:
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     if not _is_hashed(url):  # a digest of the address keeps apart what has one name
         folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
-    path = folder / Path(urlparse(url).path).name
+    return folder / Path(urlparse(url).path).name
+
+
+def _download(url: str) -> Path:
+    path = _hub_file(url)
     if is_main_process() and not path.is_file():
         _fetch(url, path)
     barrier()
