@@ -1,4 +1,4 @@
-"""Hooks: exact resume, records of runs, whole checkpoints, classes of the training set, ramps of loss weights, checks."""
+"""Hooks: exact resume, records of runs, whole checkpoints, classes of the training set, ramps of losses, checks."""
 
 from .crop_set_check_hook import CropSetCheckHook
 from .exact_resume_hook import ExactResumeHook

@@ -32,7 +32,7 @@ class RunRecordHook(Hook):
     Args:
         cfg: of the run; its data files exist.
         ranks: number of processes that train together.
-        accept_changes: whether a resumed run may differ from the one that saved the checkpoint; the log names what does.
+        accept_changes: whether a resumed run may differ from the one that saved the checkpoint; the log says how.
 
     Raises:
         DistillationError: a teacher has no config.

@@ -21,7 +21,6 @@ from mmengine.config import Config
 from ..version import __version__
 from .data_files import annotation_file
 from .digests import files_digest
-from .pretrained import drop_pretrained
 
 FORMAT = 1
 #: Under which `meta` of a checkpoint holds the record.
@@ -149,8 +148,8 @@ def is_same_file(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool | None:
 
 
 def _model(model: dict, preprocessor: Any, record_teacher: Callable[[dict], dict]) -> dict:
-    """A model without the files that it starts from, which a resumed run does not learn from."""
-    drop_pretrained(model)
+    """A model without that which its weights began with."""
+    model = without_init(model)
     if preprocessor is not None:
         model.setdefault('data_preprocessor', preprocessor)  # as mmengine's Runner does
     for part in distilled_parts(model):
@@ -161,6 +160,13 @@ def _model(model: dict, preprocessor: Any, record_teacher: Callable[[dict], dict
         if isinstance(part.get('distillers'), dict):
             part['distillers'] = {name: cfg for name, cfg in part['distillers'].items() if cfg is not None}
     return model
+
+
+def without_init(model: Any) -> Any:
+    """A config of a model without what says how its weights begin, at any depth: they are loaded over these."""
+    if isinstance(model, dict):
+        return {key: without_init(value) for key, value in model.items() if key not in ('init_cfg', 'pretrained')}
+    return [without_init(each) for each in model] if isinstance(model, (list, tuple)) else model
 
 
 def distilled_parts(model: Any) -> Iterator[dict]:
@@ -209,9 +215,11 @@ def _xml_files(dataset: dict, names: Path) -> Iterator[Path]:
 
 def _relative(folder: Any, root: str | None) -> Any:
     """A folder as seen from the root of the data; of one elsewhere, its name."""
-    if not isinstance(folder, str) or not Path(folder).is_absolute():
+    if not isinstance(folder, str) or not folder or '://' in folder:
         return folder
     path = Path(folder)
+    if not path.is_absolute():
+        return str(path)
     return str(path.relative_to(root)) if root and path.is_relative_to(root) else path.name
 
 

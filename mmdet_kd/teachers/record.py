@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ..runtime import drop_pretrained, weights_digest
+from ..runtime import weights_digest
 from ..runtime.digests import archive_digest
+from ..runtime.run_record import without_init
 from .checkpoint import file_at_hand, read_weights
 from .config import load_teacher_config
 
@@ -25,13 +26,11 @@ def record_teacher(cfg: dict) -> dict[str, Any]:
     if not isinstance(cfg.get('config'), (str, Path, dict)):
         return dict(cfg)  # what it lacks is said where it is built
     config = load_teacher_config(cfg['config'])
-    model = config.model.to_dict()
-    drop_pretrained(model)
     source = cfg.get('checkpoint')
     path = None if source is None else file_at_hand(source)
     return {
         **cfg,
-        'config': {'default_scope': config.get('default_scope'), 'model': model},
+        'config': {'default_scope': config.get('default_scope'), 'model': without_init(config.model.to_dict())},
         'checkpoint': {
             'file': None if source is None else Path(str(source)).name,
             'archive': None if path is None else archive_digest(path),
