@@ -74,13 +74,12 @@ class RunRecordHook(Hook):
             return
         self._settle_teachers(old)
         found = changes(old, self.record)
-        never = [change for change in found if change.why_not]
-        if never:
-            lines = [f'{change.said}: {change.why_not}' for change in never]
+        if any(change.why_not for change in found):
+            lines = [f'{change.said}{f": {change.why_not}" if change.why_not else ""}' for change in found]
             raise DistillationError(
                 [
-                    f'the checkpoint {source} cannot be resumed with what has changed since:{_listed(lines)}\nRestore '
-                    f'that, or {_INSTEAD}'
+                    f'the checkpoint {source} is of a run that rests on something else, and not all of it can change in '
+                    f'a run that has begun. Changed since:{_listed(lines)}\nRestore that, or {_INSTEAD}'
                 ]
             )
         if found and not self.accept_changes:
@@ -133,7 +132,7 @@ class RunRecordHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Bring the schedules to their place if they follow the config, and complete the record."""
-        if self._follows_config:
+        if self._follows_config and runner.iter < runner.max_iters:
             replay_to_position(runner, self._old_run.get('epoch_length'))
             rate = runner.optim_wrapper.get_lr()['lr'][0]
             runner.logger.warning(f'The optimizer and its schedules follow the config: the learning rate is {rate:g}.')
