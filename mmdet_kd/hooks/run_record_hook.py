@@ -78,8 +78,8 @@ class RunRecordHook(Hook):
             lines = [f'{change.said}{f": {change.why_not}" if change.why_not else ""}' for change in found]
             raise DistillationError(
                 [
-                    f'the checkpoint {source} is of a run that rests on something else, and not all of it can change in '
-                    f'a run that has begun. Changed since:{_listed(lines)}\nRestore that, or {_INSTEAD}'
+                    f'the checkpoint {source} is of a run that rests on something else, and not all of it can change '
+                    f'in a run that has begun. Changed since:{_listed(lines)}\nRestore that, or {_INSTEAD}'
                 ]
             )
         if found and not self.accept_changes:

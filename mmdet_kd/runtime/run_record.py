@@ -261,7 +261,7 @@ def _watches(hook: Any) -> bool:
     if isinstance(kind, str):
         name, found = kind.rpartition('.')[2], HOOKS.get(kind)
     else:
-        name, found = kind.__name__, kind
+        name, found = getattr(kind, '__name__', ''), kind
     return name in _WATCHING or not getattr(found, 'changes_training', True)
 
 

@@ -239,14 +239,6 @@ def rates(work_dir):
     return {step['step']: step['lr'] for step in map(json.loads, lines) if 'loss' in step}
 
 
-def changed(run, path, change):
-    """The first checkpoint with something changed in it."""
-    content = read_checkpoint(run.folder / 'run' / 'epoch_1.pth')
-    change(content)
-    torch.save(content, path)
-    return path
-
-
 def test_a_lower_learning_rate_takes_effect(run, tmp_path):
     """From the first step on, with the schedules where they would be, and with the momentum of before."""
     lower = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.002']
@@ -265,16 +257,41 @@ def test_a_lower_learning_rate_takes_effect(run, tmp_path):
     assert saved['optimizer']['param_groups'][0]['initial_lr'] == 0.002
 
 
+COSINE = {'type': 'CosineAnnealingLR', 'T_max': 2, 'begin': 0, 'end': 2, 'convert_to_iter_based': True}
+LOOPS = {
+    'epochs': ({}, 'epoch_1.pth', 'epoch_2.pth'),
+    'epochs, a schedule by iterations': ({'param_scheduler': [COSINE]}, 'epoch_1.pth', 'epoch_2.pth'),
+    'iterations': (
+        {
+            'train_cfg': {'type': 'IterBasedTrainLoop', 'max_iters': 6, 'val_interval': 6},
+            'default_hooks.checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 3},
+            'log_processor.by_epoch': False,
+            'train_dataloader.sampler.type': 'InfiniteSampler',
+        },
+        'iter_3.pth',
+        'iter_6.pth',
+    ),
+}
+
+
 @pytest.mark.slow
-def test_a_run_that_follows_the_config_is_exact(run, tmp_path):
-    """Where nothing is known of the run, the config is followed; it is the same one here."""
-    bare = changed(run, tmp_path / 'bare.pth', lambda content: content['meta'].pop(KEY))
-    on = resume(run, tmp_path, '--resume-changed', checkpoint=bare)
-    assert 'has no record of its run' in log_of(on)
-    assert 'the learning rate is' in log_of(on)
-    assert_same_weights(on / 'epoch_2.pth', run.folder / 'run' / 'epoch_2.pth')
-    ends = [read_checkpoint(path / 'epoch_2.pth')['param_schedulers'] for path in (on, run.folder / 'run')]
-    assert ends[0] == ends[1]
+@pytest.mark.parametrize('loop', LOOPS)
+def test_a_run_that_follows_the_config_is_exact(run, tmp_path, loop):
+    """Where nothing is known of the run, the config is followed if changes are accepted; it is the same one here."""
+    changes, middle, last = LOOPS[loop]
+    cfg = settings_of(run, {**changes, 'work_dir': str(tmp_path)})
+    if 'max_iters' in cfg.train_cfg:
+        del cfg.train_cfg['max_epochs']
+    train(cfg, hooks=[RunRecordHook(cfg)])
+    whole = (tmp_path / last).rename(tmp_path / 'whole.pth')
+    content = read_checkpoint(tmp_path / middle)
+    del content['meta'][KEY]
+    torch.save(content, tmp_path / 'bare.pth')
+    train(cfg, resume=tmp_path / 'bare.pth', hooks=[RunRecordHook(cfg, accept_changes=True)])
+    assert 'has no record of its run' in log_of(tmp_path)
+    assert 'the learning rate is' in log_of(tmp_path)
+    assert_same_weights(tmp_path / last, whole)
+    assert read_checkpoint(tmp_path / last)['param_schedulers'] == read_checkpoint(whole)['param_schedulers']
 
 
 @pytest.mark.parametrize(
