@@ -137,6 +137,8 @@ def schedules_differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 def is_same_file(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool | None:
     """Whether two descriptions are of the same contents; None if their digests do not tell."""
+    if (old.get('file') is None) != (new.get('file') is None):  # an untrained teacher has none
+        return False
     if isinstance(old.get('digest'), str) and isinstance(new.get('digest'), str):
         return old['digest'] == new['digest']
     if isinstance(old.get('archive'), str) and old.get('archive') == new.get('archive'):
@@ -318,6 +320,8 @@ def _are_parts(value: list) -> bool:
 
 def _of_files(path: str, old: dict, new: dict) -> str:
     name = _printable(str(new.get('file')))
+    if None in (old.get('file'), new.get('file')):
+        return f'{_printable(path)} {_short(old.get("file"))} -> {_short(new.get("file"))}'
     if path.endswith('.checkpoint'):
         renamed = '' if old.get('file') == new.get('file') else f' than {_printable(str(old.get("file")))} had'
         return f'the teacher checkpoint {name} has other weights{renamed} ({_printable(path)})'

@@ -55,7 +55,7 @@ class BaseTeacher(nn.Module):
         self.checkpoint = checkpoint
         self.classes = classes_of_config(self.cfg, 'the train_dataloader.dataset.metainfo of the teacher config')
         self.model: nn.Module | None = None
-        #: Of the weights, as they were loaded; see :func:`mmdet_kd.runtime.weights_digest`.
+        #: Of the weights of its checkpoint, once loaded; see :func:`mmdet_kd.runtime.weights_digest`.
         self.digest: str | None = None
         self.eval()
 
@@ -85,7 +85,6 @@ class BaseTeacher(nn.Module):
             if self.checkpoint is None:
                 warnings.warn('The teacher is untrained (teacher.checkpoint=None): it teaches noise.', stacklevel=2)
                 model.init_weights()
-                self.digest = weights_digest(model.state_dict())
             else:
                 weights = read_weights(self.checkpoint)
                 self.digest = weights_digest(weights.state_dict)

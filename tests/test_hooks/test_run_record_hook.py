@@ -39,7 +39,7 @@ CHANGES = {
         r'model\.rpn_head\.loss_cls\.loss_weight 1\.0 -> 2\.0',
     ),
     'precision': ({'model.teacher.precision': 'float16'}, r"model\.teacher\.precision \(not there\) -> 'float16'"),
-    'no teacher': (
+    'another teacher': (
         {'model.teacher.checkpoint': 'other.pth'},
         r'teacher checkpoint other\.pth has other weights than teach',
     ),
@@ -316,6 +316,15 @@ def test_weights_that_are_not_the_models_are_named(run, tmp_path, detector, chan
     change(content)
     with pytest.raises(DistillationError, match=rf'no training can go on from the checkpoint c\.pth: {said}'):
         hook.check_weights(detector, content, 'c.pth')
+
+
+def test_an_adapter_that_was_trained_is_not_dropped(run):
+    """The change may be accepted; the optimizer's state would be of other parameters all the same."""
+    cfg = settings_of(run, {'model.distillers.hint': None})
+    hook = RunRecordHook(cfg, accept_changes=True)
+    hook.compare(run.first, 'c.pth')
+    with pytest.raises(DistillationError, match=r'has, and the model has not: distillers\.hint.* with load_from='):
+        hook.check_weights(build(cfg, init=False), run.first, 'c.pth')
 
 
 @pytest.fixture(scope='module')
