@@ -452,6 +452,18 @@ def test_an_exchanged_teacher_is_found_where_its_archive_tells_nothing(run, tmp_
 
 
 @pytest.mark.slow
+def test_a_longer_training_takes_the_later_end_of_a_schedule(run, tmp_path):
+    """mmengine would go on with the old one."""
+    longer = {'train_cfg.max_epochs': 3, 'param_scheduler.1.end': 3, 'work_dir': str(tmp_path)}
+    cfg = settings_of(run, longer)
+    train(cfg, resume=run.folder / 'run' / 'epoch_2.pth', hooks=[RunRecordHook(cfg)])
+    before, after = (read_checkpoint(path) for path in (run.folder / 'run' / 'epoch_2.pth', tmp_path / 'epoch_3.pth'))
+    ends = [saved['param_schedulers'][1] for saved in (before, after)]
+    assert [(end['end'], end['_global_step'], end['last_step']) for end in ends] == [(2, 2, 1), (3, 3, 2)]
+    assert after['optimizer']['param_groups'][0]['lr'] == before['optimizer']['param_groups'][0]['lr']
+
+
+@pytest.mark.slow
 def test_an_average_resumes_to_the_bit(run, tmp_path):
     """And an average that is not whole is refused before mmengine swaps it in."""
     distilled_run(tmp_path, run.folder / 'set', custom_hooks=[EMA])
