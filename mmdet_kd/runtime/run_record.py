@@ -274,7 +274,7 @@ def _without(part: Any, keys: tuple[str, ...]) -> Any:
 def _plain(value: Any) -> Any:
     """The same in dicts, lists, strings and numbers; of a class or a function, its name."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(each) for key, each in value.items() if key != '_scope_'}  # of the file it came from
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, (set, frozenset)):
