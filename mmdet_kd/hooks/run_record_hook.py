@@ -16,7 +16,8 @@ from ..detectors.teachers_by_name import ALONE
 from ..errors import DistillationError, raise_if_any
 from ..runtime.mmengine_loader import require_resumable
 from ..runtime.resumed_state import follow_config, optimizer_problems, replay_to_position, weight_problems
-from ..runtime.run_record import KEY, changes, distilled_parts, find_record, is_same_file, record_run, schedules_differ
+from ..runtime.run_changes import changes, is_same_file, schedules_differ
+from ..runtime.run_record import KEY, distilled_parts, find_record, record_run
 from ..teachers.record import read_digest, record_teacher
 
 _LISTED = 20
