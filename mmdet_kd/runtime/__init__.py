@@ -4,7 +4,8 @@ from .annotations import require_annotations, require_test_annotations
 from .checkpoints import find_weights, latest_checkpoint, read_checkpoint
 from .cpu_ranks import prepare_cpu_ranks
 from .data_files import check_data_files
-from .downloads import downloaded
+from .digests import weights_digest
+from .downloads import downloaded, kept_at
 from .mmengine_loader import check_resumable, load_from_file, register_reader
 from .pretrained import check_pretrained, drop_pretrained
 from .remote_checkpoints import register_remote_loaders
@@ -20,6 +21,7 @@ __all__ = [
     'downloaded',
     'drop_pretrained',
     'find_weights',
+    'kept_at',
     'latest_checkpoint',
     'load_from_file',
     'mend_ssd_head',
@@ -32,4 +34,5 @@ __all__ = [
     'register_safe_globals',
     'require_annotations',
     'require_test_annotations',
+    'weights_digest',
 ]

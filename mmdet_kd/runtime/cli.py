@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from mmdet.registry import RUNNERS
@@ -82,7 +83,7 @@ def read_config(name: str | Path) -> Config:
         raise DistillationError([f"the config '{name}' cannot be read ({reason}). Mend it, or name another"]) from error
 
 
-def check_checkpoint(name: str, resume: bool = False) -> None:
+def check_checkpoint(name: str, resume: bool = False) -> dict[str, Any] | None:
     """Check that a checkpoint opens and holds weights, without reading them.
 
     One at an http(s) address is downloaded once, and looked at, by the first process of each machine. Of other names
@@ -92,23 +93,32 @@ def check_checkpoint(name: str, resume: bool = False) -> None:
         name: its path, address or name.
         resume: whether a training is to go on from it.
 
+    Returns:
+        Its content with the tensors on the meta device; None if it is looked at elsewhere.
+
     Raises:
         DistillationError: it is missing, truncated or corrupt, would run code, or lacks what it is for.
     """
     path: str | Path = name
     if name.startswith(('http://', 'https://')):
         if int(os.environ.get('LOCAL_RANK', 0)) != 0:
-            return
+            return None
         path = downloaded(name)
     elif '://' in name:
-        return
+        return None
     try:
-        check_resumable(path) if resume else load_from_file(path, map_location='meta')
+        return check_resumable(path) if resume else load_from_file(path, map_location='meta')
     except DistillationError as error:
         if path == name:
             raise
         Path(path).unlink(missing_ok=True)  # the next attempt downloads it again
         raise DistillationError([f'{name}: {problem}' for problem in error.problems]) from error
+
+
+def number_of_ranks(launcher: str) -> int:
+    """How many processes a launcher has started, as it says itself."""
+    names = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+    return int(os.environ.get(names.get(launcher, ''), 1))
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -11,8 +11,16 @@ from mmengine.dist import barrier, is_main_process
 from ..errors import DistillationError
 
 
+def kept_at(url: str) -> Path:
+    """Where the local copy of a file is, or would be, in torch's hub folder."""
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    if not _is_hashed(url):  # a digest of the address keeps apart what has one name
+        folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
+    return folder / Path(urlparse(url).path).name
+
+
 def downloaded(url: str, what: str = 'checkpoint') -> Path:
-    """The local copy of a file, in torch's hub folder; the first rank downloads it if it is not there.
+    """The local copy of a file; the first rank downloads it if it is not there.
 
     Args:
         url: http(s) address.
@@ -21,10 +29,7 @@ def downloaded(url: str, what: str = 'checkpoint') -> Path:
     Raises:
         DistillationError: it cannot be downloaded.
     """
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    if not _is_hashed(url):  # a digest of the address keeps apart what has one name
-        folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
-    path = folder / Path(urlparse(url).path).name
+    path = kept_at(url)
     if is_main_process() and not path.is_file():
         _fetch(url, path, what)
     barrier()

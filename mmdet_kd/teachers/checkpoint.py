@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import DistillationError
 from ..export import student_state_dict
-from ..runtime import downloaded, find_weights, read_checkpoint
+from ..runtime import downloaded, find_weights, kept_at, read_checkpoint
 from .paths import candidates
 
 
@@ -54,6 +54,13 @@ def extraction(prefix: str, source: str | Path) -> str:
         f"s = {{k[{len(prefix)}:]: v for k, v in c['state_dict'].items() if k.startswith('{prefix}')}}; "
         "torch.save({'state_dict': s, 'meta': c.get('meta')}, 'teacher.pth')\""
     )
+
+
+def file_at_hand(source: str | Path) -> Path | None:
+    """The file of a checkpoint, if it is on this machine; nothing is downloaded."""
+    source = str(source)
+    places = [kept_at(source)] if source.startswith(('http://', 'https://')) else candidates(source)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _local_file(source: str) -> Path:
