@@ -21,12 +21,19 @@ from . import (
     roi_heads,
     teachers,
 )
-from .runtime import mend_ssd_head, register_reader, register_safe_globals, register_torchvision_names
+from .runtime import (
+    mend_ssd_head,
+    register_plain_yaml,
+    register_reader,
+    register_remote_loaders,
+    register_safe_globals,
+)
 from .version import __version__
 
 register_safe_globals()
 register_reader()
-register_torchvision_names()
+register_remote_loaders()
+register_plain_yaml()
 mend_ssd_head()
 
 __all__ = [

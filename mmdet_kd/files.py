@@ -36,8 +36,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         draft.chmod(0o666 & ~_umask())  # mkstemp makes private files
         _flush(draft)
         draft.replace(path)
-    except BaseException:
+    except BaseException as error:
         draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # that of a full disk does not say which
         raise
     finally:
         os.close(handle)

@@ -18,7 +18,7 @@ from mmengine.config import Config  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.export import plain_student_config  # noqa: E402
 from mmdet_kd.hooks import StudentOnlyHook  # noqa: E402
-from mmdet_kd.runtime import check_data_files, cli  # noqa: E402
+from mmdet_kd.runtime import check_data_files, cli, require_test_annotations  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,6 +57,7 @@ def main() -> None:
             augment(cfg)
         runner = cli.build_runner(cfg)
         runner.register_hook(StudentOnlyHook())
+        require_test_annotations(runner)
         if args.out:
             runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
         runner.test()

@@ -19,6 +19,7 @@ from mmengine.runner import Runner  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.hooks import (  # noqa: E402
     ExactResumeHook,
+    RunRecordHook,
     TrainingClassesHook,
     ValidationResumeHook,
     WholeCheckpointHook,
@@ -51,8 +52,16 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='continue exactly from this checkpoint; without a path, from the latest in the work dir, if there is one',
     )
+    parser.add_argument(
+        '--resume-changed',
+        action='store_true',
+        help='with --resume: go on though something that the run rests on has changed, and apply what is asked now',
+    )
     cli.add_run_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume_changed and args.resume is None:
+        parser.error('--resume-changed needs --resume')
+    return args
 
 
 def main() -> None:
@@ -68,13 +77,21 @@ def main() -> None:
             resume(cfg, args.resume)
         elif cfg.get('resume') and not cfg.get('load_from'):  # mmengine would take the note at its word
             resume(cfg, 'auto')
-        if cfg.get('load_from'):
-            cli.check_checkpoint(cfg.load_from, resume=bool(cfg.get('resume')))
+        checkpoint = (
+            cli.check_checkpoint(cfg.load_from, resume=bool(cfg.get('resume'))) if cfg.get('load_from') else None
+        )
         check_data_files(cfg, ['train', 'val'])
         check_pretrained(cfg.get('model', {}))
+        record = RunRecordHook(cfg, cli.number_of_ranks(args.launcher), accept_changes=args.resume_changed)
+        resumed = checkpoint if cfg.get('resume') else None
+        if resumed is not None:
+            record.compare(resumed, cfg.load_from)
         hooks = [TrainingClassesHook, ValidationResumeHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
         with owned_work_dir(cfg.work_dir, args.launcher):
             runner = cli.build_runner(cfg)
+            if resumed is not None:
+                record.check_weights(runner.model, resumed, cfg.load_from)
+            runner.register_hook(record)
             add_hooks(runner, hooks)
             save_whole(runner)
             require_annotations(runner)

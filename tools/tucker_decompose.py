@@ -98,10 +98,11 @@ def main() -> None:
         source = cli.read_config(args.config)
         source.merge_from_dict(args.cfg_options or {})
         cfg = compression.plain_config(source)
+        given = cli.read_config(args.ranks).get('model') if args.ranks not in ('evbmf', 'uniform') else None
         weights, meta = find_weights(args, cfg)
         detector = compression.build_detector(cfg, weights)
         survey = compression.survey(detector, tuple(args.shape or compression.shape_of_config(cfg)), args.skip)
-        ranks = choose_ranks(args, detector, survey)
+        ranks = choose_ranks(args, detector, survey, given)
         layers = {layer.name: layer.written(ranks[layer.name]) for layer in survey.layers if layer.name in ranks}
         errors = compression.decompose_detector(detector, survey, ranks) if want_weights(args) else {}
         CONSOLE.print(compression.table_of_layers(survey, ranks, errors))
@@ -142,11 +143,11 @@ def want_weights(args: argparse.Namespace) -> bool:
 
 
 def choose_ranks(
-    args: argparse.Namespace, detector: nn.Module, survey: compression.Survey
+    args: argparse.Namespace, detector: nn.Module, survey: compression.Survey, given: dict | None
 ) -> dict[str, tuple[int, int]]:
-    """Ranks of each layer that is to be decomposed."""
+    """Ranks of each layer that is to be decomposed; those of the `given` model, if any."""
     if args.ranks not in ('evbmf', 'uniform'):
-        return compression.ranks_of_config(detector, survey, cli.read_config(args.ranks).get('model'))
+        return compression.ranks_of_config(detector, survey, given)
     base = compression.evbmf_base(survey) if args.ranks == 'evbmf' else compression.uniform_base(survey)
     if args.flops is None:
         return compression.plan_at(survey, base)

@@ -6,6 +6,8 @@ bgr_to_rgb=False)``. What a fully connected layer sees is flattened in the same 
 height, width.
 """
 
+import math
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets.data_files import require_regular
 from ..errors import DistillationError, raise_if_any
 from ..runtime import read_checkpoint
 from .caffemodel import read_caffemodel
@@ -69,6 +72,10 @@ KEY_MAPS = {
 }
 #: The last layer of a network for ImageNet, which a detector replaces.
 _CLASSIFIER = 'fc8'
+_MOST_BYTES = 8 << 30  # of an archive
+_MOST_COMPRESSED = 4  # trained weights compress to nine tenths
+_SMALL = 1 << 20  # bytes that an archive may claim beyond that
+_LISTED = 10
 
 
 def read_caffe_weights(path: str | Path) -> dict[str, Tensor]:
@@ -93,7 +100,14 @@ def read_caffe_weights(path: str | Path) -> dict[str, Tensor]:
         raise DistillationError([f'{path} is of an unknown kind: name a .caffemodel, .npz, .pth or .pt'])
     if not weights or not all(isinstance(value, (np.ndarray, Tensor)) for value in weights.values()):
         raise DistillationError([f"{path} holds no weights: expected arrays under Caffe's names, such as conv1.weight"])
-    return {key: torch.as_tensor(value).float() for key, value in weights.items()}
+    odd = [f'{key} ({value.dtype})' for key, value in weights.items() if not _is_real(value)]
+    numbers = {key: _tensor(value) for key, value in weights.items()} if not odd else {}
+    odd += [f'{key} (NaN or infinite)' for key, value in numbers.items() if not torch.isfinite(value).all()]
+    if odd:
+        more = f' and {len(odd) - _LISTED} more' if len(odd) > _LISTED else ''
+        listed = ', '.join(odd[:_LISTED]) + more
+        raise DistillationError([f'{path} holds what is no weight of a network: {listed}. Copy or download it again'])
+    return numbers
 
 
 def convert(weights: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
@@ -129,15 +143,50 @@ def convert(weights: Mapping[str, Tensor], network: str) -> dict[str, Tensor]:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise DistillationError([f"there is no file '{path}' (looked at {path.absolute()}). Correct the path"])
     try:
+        require_regular(path, _MOST_BYTES)
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
+    except FileNotFoundError:
+        raise DistillationError(
+            [f"there is no file '{path}' (looked at {path.absolute()}). Correct the path"]
+        ) from None
     except Exception as error:  # a damaged archive may raise anything
         raise DistillationError(
             [f'{path} cannot be opened as data: write it again with numpy.savez, of plain arrays. ({error})']
         ) from error
+
+
+def _check_sizes(path: Path) -> None:
+    """Look at the sizes that an archive claims before any memory is taken for them.
+
+    numpy takes the memory of an array when it has read its shape; zipfile ends where the archive says.
+    """
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+        if claimed > _MOST_COMPRESSED * size + _SMALL:
+            raise ValueError(f'it claims {claimed} bytes in {size}, and weights do not compress so')
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            if math.prod(shape) * dtype.itemsize > entry.file_size:
+                raise ValueError(f'{entry.filename!r} claims the shape {shape} in {entry.file_size} bytes')
+
+
+def _is_real(value: np.ndarray | Tensor) -> bool:
+    if isinstance(value, Tensor):
+        return value.is_floating_point()
+    return value.dtype.kind == 'f' and value.dtype.itemsize <= 8
+
+
+def _tensor(value: np.ndarray | Tensor) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.float()
+    return torch.from_numpy(value.astype(np.float32))
 
 
 def _without_leading_ones(value: Tensor, dims: int) -> Tensor:

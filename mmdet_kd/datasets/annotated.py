@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import DistillationError, raise_if_any
+from ..errors import DistillationError, printable, raise_if_any
 from .data_files import MOST_LIST, require_regular
 from .picture_files import picture_sizes
 
@@ -98,7 +98,7 @@ def raise_all(problems: Sequence[str], report: Path) -> None:
         return
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text('\n'.join(problems) + '\n')
+        report.write_text('\n'.join(map(printable, problems)) + '\n')
     except OSError:  # data that may only be read
         raise DistillationError(problems) from None
     rest = f'and {len(problems) - _MOST_SHOWN} more: all {len(problems)} are listed in {report.absolute()}'

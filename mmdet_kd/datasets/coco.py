@@ -48,8 +48,12 @@ def check_coco(root: str | Path) -> str:
     return '\n'.join(lines)
 
 
-def read_coco(path: Path) -> tuple[dict, list[str]]:
+def read_coco(path: Path, labelled: bool = True) -> tuple[dict, list[str]]:
     """Read a file in COCO's format.
+
+    Args:
+        path: of the file.
+        labelled: whether it must list annotations; the published pictures of a test set have none.
 
     Returns:
         Its content; and what is wrong with it, one sentence each: with the content as such, not with the pictures.
@@ -63,6 +67,8 @@ def read_coco(path: Path) -> tuple[dict, list[str]]:
     except ValueError as error:
         return {}, [f'the annotation file {path.absolute()} is truncated or no JSON ({error}): copy it again']
     try:
+        if not labelled and isinstance(content, dict):
+            content.setdefault('annotations', [])
         _check_form(content)
     except DistillationError as error:
         return {}, [f'{path.absolute()}: {problem}' for problem in error.problems]

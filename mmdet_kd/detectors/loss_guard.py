@@ -60,5 +60,5 @@ class FiniteLossGuard:
             raise FloatingPointError(
                 f'the distillation loss {", ".join(bad)} is not finite. Lower its loss_weight or the learning rate, '
                 'clip the gradients (optim_wrapper.clip_grad), or under AMP look whether the teacher overflows; then '
-                'continue from the last checkpoint with --resume'
+                'continue from the last checkpoint with --resume --resume-changed'
             )

@@ -61,8 +61,9 @@ def save_student(checkpoint: Mapping[str, Any], path: str | Path, config_text: s
     weights = student_state_dict(state_dict)
     for key, value in weights.items():
         weights[key] = value.detach().cpu().clone()
-    with written_whole(path) as draft:
-        torch.save({'meta': meta, 'state_dict': weights}, draft)
+    # Into an open file: torch, given a name, does not say that a disk is full.
+    with written_whole(path) as draft, draft.open('wb') as file:
+        torch.save({'meta': meta, 'state_dict': weights}, file)
 
 
 def _plain(value: Any) -> Any:

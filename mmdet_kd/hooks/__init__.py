@@ -1,8 +1,9 @@
-"""Hooks: classes of the training set, exact resume, whole checkpoints, ramps of loss weights, checks."""
+"""Hooks: exact resume, records of runs, whole checkpoints, classes of the training set, ramps of losses, checks."""
 
 from .crop_set_check_hook import CropSetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .loss_weight_ramp_hook import LossWeightRampHook
+from .run_record_hook import RunRecordHook
 from .student_only_hook import StudentOnlyHook
 from .training_classes_hook import TrainingClassesHook
 from .validation_resume_hook import ValidationResumeHook
@@ -12,6 +13,7 @@ __all__ = [
     'CropSetCheckHook',
     'ExactResumeHook',
     'LossWeightRampHook',
+    'RunRecordHook',
     'StudentOnlyHook',
     'TrainingClassesHook',
     'ValidationResumeHook',

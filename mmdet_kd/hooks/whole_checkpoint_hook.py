@@ -127,7 +127,7 @@ class WholeCheckpointHook(CheckpointHook):
             raise FloatingPointError(
                 f'{", ".join(bad[:3])}{f" and {len(bad) - 3} more" if len(bad) > 3 else ""}: not finite, so this '
                 'checkpoint is not saved. Lower the learning rate or clip the gradients (optim_wrapper.clip_grad); '
-                'then continue from the last checkpoint with --resume'
+                'then continue from the last checkpoint with --resume --resume-changed'
             )
 
     def _remove_old(self) -> None:

@@ -25,6 +25,9 @@ from .data_files import annotation_file, leaf_configs, truth_files
 
 Judgement = tuple[list[str], Counter[str]]  # what is wrong, one sentence each; kind -> number of boxes left out
 
+_NO_AREA = 'has no area'
+_UNMATCHED = 'have no area, and no detection can match them: the score cannot be perfect'
+
 
 def annotation_problems(cfg: Config, splits: Sequence[str]) -> tuple[list[str], list[str]]:
     """Read the local annotation files of the data sets and of the metrics of some splits.
@@ -44,10 +47,13 @@ def annotation_problems(cfg: Config, splits: Sequence[str]) -> tuple[list[str], 
     tasks = dict.fromkeys(task for split in splits for task in _tasks(cfg, split))
     problems, lines = [], []
     for judge, path, *rest in tasks:
-        if judge is _judge_json and (_judge_coco, path) in tasks:
+        if judge is _judge_json and any(task[:2] == (_judge_coco, path) for task in tasks):
             continue
         found, left_out = judge(path, *rest)
         problems += found
+        unmatched = left_out.pop(_UNMATCHED, 0)
+        if unmatched:
+            lines.append(f'{path.absolute()}: {unmatched} boxes {_UNMATCHED}')
         if left_out:
             kinds = ', '.join(f'{count} {kind}' for kind, count in left_out.items())
             lines.append(f'{path.absolute()}: mmdet does not count {left_out.total()} boxes as objects: {kinds}')
@@ -61,18 +67,23 @@ def _tasks(cfg: Config, split: str) -> Iterator[tuple]:
         if path is None:
             continue
         if _reads_as(kind, CocoDataset):
-            yield _judge_coco, path
+            yield _judge_coco, path, split != 'test'
         elif _reads_as(kind, XMLDataset):
             folder = Path(dataset.get('data_root') or '', (dataset.get('data_prefix') or {}).get('sub_data_root', ''))
             annotations = folder / dataset.get('ann_subdir', 'Annotations')
             pictures = folder / dataset.get('img_subdir', 'JPEGImages')
             classes = classes_of_dataset(dataset, f'{split}_dataloader.dataset.metainfo') or ()
             named = bool((dataset.get('metainfo') or {}).get('classes'))
-            yield _judge_xml, path, annotations, pictures, classes, named
+            trains = not dataset.get('test_mode')
+            least = (dataset.get('filter_cfg') or {}).get('bbox_min_size') if trains else None
+            yield _judge_xml, path, annotations, pictures, classes, named, trains, least
         elif path.suffix == '.json':
             yield _judge_json, path
     for metric, path in truth_files(cfg.get(f'{split}_evaluator')):
-        yield _judge_coco if _class_of(metric, METRICS) is CocoMetric else _judge_json, path
+        if _class_of(metric, METRICS) is CocoMetric:
+            yield _judge_coco, path, split != 'test'
+        else:
+            yield _judge_json, path
 
 
 def _class_of(cfg: dict, registry: Registry) -> type:
@@ -88,8 +99,8 @@ def _reads_as(kind: type, base: type) -> bool:
     )
 
 
-def _judge_coco(path: Path) -> Judgement:
-    content, problems = read_coco(path)
+def _judge_coco(path: Path, labelled: bool) -> Judgement:
+    content, problems = read_coco(path, labelled)
     if problems:
         return problems, Counter()
     problems, left_out = judge_boxes(content)
@@ -106,7 +117,15 @@ def _judge_json(path: Path) -> Judgement:
     return [], Counter()
 
 
-def _judge_xml(path: Path, annotations: Path, pictures: Path, classes: tuple[str, ...], named: bool) -> Judgement:
+def _judge_xml(
+    path: Path,
+    annotations: Path,
+    pictures: Path,
+    classes: tuple[str, ...],
+    named: bool,
+    trains: bool,
+    least: float | None,
+) -> Judgement:
     """Judge the XML files of a list.
 
     Args:
@@ -116,6 +135,8 @@ def _judge_xml(path: Path, annotations: Path, pictures: Path, classes: tuple[str
         classes: of the data set.
         named: whether the config names these classes. It may leave some out then; otherwise an object of another class
             is a mistake.
+        trains: whether it is trained on. mmdet has no `bbox_min_size` for another set; a box without area is counted.
+        least: the `bbox_min_size` of the data set, in pixels; what is smaller is neither an object nor background.
     """
     try:
         require_regular(path, MOST_LIST)
@@ -138,25 +159,35 @@ def _judge_xml(path: Path, annotations: Path, pictures: Path, classes: tuple[str
         for number, box in enumerate([] if found else boxes, start=1):
             if box.category not in classes and named:
                 left_out['of classes that the config does not name'] += 1
-            elif fault := _fault_in_xml(box, size, classes):
-                problems.append(f'{xml}, object {number}: {fault}: correct it')
+            elif not trains and _is_small(box, 1) and _fault_in_xml(box, size, classes, 1) is None:
+                left_out[_UNMATCHED] += not box.ignore
+            elif fault := _fault_in_xml(box, size, classes, least):
+                or_else = ', or leave it out with filter_cfg=dict(bbox_min_size=1)' if fault.endswith(_NO_AREA) else ''
+                problems.append(f'{xml}, object {number}: {fault}: correct it{or_else}')
             elif box.ignore:
                 left_out['marked "difficult"'] += 1
+            elif _is_small(box, least):
+                left_out[f'smaller than bbox_min_size={least}'] += 1
     return problems, left_out
 
 
-def _fault_in_xml(box: Box, size: tuple[int, int], classes: tuple[str, ...]) -> str | None:
+def _fault_in_xml(box: Box, size: tuple[int, int], classes: tuple[str, ...], least: float | None = None) -> str | None:
     """What is wrong with a box whose corners stand as in the file: pixels from 1, the last one included.
 
     Source: ``mmdet.datasets.XMLDataset`` takes 1 from each corner as a whole number, so a box of one pixel has no area.
-    Where it is difficult nothing is trained on it.
+    Where it is difficult, or smaller than `bbox_min_size`, nothing is trained on it.
     """
     x1, y1, x2, y2 = map(int, box.corners)
-    least = 0 if box.ignore else 1
+    shortest = 0 if box.ignore or _is_small(box, least) else 1
     if box.category not in classes:
         return f'{box.category!r} is no class of the set'
-    if x2 - x1 < least or y2 - y1 < least:
-        return f'its box {x1, y1, x2, y2} has no area'
+    if x2 - x1 < shortest or y2 - y1 < shortest:
+        return f'its box {x1, y1, x2, y2} {_NO_AREA}'
     if reaches_out((x1 - 1, y1 - 1, x2, y2), size):
         return f'its box {x1, y1, x2, y2} reaches out of the picture, which is {size[0]}x{size[1]}'
     return None
+
+
+def _is_small(box: Box, least: float | None) -> bool:
+    x1, y1, x2, y2 = map(int, box.corners)
+    return least is not None and min(x2 - x1, y2 - y1) < least

@@ -1,6 +1,6 @@
 """Bad data is found before training starts, with a cure: what mmdet would fail on midway, or pass over silently."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 
 from ..class_names import classes_of_dataset
 from ..datasets.annotated import raise_all
+from ..datasets.data_files import read_json
 from ..errors import DistillationError, raise_if_any
 from .annotation_files import annotation_problems
 from .data_classes import annotation_class_problems, config_class_problems, dataset_class_problems
@@ -28,13 +29,7 @@ def require_annotations(runner: Runner) -> None:
             filters, or none has an object; the data sets do not list the same classes, or some that the annotations do
             not have; a picture is missing, broken or not the one that was annotated.
     """
-    raise_if_any(config_class_problems(runner.cfg, ('train', 'val')))
-    report = Path(runner.work_dir) / 'data_problems.txt'
-    if is_main_process():
-        problems, left_out = annotation_problems(runner.cfg, ('train', 'val'))
-        raise_all(problems, report)
-        for line in left_out:
-            runner.logger.info(line)
+    report = _judge_files(runner, ('train', 'val'))
     train, val = _build(runner, 'train'), _build(runner, 'val')
     if not any(map(_has_object, train)):
         raise DistillationError(_describe_empty(runner, 'train'))
@@ -42,6 +37,30 @@ def require_annotations(runner: Runner) -> None:
     raise_if_any(list(dict.fromkeys(problems)))
     if is_main_process() and runner.cfg.get('check_pictures', True):
         check_pictures([*train, *val], report, runner.logger)
+
+
+def require_test_annotations(runner: Runner) -> None:
+    """Build the test set and check that it can be judged on, as :func:`require_annotations` checks the other two.
+
+    Raises:
+        DistillationError: an annotation file is broken, or a box in it is wrong; a picture is missing or broken.
+    """
+    report = _judge_files(runner, ('test',))
+    test = _build(runner, 'test')
+    if is_main_process() and runner.cfg.get('check_pictures', True):
+        check_pictures(test, report, runner.logger)
+
+
+def _judge_files(runner: Runner, splits: Sequence[str]) -> Path:
+    """Read the annotation files on the first rank; return where a long list of problems goes."""
+    raise_if_any(config_class_problems(runner.cfg, splits))
+    report = Path(runner.work_dir) / 'data_problems.txt'
+    if is_main_process():
+        problems, lines = annotation_problems(runner.cfg, splits)
+        raise_all(problems, report)
+        for line in lines:
+            runner.logger.info(line)
+    return report
 
 
 def _build(runner: Runner, split: str) -> list[Any]:
@@ -76,7 +95,7 @@ def _describe_leaf(dataset: dict, split: str) -> str:
     wanted = classes_of_dataset(dataset, f'{split}_dataloader.dataset.metainfo')
     held, names = _contents(path)
     source = path.absolute() if path else dataset.get('ann_file')
-    set_name = {'train': 'training', 'val': 'validation'}[split]
+    set_name = {'train': 'training', 'val': 'validation', 'test': 'test'}[split]
     message = f'no image of the {set_name} set is annotated: {source}{held}.'
     if wanted and names and not set(wanted) & set(names):
         return (
@@ -90,7 +109,7 @@ def _describe_leaf(dataset: dict, split: str) -> str:
 def _contents(path: Path | None) -> tuple[str, list[str]]:
     """What a COCO file holds, in words, and its category names."""
     try:
-        content = json.loads(path.read_text()) if path is not None and path.suffix == '.json' else None
+        content = read_json(path) if path is not None and path.suffix == '.json' else None
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict):

@@ -23,18 +23,22 @@ _REFUSED = re.compile('GLOBAL|Trying to call reduce|Can only (create|build)')
 _ZIP = b'PK\x03\x04'  # by which torch tells its format from the older one
 _PICKLES_OF_OLD_FORMAT = 5
 _LISTED = 10
+_REAL = ('weight', 'bias', 'running_mean', 'running_var')
 
 
-def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: Any = 'cpu') -> Any:
+def read_checkpoint(
+    path: str | Path, what: str = 'checkpoint', map_location: Any = 'cpu', with_sums: bool | None = None
+) -> Any:
     """Open a checkpoint file: tensors and plain values, and nothing that a file could make of them.
 
     The file is looked at before it is opened: that it is a regular file, as large as it says, with the checksums that
-    it was saved with (not with `map_location='meta'`), and that its pickle calls nothing but what weights need.
+    it was saved with, and that its pickle calls nothing but what weights need.
 
     Args:
         path: a local file.
         what: how the error calls it.
         map_location: where the tensors go; `meta` reads the structure and no weights, in milliseconds.
+        with_sums: whether to compare the checksums, for which the whole file is read. None: unless on `meta`.
 
     Raises:
         DistillationError: the file is missing, truncated or corrupt, holds more than weights and plain values, or
@@ -45,7 +49,7 @@ def read_checkpoint(path: str | Path, what: str = 'checkpoint', map_location: An
     try:
         is_zip = _is_zip(path)
         if is_zip:
-            _check_archive(path, with_sums=map_location != 'meta')
+            _check_archive(path, with_sums=map_location != 'meta' if with_sums is None else with_sums)
         else:
             with path.open('rb') as stream:
                 for _ in range(_PICKLES_OF_OLD_FORMAT):
@@ -95,7 +99,7 @@ def find_weights(
         also = ", or these under 'state_dict'" if bare else " under 'state_dict', as a training saves them"
         raise DistillationError([f'the {what} {source} holds no weights: expected tensors by name{also}'])
     odd = [key for key in weights if not key.isprintable()]
-    odd += [f'{key} ({value.dtype})' for key, value in weights.items() if value.is_complex()]
+    odd += [f'{key} ({value.dtype})' for key, value in weights.items() if _is_of_another_kind(key, value)]
     odd += [f'{key} (NaN or infinite)' for key, value in weights.items() if not _is_finite(value)]
     if odd:
         more = f' and {len(odd) - _LISTED} more' if len(odd) > _LISTED else ''
@@ -107,6 +111,12 @@ def find_weights(
             ]
         )
     return weights
+
+
+def _is_of_another_kind(key: str, value: Tensor) -> bool:
+    """Whether it is complex, or counts or truth values under a name that torch's modules give to real numbers."""
+    is_real = key.rpartition('.')[2] in _REAL
+    return value.is_complex() or (is_real and not value.is_floating_point())
 
 
 def _is_finite(value: Tensor) -> bool:
@@ -128,7 +138,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     skipped: list[DistillationError] = []
     for path in _newest_first(Path(work_dir)):
         try:
-            read_checkpoint(path)
+            read_checkpoint(path, map_location='meta', with_sums=True)
         except DistillationError as error:
             skipped.append(error)
         else:

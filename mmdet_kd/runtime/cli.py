@@ -1,12 +1,15 @@
 """What the command-line tools share: options, configs, runners, and errors without a traceback."""
 
 import argparse
+import errno
+import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from mmdet.registry import RUNNERS
@@ -14,9 +17,17 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..errors import DistillationError
+from ..errors import DistillationError, printable
 from .cpu_ranks import prepare_cpu_ranks
+from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
+
+_DATA_CONFIGS = ('.json', '.yaml', '.yml')
+_MOST_CONFIG = 16 << 20  # bytes
+_MOST_SHOWN = 100_000  # characters of a message, which may list many problems
+_MOST_LOGGED = 100_000  # characters of a line of the log; the configs of mmdet take 30,000
+#: No room on a disk, in a quota, or for one file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -52,50 +63,115 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def read_config(name: str | Path) -> Config:
-    """Read a config file.
+    """Read a config file. One in Python is a program, which runs here; one in JSON or YAML is data.
 
     Raises:
-        DistillationError: there is no such file.
+        DistillationError: there is no such file, or it is no config; of a program, that it is none. What a program
+            raises is its own.
     """
     path = Path(name).expanduser()
     if not path.is_file():
         raise DistillationError([f"there is no config '{name}' (looked at {path.absolute()}). Correct the path"])
-    return Config.fromfile(path)
+    if path.stat().st_size > _MOST_CONFIG or path.suffix not in ('.py', *_DATA_CONFIGS):
+        kind = f'it has {path.stat().st_size} bytes, and its name ends in {path.suffix or "nothing"!r}'
+        raise DistillationError([f"'{name}' is no config: {kind}. Name a .py, .yaml or .json of at most 16 MiB"])
+    refused = (Exception,) if path.suffix in _DATA_CONFIGS else (SyntaxError, UnicodeDecodeError, DistillationError)
+    try:
+        return Config.fromfile(path)
+    except refused as error:
+        reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        raise DistillationError([f"the config '{name}' cannot be read ({reason}). Mend it, or name another"]) from error
 
 
-def check_checkpoint(name: str, resume: bool = False) -> None:
-    """Check that a local checkpoint opens and holds weights, without reading them; a URL is left to mmengine.
+def check_checkpoint(name: str, resume: bool = False) -> dict[str, Any] | None:
+    """Check that a checkpoint opens and holds weights, without reading them.
+
+    One at an http(s) address is downloaded once, and looked at, by the first process of each machine. Of other names
+    mmengine's loaders, which are ours, do so when they are loaded.
 
     Args:
-        name: its path or URL.
+        name: its path, address or name.
         resume: whether a training is to go on from it.
+
+    Returns:
+        Its content with the tensors on the meta device; None if it is looked at elsewhere.
 
     Raises:
         DistillationError: it is missing, truncated or corrupt, would run code, or lacks what it is for.
     """
-    if '://' not in name:
-        check_resumable(name) if resume else load_from_file(name, map_location='meta')
+    path: str | Path = name
+    if name.startswith(('http://', 'https://')):
+        if int(os.environ.get('LOCAL_RANK', 0)) != 0:
+            return None
+        path = downloaded(name)
+    elif '://' in name:
+        return None
+    try:
+        return check_resumable(path) if resume else load_from_file(path, map_location='meta')
+    except DistillationError as error:
+        if path == name:
+            raise
+        Path(path).unlink(missing_ok=True)  # the next attempt downloads it again
+        raise DistillationError([f'{name}: {problem}' for problem in error.problems]) from error
+
+
+def number_of_ranks(launcher: str) -> int:
+    """How many processes a launcher has started, as it says itself."""
+    names = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+    return int(os.environ.get(names.get(launcher, ''), 1))
 
 
 def build_runner(cfg: Config) -> Runner:
     """Build the runner, on CPU ranks too."""
     setup_cache_size_limit_of_dynamo()
     prepare_cpu_ranks(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.logger.addFilter(_make_printable)
+    return runner
+
+
+def _make_printable(record: logging.LogRecord) -> bool:
+    """Log what files hold, such as names of weights and of classes, as text that a terminal does not obey."""
+    record.msg, record.args = printable(record.getMessage(), _MOST_LOGGED), ()
+    return True
 
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Run a tool: what the user can mend is said in one message, and ranks part in peace."""
+    """Run a tool: what the user can mend is said in one message, and ranks part in peace.
+
+    Errors of the program itself keep their traceback.
+    """
     try:
         yield
-    except (DistillationError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:
-            raise  # not about a file that the user could name or mend
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
         rank = int(os.environ.get('LOCAL_RANK', 0))
         if rank != 0:  # most errors meet all ranks alike: the first one says it, and the launcher ends the others
             time.sleep(5)
-        sys.exit(f'\nerror: {error}' + (f' (rank {rank})' if rank else ''))
+        sys.exit(f'\nerror: {printable(message, _MOST_SHOWN)}' + (f' (rank {rank})' if rank else ''))
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _message(error: BaseException) -> str | None:
+    """What to say of an error that the user can mend; None of any other."""
+    full = next((each for each in _chain(error) if isinstance(each, OSError) and each.errno in _FULL), None)
+    if full is not None:  # torch and others raise an error of their own in its place
+        place = f' ({full.filename})' if full.filename else ''
+        return f'{full.strerror}{place}. Make room on that disk; a training continues with --resume'
+    if isinstance(error, (DistillationError, FloatingPointError)):  # the latter: losses or weights are not finite
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # a file that the user can name or mend
+        return str(error)
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it was raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

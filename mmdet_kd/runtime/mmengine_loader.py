@@ -40,13 +40,26 @@ def load_from_file(filename: str | Path, map_location: str | Callable | None = N
     return checkpoint
 
 
-def check_resumable(filename: str | Path) -> None:
+def check_resumable(filename: str | Path) -> dict[str, Any]:
     """Check that a training can go on from a checkpoint, without reading its weights.
+
+    Returns:
+        Its content, with the tensors on the meta device.
 
     Raises:
         DistillationError: it cannot be opened as data, or what a training saves is not in it; says what.
     """
     checkpoint = load_from_file(filename, map_location='meta')
+    require_resumable(checkpoint, filename)
+    return checkpoint
+
+
+def require_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
+    """Check that an opened checkpoint has what a training saves.
+
+    Raises:
+        DistillationError: something is not in it; says what.
+    """
     find_weights(checkpoint, filename)
     meta, messages = checkpoint.get('meta'), checkpoint.get('message_hub')
     lacking = [

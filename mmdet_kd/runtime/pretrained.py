@@ -2,28 +2,28 @@
 
 import os.path
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from mmdet.registry import MODELS
 from mmengine.model import PretrainedInit
-from mmengine.runner.checkpoint import (
-    CheckpointLoader,
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    load_from_http,
-    load_from_mmcls,
-    load_from_openmmlab,
-    load_from_pavi,
-)
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import DistillationError, raise_if_any
 from .checkpoints import read_checkpoint
 from .mmengine_loader import load_from_file
-from .torchvision_names import load_from_torchvision_name, torchvision_problem
+from .remote_checkpoints import (
+    PAVI_PROBLEM,
+    load_from_address,
+    load_from_mmcls_name,
+    load_from_openmmlab_name,
+    load_from_pavi_name,
+    load_from_torchvision_name,
+    mmcls_address,
+    openmmlab_address,
+)
+from .torchvision_names import torchvision_problem
 
 #: What an ``init_cfg`` that loads weights may call itself.
 _PRETRAINED = ('Pretrained', 'PretrainedInit', PretrainedInit)
@@ -137,30 +137,16 @@ def _address_problem(source: str) -> str | None:
     return None if complete else f'the address names no file. Complete it, {_OR_ELSE}'
 
 
-def _openmmlab_problem(source: str) -> str | None:
-    name = source.partition('://')[2]
-    return _table_problem(get_deprecated_model_names().get(name, name), get_external_models())
+def _table_problem(address: str | None) -> str | None:
+    return None if address else f"the name is not in mmengine's table of it. Correct it, {_OR_ELSE}"
 
 
-def _mmcls_problem(source: str) -> str | None:
-    return _table_problem(source.partition('://')[2], get_mmcls_models())
-
-
-def _table_problem(name: str, table: dict[str, str]) -> str | None:
-    return None if table.get(name) else f"the name is not in mmengine's table of it. Correct it, {_OR_ELSE}"
-
-
-def _pavi_problem(source: str) -> str | None:
-    del source
-    return None if find_spec('pavi') else f'it needs the package pavi. Install it, {_OR_ELSE}'
-
-
-#: By mmengine's loader. Any other one (of an object store, or registered by the user) is left to mmengine.
+#: By the loader in mmengine's registry. Any other one (of an object store, or registered by the user) is left to it.
 _CHECKS: dict[Callable, Callable[[str], str | None]] = {
     load_from_file: _local_problem,
-    load_from_http: _address_problem,
+    load_from_address: _address_problem,
     load_from_torchvision_name: torchvision_problem,
-    load_from_openmmlab: _openmmlab_problem,
-    load_from_mmcls: _mmcls_problem,
-    load_from_pavi: _pavi_problem,
+    load_from_openmmlab_name: lambda source: _table_problem(openmmlab_address(source)),
+    load_from_mmcls_name: lambda source: _table_problem(mmcls_address(source)),
+    load_from_pavi_name: lambda source: PAVI_PROBLEM,
 }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..class_names import classes_of_config
 from ..errors import raise_if_any
 from ..knowledge import head_class_problems, head_classes, on_meta
+from ..runtime import weights_digest
 from .batch import Batch
 from .build import build_model, check_preprocessor, refuse_what_cannot_be_built
 from .checkpoint import read_weights
@@ -54,6 +55,8 @@ class BaseTeacher(nn.Module):
         self.checkpoint = checkpoint
         self.classes = classes_of_config(self.cfg, 'the train_dataloader.dataset.metainfo of the teacher config')
         self.model: nn.Module | None = None
+        #: Of the weights of its checkpoint, once loaded; see :func:`mmdet_kd.runtime.weights_digest`.
+        self.digest: str | None = None
         self.eval()
 
     def build_shape(self) -> nn.Module:
@@ -84,6 +87,7 @@ class BaseTeacher(nn.Module):
                 model.init_weights()
             else:
                 weights = read_weights(self.checkpoint)
+                self.digest = weights_digest(weights.state_dict)
                 self.classes = weights.classes or self.classes
                 load_strictly(model, weights, self.cfg, self.checkpoint)
         self.model = self.optimise(model.requires_grad_(False).eval().to(device), asked)

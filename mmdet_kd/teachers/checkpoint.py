@@ -1,19 +1,15 @@
 """Reading a teacher's checkpoint: as data, never as code."""
 
-import hashlib
 import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlparse
 
-import torch
-from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
 from ..errors import DistillationError
 from ..export import student_state_dict
-from ..runtime import find_weights, read_checkpoint
+from ..runtime import downloaded, find_weights, kept_at, read_checkpoint
 from .paths import candidates
 
 
@@ -60,9 +56,16 @@ def extraction(prefix: str, source: str | Path) -> str:
     )
 
 
+def file_at_hand(source: str | Path) -> Path | None:
+    """The file of a checkpoint, if it is on this machine; nothing is downloaded."""
+    source = str(source)
+    places = [kept_at(source)] if source.startswith(('http://', 'https://')) else candidates(source)
+    return next((place for place in places if place.is_file()), None)
+
+
 def _local_file(source: str) -> Path:
     if source.startswith(('http://', 'https://')):
-        return _download(source)
+        return downloaded(source, 'teacher checkpoint')
     places = candidates(source)
     for place in places:
         if place.is_file():
@@ -73,38 +76,6 @@ def _local_file(source: str) -> Path:
             'first, correct the path, or write checkpoint=None for an untrained teacher'
         ]
     )
-
-
-def _download(url: str) -> Path:
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    if not _is_hashed(url):  # a digest of the address keeps apart what has one name
-        folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
-    path = folder / Path(urlparse(url).path).name
-    if is_main_process() and not path.is_file():
-        _fetch(url, path)
-    barrier()
-    if not path.is_file():  # another machine, which does not share the folder of the first rank
-        _fetch(url, path)
-    return path
-
-
-def _fetch(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hashed = re.search(r'-([a-f0-9]{8,})\.\w+$', path.name) if _is_hashed(url) else None
-    try:
-        torch.hub.download_url_to_file(url, str(path), hashed.group(1) if hashed else None)
-    except (OSError, RuntimeError) as error:
-        raise DistillationError(
-            [
-                f'the teacher checkpoint {url} cannot be downloaded ({error}). Download it elsewhere and name the '
-                f'file, or put it at {path}'
-            ]
-        ) from error
-
-
-def _is_hashed(url: str) -> bool:
-    """Whether it is a custom of the host to put a file's hash into its name."""
-    return urlparse(url).hostname in ('download.openmmlab.com', 'download.pytorch.org')
 
 
 def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None:

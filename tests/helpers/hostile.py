@@ -1,16 +1,53 @@
-"""Checkpoints that somebody broke, or made to do harm; each is written by a function of its path."""
+"""Files that somebody broke, or made to do harm; each is written by a function of its path."""
 
 import os
+import resource
+import signal
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+SECONDS, MEMORY = 10, 1 << 30  # that a file may take until it is refused
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let what is in a ``with`` block take 10 seconds of a processor and 1 GiB, and wait for a minute.
+
+    Beyond them it fails with an error that no tool takes for a hostile file. The time is that of the processor, so that
+    other processes do not count.
+    """
+
+    def stop(*_: Any) -> None:
+        raise Unbounded
+
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
+    taken = int(Path('/proc/self/statm').read_text().split()[5]) * resource.getpagesize()
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGVTALRM, signal.SIGALRM)}
+    resource.setrlimit(resource.RLIMIT_DATA, (taken + MEMORY, limit[1]))
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    signal.alarm(60)
+    try:
+        yield
+    except MemoryError as error:
+        raise Unbounded from error
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.alarm(0)
+        resource.setrlimit(resource.RLIMIT_DATA, limit)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+class Unbounded(BaseException):
+    """More than 10 seconds, or more than 1 GiB."""
 
 
 class Calls:
@@ -100,9 +137,7 @@ def kinds(mark: Path) -> dict[str, Callable[[Path], Any]]:
         'much memory': _saved(message_hub=Calls(bytearray, 10**12)),
         'truncated': _truncated,
         'flipped bit': _flipped_bit,
-        'pipe': os.mkfifo,
-        'device': lambda path: path.symlink_to('/dev/zero'),
-        'folder': Path.mkdir,
+        **no_files(),
         'empty': lambda path: path.write_bytes(b''),
         'page': lambda path: path.write_bytes(page),
         'compressed': lambda path: with_pickle(path, nothing + b'N' * 10**7 + b'.', zipfile.ZIP_DEFLATED),
@@ -123,6 +158,8 @@ def kinds_of_weights() -> dict[str, Callable[[Path], Any]]:
     """The same, of files that open, and hold no weights."""
     contents = {'list': [1], 'none': None, 'number': 3, 'nothing': {}}
     weights = {
+        'uint8': {'a.weight': torch.ones(2, dtype=torch.uint8)},
+        'bool': {'a.bias': torch.ones(2, dtype=torch.bool)},
         'list inside': [torch.ones(1)],
         'none inside': None,
         'no tensor': {'w': 1.0},
@@ -136,6 +173,22 @@ def kinds_of_weights() -> dict[str, Callable[[Path], Any]]:
     return saved | {name: _saved(state_dict=content) for name, content in weights.items()}
 
 
+def no_files() -> dict[str, Callable[[Path], Any]]:
+    """What no place of any format takes for a file."""
+    return {
+        'pipe': os.mkfifo,
+        'device': lambda path: path.symlink_to('/dev/zero'),
+        'folder': Path.mkdir,
+        'huge': lambda path: zeros(path, 1 << 40),
+    }
+
+
+def zeros(path: Path, size: int) -> None:
+    """Write a sparse file, which takes no room on the disk."""
+    with path.open('wb') as file:
+        file.truncate(size)
+
+
 def kinds_inside(whole: dict[str, Any], mark: Path) -> dict[str, Callable[[Path], Any]]:
     """Some of these kinds, in the checkpoint of a training that is whole but for that."""
     key, first = next((key, value) for key, value in whole['state_dict'].items() if value.numel() > 100)
@@ -143,6 +196,7 @@ def kinds_inside(whole: dict[str, Any], mark: Path) -> dict[str, Callable[[Path]
         'runs code': {'odd': Calls(os.mkdir, str(mark))},
         'array over bytes': {'odd': Calls(np.ndarray, (4,), Calls(np.dtype, 'O'), b'A' * 32)},
         'NaN': {'state_dict': {**whole['state_dict'], key: first * float('nan')}},
+        'uint8': {'state_dict': {**whole['state_dict'], key: first.to(torch.uint8)}},
     }
     kinds = {name: (lambda path, extra=extra: torch.save({**whole, **extra}, path)) for name, extra in harm.items()}
 

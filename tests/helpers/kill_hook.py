@@ -12,6 +12,8 @@ from mmengine.hooks import Hook
 class KillHook(Hook):
     """SIGKILL before iteration `iteration`: no handler runs, nothing is flushed or saved."""
 
+    changes_training = False
+
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
 
@@ -27,6 +29,8 @@ class FullDiskHook(Hook):
     The write that would make it grow fails as on a full disk, with half a file written; or, with `kill`, the process is
     killed in the midst of that write.
     """
+
+    changes_training = False
 
     def __init__(self, iteration: int, size: int, kill: bool = False) -> None:
         self.iteration = iteration
@@ -55,6 +59,8 @@ class BrokenWeightHook(Hook):
 @HOOKS.register_module()
 class StopInValidationHook(Hook):
     """Control-C in the midst of the validation after epoch `epoch`."""
+
+    changes_training = False
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch

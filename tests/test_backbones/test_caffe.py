@@ -1,11 +1,14 @@
 """The key maps, and what does not fit them."""
 
+import io
 import os
 import re
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from helpers import hostile
 from mmdet.registry import MODELS
 
 from mmdet_kd.backbones import caffe
@@ -124,4 +127,75 @@ def test_another_kind_of_file(tmp_path):
 def test_a_file_without_weights(content, tmp_path):
     torch.save(content, tmp_path / 'w.pth')
     with pytest.raises(DistillationError, match='holds no weights: expected arrays under'):
+        read_caffe_weights(tmp_path / 'w.pth')
+
+
+def archive(path, compression=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, 'w', compression) as file:
+        for name, content in members.items():
+            file.writestr(f'{name}.npy', content)
+
+
+def npy(array):
+    """An array in numpy's format."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def forged(path):
+    """An array of six numbers that claims 10^11."""
+    content = npy(np.ones((2, 3), np.float32))
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000,), }"
+    length = int.from_bytes(content[8:10], 'little')
+    archive(path, w=content[:10] + header.ljust(length - 1) + b'\n' + content[10 + length :])
+
+
+NPZ = {
+    **hostile.no_files(),
+    'empty': lambda path: path.touch(),
+    'page': lambda path: path.write_text('<html>\x1b[31m404</html>'),
+    'cut off': lambda path: (archive(path, w=npy(np.ones(1000))), path.write_bytes(path.read_bytes()[:2000])),
+    'no array': lambda path: archive(path, w=b'nonsense'),
+    'bomb': lambda path: archive(path, zipfile.ZIP_DEFLATED, w=npy(np.zeros(10**7, np.float32))),
+    'forged': forged,
+    'objects': lambda path: np.savez(path, w=np.array([hostile.Calls(os.mkdir, 'ran')], object), allow_pickle=True),
+    'text': lambda path: np.savez(path, w=np.array(['a'])),
+    'records': lambda path: np.savez(path, w=np.zeros(2, [('a', 'f4')])),
+    'bytes': lambda path: np.savez(path, w=np.zeros(2, np.uint8)),
+    'truth': lambda path: np.savez(path, w=np.zeros(2, bool)),
+    'complex': lambda path: np.savez(path, w=np.zeros(2, complex)),
+    'NaN': lambda path: np.savez(path, w=np.array([1, np.nan])),
+    'infinite': lambda path: np.savez(path, w=np.array([1, -np.inf], np.float16)),
+    'nothing': lambda path: np.savez(path),
+    'name': lambda path: np.savez(path, **{'\x1b[2J': np.zeros(1, int)}),
+}
+
+
+@pytest.mark.parametrize('kind', NPZ)
+def test_a_hostile_npz_is_refused(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'w.npz'
+    NPZ[kind](path)
+    with hostile.bounded(), pytest.raises(DistillationError) as caught:
+        read_caffe_weights(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert message.isprintable()
+    assert len(message) < 1000
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('save', [np.savez, np.savez_compressed])
+@pytest.mark.parametrize('dtype', ['<f2', '>f4', '<f8'])
+def test_every_way_to_write_an_npz(save, dtype, tmp_path):
+    values = np.random.default_rng(0).normal(size=(30, 40)).astype(dtype)
+    save(tmp_path / 'w.npz', w=values)
+    assert np.array_equal(read_caffe_weights(tmp_path / 'w.npz')['w'].numpy(), values.astype(np.float32))
+
+
+@pytest.mark.parametrize('content', [{'w': torch.zeros(2, dtype=torch.uint8)}, {'w': torch.tensor([float('inf')])}])
+def test_a_pth_of_no_weights(content, tmp_path):
+    torch.save(content, tmp_path / 'w.pth')
+    with pytest.raises(DistillationError, match=r'w\.pth holds what is no weight of a network: w \('):
         read_caffe_weights(tmp_path / 'w.pth')

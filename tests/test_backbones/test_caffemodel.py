@@ -4,7 +4,9 @@ import struct
 
 import numpy as np
 import pytest
+from helpers import hostile
 
+from mmdet_kd.backbones.caffe import read_caffe_weights
 from mmdet_kd.backbones.caffemodel import read_caffemodel
 from mmdet_kd.errors import DistillationError
 
@@ -122,3 +124,46 @@ def test_a_net_without_weights(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(DistillationError, match=r"there is no Caffe model '.*/none\.caffemodel'"):
         read_caffemodel(tmp_path / 'none.caffemodel')
+
+
+HOSTILE = {
+    **{name: (write, 'there is no') for name, write in hostile.no_files().items()},
+    'empty': (b'', 'truncated or no'),
+    'page': (b'<html>\x1b[31m404</html>', 'truncated or no'),
+    'endless number': (b'\xff' * 10**6, 'more than 64 bits'),
+    'endless length': (varint(100 * 8 + 2) + b'\xff' * 10**6, 'more than 64 bits'),
+    'forged length': (varint(100 * 8 + 2) + varint(2**62) + b'a' * 50, 'behind the end'),
+    'forged shape': (
+        net(new_layer('a', text(7, text(1, varint(2**62) * 4)) + text(5, BIAS.tobytes()))),
+        'its shape is',
+    ),
+    'many dimensions': (net(new_layer('a', text(7, text(1, b'\1' * 10**6)) + text(5, BIAS.tobytes()))), 'dimensions'),
+    'no dimensions': (net(new_layer('a', text(7, text(1, b'')) + text(5, BIAS.tobytes()))), 'its shape is'),
+    'shape of bytes': (net(v1_layer('a', text(1, b'12') + text(5, BIAS.tobytes()))), 'its shape is'),
+    'half a number': (net(new_layer('a', text(5, b'123'))), 'truncated or no'),
+    'no name': (text(100, text(7, blob(BIAS))), 'truncated or no'),
+    'a name of bytes': (net(new_layer(b'\xff', blob(BIAS))), 'truncated or no'),
+    'NaN': (net(new_layer('a', blob(BIAS * np.float32('nan')))), 'NaN or infinite'),
+    'infinite': (net(new_layer('\x1b[2J', blob(BIAS * np.float32('inf')))), 'NaN or infinite'),
+    'zeros': (lambda path: hostile.zeros(path, 2 << 30), 'truncated or no'),
+}
+
+
+@pytest.mark.parametrize('kind', HOSTILE)
+def test_a_hostile_file_is_refused(kind, tmp_path):
+    path, (content, said) = tmp_path / 'net.caffemodel', HOSTILE[kind]
+    content(path) if callable(content) else path.write_bytes(content)
+    with hostile.bounded(), pytest.raises(DistillationError, match=said) as caught:
+        read_caffe_weights(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert message.isprintable()
+    assert len(message) < 1000
+
+
+@pytest.mark.slow
+def test_more_fields_than_a_network_has(tmp_path):
+    path = tmp_path / 'net.caffemodel'
+    path.write_bytes(number(4, 1) * 50_000_000)
+    with hostile.bounded(), pytest.raises(DistillationError, match='more than 2000000 fields'):
+        read_caffe_weights(path)

@@ -1,6 +1,5 @@
 import stat
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,7 +73,7 @@ def test_a_failure_leaves_the_old_file_and_no_rest(checkpoint, tmp_path, monkeyp
     path.write_bytes(b'old')
 
     def fail(content, file):
-        Path(file).write_bytes(b'half')
+        file.write(b'half')
         raise OSError('disk full')
 
     monkeypatch.setattr(torch, 'save', fail)

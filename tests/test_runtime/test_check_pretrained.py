@@ -69,7 +69,7 @@ def test_what_mmengine_can_look_for_passes(source):
         ('open-mmlab://resnet500', "not in mmengine's table", 'Correct it'),
         ('openmmlab://resnet500', "not in mmengine's table", 'Correct it'),
         ('mmcls://resnet500', "not in mmengine's table", 'Correct it'),
-        ('pavi://resnet50', 'needs the package pavi', 'Install it'),
+        ('pavi://resnet50', 'not loaded by name', 'name the file'),
         ('https://', 'names no file', 'Complete it'),
         ('https://download.pytorch.org/', 'names no file', 'Complete it'),
         ('none.pth', r'there is no such file \(looked at FOLDER/none\.pth\)', 'Put the file there'),

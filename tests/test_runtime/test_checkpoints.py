@@ -78,6 +78,15 @@ class TestLatestCheckpoint:
         with pytest.warns(UserWarning, match=r'resuming from epoch_9\.pth, .*latest: .*epoch_10\.pth .* truncated'):
             assert latest_checkpoint(tmp_path) == good
 
+    def test_a_flipped_bit_is_seen_without_loading_the_weights(self, tmp_path):
+        good, flipped = self.save(tmp_path, 'epoch_1.pth', 10), self.save(tmp_path, 'epoch_2.pth', 0)
+        data = bytearray(flipped.read_bytes())
+        data[data.index(bytes(1000)) + 500] ^= 1
+        flipped.write_bytes(data)
+        read_checkpoint(flipped, map_location='meta')
+        with pytest.warns(UserWarning, match=r'resuming from epoch_1\.pth, .*epoch_2\.pth .* truncated or corrupt'):
+            assert latest_checkpoint(tmp_path) == good
+
     def test_a_copied_work_dir_resumes_from_its_own_checkpoint(self, tmp_path):
         original, copied = tmp_path / 'original', tmp_path / 'copied'
         original.mkdir()

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import get_torchvision_models
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.runtime.torchvision_names import load_from_torchvision_name, torchvision_problem
+from mmdet_kd.runtime.remote_checkpoints import load_from_torchvision_name
+from mmdet_kd.runtime.torchvision_names import torchvision_problem
 
 MMDETS_CONFIGS = Path(mmdet.__file__).parent / '.mim' / 'configs'
 

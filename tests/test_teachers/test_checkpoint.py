@@ -3,12 +3,11 @@
 import os
 import pickle
 from collections import OrderedDict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import torch
+from helpers.server import Server
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import read_weights
@@ -19,7 +18,7 @@ CLASSES = ('circle', 'square')
 def state_dict():
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(40, 25, generator=generator)
-    return OrderedDict([('neck.weight', weight), ('neck.bias', torch.arange(5)), ('n', torch.tensor(3))])
+    return OrderedDict([('neck.weight', weight), ('neck.bias', torch.arange(5.0)), ('n', torch.tensor(3))])
 
 
 def saved(content, path, legacy=False):
@@ -238,40 +237,12 @@ def test_no_weights_inside(content, path):
         read_weights(saved(content, path))
 
 
-class Server:
-    """Serves `files` at `url`, counts, and may promise more than it sends."""
-
-    def __init__(self):
-        self.files, self.asked, self.promised = {}, [], 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.asked.append(self.path)
-                content = outer.files.get(self.path.split('?')[0])
-                if content is None:
-                    return self.send_error(404)
-                self.send_response(200)
-                self.send_header('Content-Length', str(max(len(content), outer.promised)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.url = f'http://127.0.0.1:{self.server.server_port}'
-        Thread(target=self.server.serve_forever, daemon=True).start()
-
-
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setenv('no_proxy', '127.0.0.1')
-    server = Server()
-    yield server
-    server.server.shutdown()
-    server.server.server_close()
+    with Server() as server:
+        yield server
 
 
 def served(server, name, content, path):
@@ -284,7 +255,7 @@ def test_a_url_is_downloaded_once(server, path):
     for _ in range(2):
         assert torch.equal(read_weights(url).state_dict['neck.weight'], state_dict()['neck.weight'])
     assert len(server.asked) == 1
-    server.server.shutdown()
+    server.stop()
     read_weights(url)
 
 
@@ -294,7 +265,7 @@ def test_a_query_is_no_part_of_the_file_name(server, path, tmp_path):
 
 
 def test_a_dead_url(server):
-    server.server.server_close()
+    server.stop()
     with pytest.raises(DistillationError, match=r'none\.pth cannot be downloaded .*put it at .*none\.pth'):
         read_weights(f'{server.url}/none.pth')
 

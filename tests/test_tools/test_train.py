@@ -36,7 +36,15 @@ def test_its_help_does_not_make_mim_pass_a_number_of_gpus(call, capsys):
         call('-h')
     text = capsys.readouterr().out
     assert '--gpus' not in text
-    for option in ('--work-dir', '--resume', '--amp', '--auto-scale-lr', '--cfg-options', '--launcher'):
+    for option in (
+        '--work-dir',
+        '--resume',
+        '--resume-changed',
+        '--amp',
+        '--auto-scale-lr',
+        '--cfg-options',
+        '--launcher',
+    ):
         assert option in text
 
 
