@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from ..errors import DistillationError
 from .cpu_ranks import prepare_cpu_ranks
 from .mmengine_loader import check_resumable, load_from_file
+from .processes import end_with_launcher
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +79,8 @@ def check_checkpoint(name: str, resume: bool = False) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner, on CPU ranks too."""
+    """Build the runner, on CPU ranks too; the processes of a run end together."""
+    end_with_launcher(cfg.get('launcher', 'none'))
     setup_cache_size_limit_of_dynamo()
     prepare_cpu_ranks(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
