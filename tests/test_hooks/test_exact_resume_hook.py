@@ -205,7 +205,7 @@ def test_a_sampler_gets_the_seed_that_all_ranks_share(randomness, own_seed, expe
     """mmengine adds the rank to the seed of a run where each rank is to have its own."""
     dataset = Draws()
     sampler = DefaultSampler(dataset, seed=7)
-    runner = SimpleNamespace(seed=5, rank=2, epoch=0, cfg={'randomness': randomness})
+    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=None, cfg={'randomness': randomness})
     runner.cfg['train_dataloader'] = {'sampler': {'type': 'DefaultSampler', 'seed': own_seed}}
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=2, sampler=sampler), max_epochs=1)
     ExactResumeHook().before_train(runner)

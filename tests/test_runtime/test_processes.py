@@ -1,5 +1,6 @@
 """Processes end with the one that started them. Trainings that are killed are in tests/test_tools/test_resume.py."""
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -41,10 +42,8 @@ def descent():
 
     yield start
     for pid in started:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def test_descendants_end_with_a_process_that_is_killed(descent):
