@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
@@ -62,6 +63,7 @@ class LateRemovals:
         return getattr(self.backend, name)
 
 
+@HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's hook, with all its options, for machines that stop at any moment.
 
