@@ -21,6 +21,10 @@ class DistillationError(ValueError):
         return f'{len(self.problems)} problems:\n{listed}'
 
 
+class NotFiniteError(FloatingPointError):
+    """A training whose losses or weights are no longer finite; the message names them and the cure."""
+
+
 def raise_if_any(problems: Sequence[str]) -> None:
     """Raise one :class:`DistillationError` that lists all ``problems``, if there are any."""
     if problems:

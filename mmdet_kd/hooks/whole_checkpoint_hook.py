@@ -14,6 +14,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..errors import NotFiniteError
 from ..files import sweep_drafts, written_whole
 
 _BACKEND = 'whole_file'
@@ -119,14 +120,14 @@ class WholeCheckpointHook(CheckpointHook):
         """Refuse to save what is not finite: nothing could go on from it.
 
         Raises:
-            FloatingPointError: a weight, its average or a state of the optimizer is not finite; the message names the
+            NotFiniteError: a weight, its average or a state of the optimizer is not finite; the message names the
                 first ones.
         """
         bad = [
             name for part in _WEIGHTS for name, value in _tensors(checkpoint.get(part), part) if not _is_finite(value)
         ]
         if bad:
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f'{", ".join(bad[:3])}{f" and {len(bad) - 3} more" if len(bad) > 3 else ""}: not finite, so this '
                 'checkpoint is not saved. Lower the learning rate or clip the gradients (optim_wrapper.clip_grad); '
                 'then continue from the last checkpoint with --resume'

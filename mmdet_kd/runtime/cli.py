@@ -14,7 +14,7 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..errors import DistillationError
+from ..errors import DistillationError, NotFiniteError
 from .cpu_ranks import prepare_cpu_ranks
 from .mmengine_loader import check_resumable, load_from_file
 from .processes import end_with_launcher
@@ -91,7 +91,7 @@ def command_line() -> Iterator[None]:
     """Run a tool: what the user can mend is said in one message, and ranks part in peace."""
     try:
         yield
-    except (DistillationError, OSError) as error:
+    except (DistillationError, NotFiniteError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None:
             raise  # not about a file that the user could name or mend
         rank = int(os.environ.get('LOCAL_RANK', 0))
