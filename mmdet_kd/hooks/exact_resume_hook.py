@@ -114,8 +114,8 @@ class ExactResumeHook(Hook):
     Exact from the checkpoint of an epoch in an `EpochBasedTrainLoop`. An `IterBasedTrainLoop` fetches again, on
     resume, all that it had fetched: exact too, but with data workers only if the config sets `randomness.seed`.
 
-    Exact on any number of CPU ranks, and on one or two GPUs. On more GPUs the sums of gradients are rounded otherwise
-    in the first step of a process: a resumed run is the same up to rounding.
+    Exact to the bit on a CPU, on any number of ranks. On GPUs the same up to rounding: DDP may sum otherwise in the
+    first step of a process, and some operators of CUDA sum in no fixed order.
 
     Not covered, because they remember what nobody saves: transforms with a cache (`CachedMosaic`, `CachedMixUp`) or a
     generator of their own, `BatchSyncRandomResize` between two of its draws, and gradients that are accumulated across
