@@ -168,6 +168,7 @@ def test_samples_depend_on_seed_rank_and_place_alone(loader):
         assert not set(everything) & {number for sample in numbers([2], **others, **loader)[2] for number in sample[1:]}
 
 
+@pytest.mark.slow
 def test_spawned_workers_are_told_the_place_too():
     options = {'num_workers': 1, 'persistent_workers': True, 'multiprocessing_context': 'spawn'}
     assert numbers([0, 1], **options) == numbers([0, 1])
