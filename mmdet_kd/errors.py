@@ -29,6 +29,10 @@ class DistillationError(ValueError):
         return f'{len(self.problems)} problems:\n{listed}' + (f'\n  and {more} more' if more > 0 else '')
 
 
+class NotFiniteError(FloatingPointError):
+    """A training whose losses or weights are no longer finite; the message names them and the cure."""
+
+
 def raise_if_any(problems: Sequence[str]) -> None:
     """Raise one :class:`DistillationError` that lists all ``problems``, if there are any."""
     if problems:

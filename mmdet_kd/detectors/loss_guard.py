@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ..errors import NotFiniteError
+
 
 class FiniteLossGuard:
     """Raises when a loss is not finite, without making a step wait for the device.
@@ -24,7 +26,7 @@ class FiniteLossGuard:
             losses: name -> scalar.
 
         Raises:
-            FloatingPointError: one of them is not finite; the message names it.
+            NotFiniteError: one of them is not finite; the message names it.
         """
         while self._pending and self._pending[0][2].query():
             self._judge(*self._pending.popleft()[:2])
@@ -43,7 +45,7 @@ class FiniteLossGuard:
         """Wait for every verdict.
 
         Raises:
-            FloatingPointError: a loss was not finite.
+            NotFiniteError: a loss was not finite.
         """
         while self._pending:
             names, verdict, event = self._pending.popleft()
@@ -57,7 +59,7 @@ class FiniteLossGuard:
     def _judge(names: list[str], finite: Tensor) -> None:
         bad = [name for name, ok in zip(names, finite.tolist(), strict=True) if not ok]
         if bad:
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f'the distillation loss {", ".join(bad)} is not finite. Lower its loss_weight or the learning rate, '
                 'clip the gradients (optim_wrapper.clip_grad), or under AMP look whether the teacher overflows; then '
                 'continue from the last checkpoint with --resume --resume-changed'

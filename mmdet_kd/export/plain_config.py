@@ -17,6 +17,8 @@ PLAIN_TYPES = {
     'KnowledgeDistillationOneStageDetector': 'SingleStageDetector',
     'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
 }
+#: Our hooks that stand in the place of one of mmengine's; any other is left out of a plain config.
+PLAIN_HOOKS = {'WholeCheckpointHook': 'CheckpointHook'}
 #: The heads of mmdet's detectors that score the classes of the data, in the detector or in its RoI head.
 DATA_HEADS = ('bbox_head', 'mask_head', 'point_head', 'mask_iou_head', 'glbctx_head')
 # What has classes of its own: a backbone those of its pretraining, an RPN one, a semantic head (HTC, SCNet) the stuff.
@@ -38,8 +40,11 @@ def plain_student_config(cfg: Config) -> Config:
     _strip_model(plain.get('model'))
     ours = _registered_names()
     for name, hook in list((plain.get('default_hooks') or {}).items()):
+        _make_plain(hook)
         if _type_name(hook) in ours:
             del plain.default_hooks[name]
+    for hook in plain.get('custom_hooks') or ():
+        _make_plain(hook)
     if plain.get('custom_hooks'):
         plain.custom_hooks = [hook for hook in plain.custom_hooks if _type_name(hook) not in ours]
     if not types_of_this_package(plain):
@@ -116,6 +121,12 @@ def _strip_model(model: Any) -> None:
             model.update(with_num_classes(model, num_classes))
     for key in ('module', 'detector'):  # test-time augmentation, semi-supervision
         _strip_model(model.get(key))
+
+
+def _make_plain(hook: Any) -> None:
+    """Exchange in place a hook of ours for the one of mmengine's in whose place it stands."""
+    if _type_name(hook) in PLAIN_HOOKS:
+        hook['type'] = PLAIN_HOOKS[_type_name(hook)]
 
 
 def _drop_import(cfg: Config) -> None:

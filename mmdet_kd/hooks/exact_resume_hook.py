@@ -12,6 +12,8 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from ..runtime.cpu_ranks import sum_gradients_one_by_one
+
 # The streams of random numbers: a step, a sample and an epoch of the same number must not share one.
 _STEP, _SAMPLE, _EPOCH = 0, 1, 2
 
@@ -112,6 +114,9 @@ class ExactResumeHook(Hook):
     Exact from the checkpoint of an epoch in an `EpochBasedTrainLoop`. An `IterBasedTrainLoop` fetches again, on
     resume, all that it had fetched: exact too, but with data workers only if the config sets `randomness.seed`.
 
+    Exact to the bit on a CPU, on any number of ranks. On GPUs the same up to rounding: DDP may sum otherwise in the
+    first step of a process, and some operators of CUDA sum in no fixed order.
+
     Not covered, because they remember what nobody saves: transforms with a cache (`CachedMosaic`, `CachedMixUp`) or a
     generator of their own, `BatchSyncRandomResize` between two of its draws, and gradients that are accumulated across
     the end of an epoch.
@@ -125,7 +130,8 @@ class ExactResumeHook(Hook):
         self._seed = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Take the seed, which a checkpoint may have changed, and see to the loader."""
+        """Take the seed, which a checkpoint may have changed, and see to the loader and to the ranks."""
+        sum_gradients_one_by_one(runner.model)
         randomness = runner.cfg.get('randomness') or {}
         self._seed = runner.seed - (runner.rank if randomness.get('diff_rank_seed') else 0)
         loop = runner.train_loop

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
@@ -13,6 +14,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..errors import NotFiniteError
 from ..files import sweep_drafts, written_whole
 
 _BACKEND = 'whole_file'
@@ -62,6 +64,7 @@ class LateRemovals:
         return getattr(self.backend, name)
 
 
+@HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's hook, with all its options, for machines that stop at any moment.
 
@@ -117,14 +120,14 @@ class WholeCheckpointHook(CheckpointHook):
         """Refuse to save what is not finite: nothing could go on from it.
 
         Raises:
-            FloatingPointError: a weight, its average or a state of the optimizer is not finite; the message names the
+            NotFiniteError: a weight, its average or a state of the optimizer is not finite; the message names the
                 first ones.
         """
         bad = [
             name for part in _WEIGHTS for name, value in _tensors(checkpoint.get(part), part) if not _is_finite(value)
         ]
         if bad:
-            raise FloatingPointError(
+            raise NotFiniteError(
                 f'{", ".join(bad[:3])}{f" and {len(bad) - 3} more" if len(bad) > 3 else ""}: not finite, so this '
                 'checkpoint is not saved. Lower the learning rate or clip the gradients (optim_wrapper.clip_grad); '
                 'then continue from the last checkpoint with --resume --resume-changed'

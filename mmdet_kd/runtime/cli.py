@@ -17,10 +17,11 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..errors import DistillationError, printable
+from ..errors import DistillationError, NotFiniteError, printable
 from .cpu_ranks import prepare_cpu_ranks
 from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
+from .processes import end_with_launcher
 
 _DATA_CONFIGS = ('.json', '.yaml', '.yml')
 _MOST_CONFIG = 16 << 20  # bytes
@@ -122,7 +123,8 @@ def number_of_ranks(launcher: str) -> int:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner, on CPU ranks too."""
+    """Build the runner, on CPU ranks too; the processes of a run end together."""
+    end_with_launcher(cfg.get('launcher', 'none'))
     setup_cache_size_limit_of_dynamo()
     prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -163,7 +165,7 @@ def _message(error: BaseException) -> str | None:
     if full is not None:  # torch and others raise an error of their own in its place
         place = f' ({full.filename})' if full.filename else ''
         return f'{full.strerror}{place}. Make room on that disk; a training continues with --resume'
-    if isinstance(error, (DistillationError, FloatingPointError)):  # the latter: losses or weights are not finite
+    if isinstance(error, (DistillationError, NotFiniteError)):  # the latter: losses or weights are not finite
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:  # a file that the user can name or mend
         return str(error)

@@ -10,50 +10,45 @@ from mmengine.hooks import Hook
 
 @HOOKS.register_module()
 class KillHook(Hook):
-    """SIGKILL before iteration `iteration`: no handler runs, nothing is flushed or saved."""
+    """SIGKILL before iteration `iteration`, of rank `rank` or of its launcher: no handler runs, nothing is flushed."""
 
     changes_training = False
 
-    def __init__(self, iteration: int) -> None:
+    def __init__(self, iteration: int, rank: int = 0, launcher: bool = False) -> None:
         self.iteration = iteration
+        self.rank = rank
+        self.launcher = launcher
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.iteration:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if (runner.iter, runner.rank) == (self.iteration, self.rank):
+            os.kill(os.getppid() if self.launcher else os.getpid(), signal.SIGKILL)
 
 
 @HOOKS.register_module()
 class FullDiskHook(Hook):
-    """From iteration `iteration` on, no file of this process grows beyond `size` bytes.
-
-    The write that would make it grow fails as on a full disk, with half a file written; or, with `kill`, the process is
-    killed in the midst of that write.
-    """
+    """From iteration `iteration` on, no file of this process grows beyond `size` bytes, as on a full disk."""
 
     changes_training = False
 
-    def __init__(self, iteration: int, size: int, kill: bool = False) -> None:
+    def __init__(self, iteration: int, size: int) -> None:
         self.iteration = iteration
         self.size = size
-        self.kill = kill
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.iteration:
-            if self.kill:
-                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 @HOOKS.register_module()
-class BrokenWeightHook(Hook):
-    """After iteration `iteration`, one weight is not a number."""
+class BrokenLossHook(Hook):
+    """In iteration `iteration`, one of the student's own losses is not a number, and so are the weights after it."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.iteration:
-            runner.model.state_dict()['neck.fpn_convs.0.conv.bias'][0] = float('nan')
+            runner.model.roi_head.bbox_head.loss_bbox.loss_weight = float('nan')
 
 
 @HOOKS.register_module()

@@ -97,11 +97,13 @@ def distilled_run(
 
 
 def assert_same_weights(first: str | Path, second: str | Path) -> None:
-    """Two checkpoints hold the same bits of weights and optimizer state."""
+    """Two checkpoints hold the same bits of weights, of their averages and of the optimizer's state."""
     one, other = (torch.load(path, map_location='cpu', weights_only=True) for path in (first, second))
-    assert one['state_dict'].keys() == other['state_dict'].keys()
-    different = [key for key, value in one['state_dict'].items() if not torch.equal(value, other['state_dict'][key])]
-    assert not different
+    assert one.keys() == other.keys()
+    for part in ('state_dict', 'ema_state_dict'):
+        weights, others = one.get(part, {}), other.get(part, {})
+        assert weights.keys() == others.keys()
+        assert not [key for key, value in weights.items() if not torch.equal(value, others[key])]
     states = [checkpoint['optimizer']['state'] for checkpoint in (one, other)]
     assert states[0].keys() == states[1].keys()
     for index, state in states[0].items():

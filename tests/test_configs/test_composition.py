@@ -255,6 +255,7 @@ def test_config_on_a_whole_student_of_the_readme(tmp_path: Path) -> None:
     cfg = Config.fromfile(path)
     assert cfg.model.teacher.config == 'my_teacher.py'
     assert cfg.default_hooks.keys() > {'exact_resume', 'checkpoint'}
+    assert (cfg.default_hooks.checkpoint.type, cfg.default_hooks.checkpoint.interval) == ('WholeCheckpointHook', 1)
     cfg.model.teacher = load('_base_/teachers/faster-rcnn_r101_fpn_coco.py').teacher
     build_shape(cfg)
 

@@ -79,9 +79,11 @@ def is_whole(path: Path) -> None:
     assert cfg.default_scope == 'mmdet'
     if teacher_configs(cfg):
         assert cfg.custom_imports.imports == ['mmdet_kd']
-        # tools/train.py adds the hook where there is none; a whole config of a method resumes with mmdet's tool too
+        # tools/train.py adds both hooks to any config; a whole config of a method resumes with mmdet's tool too
         if path.parts[0] not in NOT_METHODS:
             assert cfg.default_hooks.exact_resume == dict(type='ExactResumeHook')
+            assert cfg.default_hooks.checkpoint.type == 'WholeCheckpointHook'
+            assert cfg.default_hooks.checkpoint.interval > 0
         # in the model and nowhere else, or a change of the wrong one would go unnoticed
         assert not {'teacher', 'classifier', 'distillers'} & cfg.keys()
 

@@ -38,10 +38,11 @@ def test_our_hooks_go_and_others_stay(cfg):
     ramp = {'type': 'LossWeightRampHook', 'path': 'distillers.roi.mu', 'start': 0, 'stop': 1, 'begin': 0, 'end': 1}
     cfg.custom_hooks = [ramp, {'type': 'mmdet.NumClassCheckHook'}]
     cfg.default_hooks.exact_resume = {'type': 'ExactResumeHook'}
+    cfg.default_hooks.checkpoint = {'type': 'WholeCheckpointHook', 'interval': 3, 'save_best': 'auto'}
     plain = plain_student_config(cfg)
     assert plain.custom_hooks == [{'type': 'mmdet.NumClassCheckHook'}]
     assert 'exact_resume' not in plain.default_hooks
-    assert 'checkpoint' in plain.default_hooks
+    assert plain.default_hooks.checkpoint == {'type': 'CheckpointHook', 'interval': 3, 'save_best': 'auto'}
 
 
 @pytest.mark.parametrize('imports', ['mmdet_kd', ['mmdet_kd'], ['mmdet_kd.hooks', 'mmdet_kd']])

@@ -25,31 +25,51 @@ def after_epoch(steps: dict, epoch: int, length: int = 4) -> dict:
     return {iteration: losses for iteration, losses in steps.items() if iteration >= epoch * length}
 
 
-@pytest.mark.parametrize(
-    ('workers', 'overrides'),
-    [
-        pytest.param(0, {}, id='main process', marks=pytest.mark.slow),
-        pytest.param(2, {}, id='two persistent workers'),
-        pytest.param(0, WITHOUT_SEED, id='no seed in the config', marks=pytest.mark.slow),
-        pytest.param(0, RANK_SEEDS, id='seeds by rank'),
-    ],
-)
-def test_resumed_training_repeats_the_uninterrupted_one(tmp_path, tiny_set, workers, overrides):
-    cfg = distilled_run(tmp_path, tiny_set, workers, **overrides)
-    whole = train(cfg)
-    assert sorted(whole) == list(range(8))
-    (tmp_path / 'run' / 'epoch_2.pth').rename(tmp_path / 'whole.pth')
-    resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth')
-    assert resumed == after_epoch(whole, 1)
-    assert_same_weights(tmp_path / 'run' / 'epoch_2.pth', tmp_path / 'whole.pth')
+class Pictures(Hook):
+    """Collects, by epoch, each step's pictures and their files."""
+
+    def __init__(self):
+        self.epochs = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for picture, sample in zip(data_batch['inputs'], data_batch['data_samples'], strict=True):
+            self.epochs.setdefault(runner.epoch, []).append((sample.img_path, picture.clone()))
 
 
+@pytest.fixture(scope='module')
+def whole(tiny_set, tmp_path_factory):
+    """An uninterrupted training that loads in its main process: its folder, its losses by step, its pictures."""
+    folder, pictures = tmp_path_factory.mktemp('whole'), Pictures()
+    losses = train(distilled_run(folder, tiny_set), hooks=[pictures])
+    return SimpleNamespace(folder=folder, losses=losses, pictures=pictures.epochs)
+
+
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 2])
+def test_resumed_training_repeats_the_uninterrupted_one(tmp_path, tiny_set, whole, workers):
+    """By a hook of the config; whatever loads the pictures, here persistent workers."""
+    assert sorted(whole.losses) == list(range(8))
+    hook = {'exact_resume': {'type': 'ExactResumeHook'}}
+    cfg = distilled_run(tmp_path, tiny_set, workers, default_hooks=hook)
+    resumed = train(cfg, resume=whole.folder / 'run' / 'epoch_1.pth', exact=False)
+    assert resumed == after_epoch(whole.losses, 1)
+    assert_same_weights(tmp_path / 'run' / 'epoch_2.pth', whole.folder / 'run' / 'epoch_2.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('overrides', [WITHOUT_SEED, RANK_SEEDS], ids=['no seed in the config', 'seeds by rank'])
+def test_a_run_resumes_exactly_whatever_its_seed(tmp_path, tiny_set, overrides):
+    cfg = distilled_run(tmp_path, tiny_set, **overrides)
+    losses = train(cfg)
+    assert train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth') == after_epoch(losses, 1)
+
+
+@pytest.mark.slow
 def test_without_the_hook_it_does_not(tmp_path, tiny_set):
     """Or the tests above would say nothing."""
     cfg = distilled_run(tmp_path, tiny_set)
-    whole = train(cfg, exact=False)
+    losses = train(cfg, exact=False)
     resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth', exact=False)
-    assert resumed != after_epoch(whole, 1)
+    assert resumed != after_epoch(losses, 1)
 
 
 @pytest.mark.slow
@@ -61,17 +81,11 @@ def test_two_runs_of_one_seed_are_the_same_and_of_two_seeds_are_not(tmp_path, ti
     assert train(cfg) != first
 
 
-def test_the_config_enables_it(tmp_path, tiny_set):
-    cfg = distilled_run(tmp_path, tiny_set, default_hooks={'exact_resume': {'type': 'ExactResumeHook'}})
-    whole = train(cfg, exact=False)
-    assert train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth', exact=False) == after_epoch(whole, 1)
-
-
-@pytest.mark.parametrize(('workers', 'seed'), [(1, 0), (0, None)])
+@pytest.mark.parametrize(('workers', 'seed'), [(1, 0), pytest.param(0, None, marks=pytest.mark.slow)])
 def test_iteration_based_training_resumes_exactly(tmp_path, tiny_set, workers, seed):
     overrides = {
-        'train_cfg': {'_delete_': True, 'type': 'IterBasedTrainLoop', 'max_iters': 6, 'val_interval': 6},
-        'default_hooks.checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 3},
+        'train_cfg': {'_delete_': True, 'type': 'IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4},
+        'default_hooks.checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2},
         'log_processor.by_epoch': False,
     }
     cfg = distilled_run(tmp_path, tiny_set, workers)
@@ -80,49 +94,35 @@ def test_iteration_based_training_resumes_exactly(tmp_path, tiny_set, workers, s
     cfg.train_cfg.pop('max_epochs', None)
     cfg.train_dataloader.sampler.type = 'InfiniteSampler'
     cfg.randomness.seed = seed
-    whole = train(cfg)
-    assert train(cfg, resume=tmp_path / 'run' / 'iter_3.pth') == after_epoch(whole, 1, length=3)
+    losses = train(cfg)
+    assert train(cfg, resume=tmp_path / 'run' / 'iter_2.pth') == after_epoch(losses, 1, length=2)
 
 
-class Pictures(Hook):
-    """Collects the pictures of each epoch, by their files."""
-
-    def __init__(self):
-        self.epochs = {}
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        pictures = self.epochs.setdefault(runner.epoch, {})
-        for picture, sample in zip(data_batch['inputs'], data_batch['data_samples'], strict=True):
-            pictures[sample.img_path] = picture.clone()
-
-
-@pytest.mark.parametrize('workers', [0, 1])
-def test_each_epoch_augments_anew(tmp_path, tiny_set, workers):
-    pictures = Pictures()
-    train(distilled_run(tmp_path, tiny_set, workers), hooks=[pictures])
-    first, second = pictures.epochs[0], pictures.epochs[1]
+@pytest.mark.parametrize('workers', [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_each_epoch_augments_anew(tmp_path, tiny_set, whole, workers):
+    epochs = whole.pictures
+    if workers:
+        pictures = Pictures()
+        train(distilled_run(tmp_path, tiny_set, workers), hooks=[pictures])
+        epochs = pictures.epochs
+    first, second = dict(epochs[0]), dict(epochs[1])
     assert len(first) == 8
     assert first.keys() == second.keys()
     assert not any(torch.equal(first[path], second[path]) for path in first)
 
 
-class Warnings(Hook):
-    """Collects what the runner warns about."""
-
-    def __init__(self):
-        self.messages = []
-
-    def before_run(self, runner):
-        runner.logger.warning = self.messages.append
-
-
-def test_a_checkpoint_from_mid_epoch_is_announced(tmp_path, tiny_set):
-    cfg = distilled_run(tmp_path, tiny_set)
-    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=3)
-    train(cfg)
-    warnings = Warnings()
-    train(cfg, resume=tmp_path / 'run' / 'iter_3.pth', hooks=[warnings])
-    assert any('epoch 1 starts again from its first batch' in message for message in warnings.messages)
+def test_a_checkpoint_from_mid_epoch_is_announced():
+    said = []
+    runner = SimpleNamespace(seed=0, rank=0, epoch=0, model=None, cfg={}, logger=SimpleNamespace(warning=said.append))
+    runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(Draws(), batch_size=2), max_epochs=2)
+    runner.train_loop._iter = 3  # as mmengine sets it from a checkpoint; the end of an epoch of three batches
+    runner.train_loop._epoch = 1
+    ExactResumeHook().before_train(runner)
+    assert not said
+    runner.train_loop._iter, runner.train_loop._epoch = 2, 0
+    ExactResumeHook().before_train(runner)
+    assert len(said) == 1
+    assert 'not the end of an epoch of 3 iterations: epoch 1 starts again from its first batch' in said[0]
 
 
 class Draws(Dataset):
@@ -168,6 +168,7 @@ def test_samples_depend_on_seed_rank_and_place_alone(loader):
         assert not set(everything) & {number for sample in numbers([2], **others, **loader)[2] for number in sample[1:]}
 
 
+@pytest.mark.slow
 def test_spawned_workers_are_told_the_place_too():
     options = {'num_workers': 1, 'persistent_workers': True, 'multiprocessing_context': 'spawn'}
     assert numbers([0, 1], **options) == numbers([0, 1])
@@ -205,22 +206,11 @@ def test_a_sampler_gets_the_seed_that_all_ranks_share(randomness, own_seed, expe
     """mmengine adds the rank to the seed of a run where each rank is to have its own."""
     dataset = Draws()
     sampler = DefaultSampler(dataset, seed=7)
-    runner = SimpleNamespace(seed=5, rank=2, epoch=0, cfg={'randomness': randomness})
+    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=None, cfg={'randomness': randomness})
     runner.cfg['train_dataloader'] = {'sampler': {'type': 'DefaultSampler', 'seed': own_seed}}
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=2, sampler=sampler), max_epochs=1)
     ExactResumeHook().before_train(runner)
     assert sampler.seed == expected
-
-
-class DrawnAgain(Hook):
-    """Collects, by epoch, each step's pictures and their files."""
-
-    def __init__(self):
-        self.epochs = {}
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        for picture, sample in zip(data_batch['inputs'], data_batch['data_samples'], strict=True):
-            self.epochs.setdefault(runner.epoch, []).append((sample.img_path, picture.clone()))
 
 
 @DATA_SAMPLERS.register_module()
@@ -234,16 +224,19 @@ class WithReplacement(RandomSampler):
 
 @pytest.mark.parametrize(
     ('sampler', 'batches', 'workers'),
-    [('ClassAwareSampler', None, 0), ('WithReplacement', 'AspectRatioBatchSampler', 2)],
+    [
+        ('ClassAwareSampler', None, 0),
+        pytest.param('WithReplacement', 'AspectRatioBatchSampler', 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_picture_that_is_drawn_twice_is_augmented_in_two_ways(tmp_path, tiny_set, sampler, batches, workers):
-    """And in the same two ways by a second run, and by one that is resumed between the epochs."""
+    """And in the same two ways by a run that is resumed between the epochs."""
     cfg = distilled_run(tmp_path, tiny_set, workers)
     cfg.train_dataloader.sampler = {'type': sampler}
     cfg.train_dataloader.batch_sampler = batches and {'type': batches}
 
     def pictures(**options):
-        hook = DrawnAgain()
+        hook = Pictures()
         train(cfg, hooks=[hook], **options)
         return hook.epochs
 
@@ -252,17 +245,14 @@ def test_a_picture_that_is_drawn_twice_is_augmented_in_two_ways(tmp_path, tiny_s
             a == b and torch.equal(x, y) for (a, x), (b, y) in zip(first, second, strict=True)
         )
 
-    whole = pictures()
-    for drawn in whole.values():
+    uninterrupted = pictures()
+    for drawn in uninterrupted.values():
         copies = [(x, y) for (a, x), (b, y) in itertools.combinations(drawn, 2) if a == b]
         assert copies, 'the sampler was to draw a picture twice'
         assert not any(torch.equal(x, y) for x, y in copies)
-    checkpoint = (tmp_path / 'run' / 'epoch_1.pth').rename(tmp_path / 'first.pth')
-    again = pictures()
-    assert all(same(whole[epoch], again[epoch]) for epoch in (0, 1))
-    resumed = pictures(resume=checkpoint)
+    resumed = pictures(resume=tmp_path / 'run' / 'epoch_1.pth')
     assert list(resumed) == [1]
-    assert same(resumed[1], whole[1])
+    assert same(resumed[1], uninterrupted[1])
 
 
 def test_mixtures_and_wrappers_are_seeded_from_outside(tiny_set):
@@ -287,13 +277,13 @@ def test_mixtures_and_wrappers_are_seeded_from_outside(tiny_set):
 
     one, other = build(), build()
     fetches = [SeededFetch(dataset, seed=0) for dataset in (one, other)]
-    batches = [PlacedBatch([2 * number, 2 * number + 1], 0, number) for number in range(12)]
-    pictures = [sample['inputs'] for batch in batches for sample in fetches[0](batch)]
-    for batch in (11, 4, 0):
-        fetched = [sample['inputs'] for sample in fetches[1](batches[batch])]
-        assert all(map(torch.equal, fetched, pictures[2 * batch : 2 * batch + 2]))
-    assert not torch.equal(pictures[1], pictures[9])  # the same image, repeated
-    assert not torch.equal(fetches[0](PlacedBatch([0, 1], 1, 0))[1]['inputs'], pictures[1])
+    batches = {number: PlacedBatch([2 * number, 2 * number + 1], 0, number) for number in (0, 4, 11)}
+    pictures = {number: [sample['inputs'] for sample in fetches[0](batch)] for number, batch in batches.items()}
+    for number in reversed(batches):
+        fetched = [sample['inputs'] for sample in fetches[1](batches[number])]
+        assert all(map(torch.equal, fetched, pictures[number]))
+    assert not torch.equal(pictures[0][1], pictures[4][1])  # the same image, repeated
+    assert not torch.equal(fetches[0](PlacedBatch([0, 1], 1, 0))[1]['inputs'], pictures[0][1])
 
 
 def test_where_there_are_no_epochs_each_batch_draws_anew_and_repeats_from_the_start():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from helpers.training import distilled_run, train
 from mmengine.hooks import Hook
@@ -68,8 +69,7 @@ def test_it_sets_the_numbers_that_training_uses_and_a_resumed_run_has_them_right
     resumed = train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth', hooks=[again])
     assert again.seen == {step: values for step, values in watch.seen.items() if step >= 4}
     assert resumed == {step: values for step, values in losses.items() if step >= 4}
-    cfg.custom_hooks = []
-    assert train(cfg) != losses
+    assert not np.isclose(losses[0]['hint.loss_feat'], losses[7]['hint.loss_feat'], rtol=0.5)  # a fifth of the weight
 
 
 @pytest.mark.parametrize('path', ['distillers.roy.mu', 'distillers.roi.nu', 'distillers.roi', 'mu'])
@@ -131,11 +131,12 @@ def test_two_ramps_of_one_number_are_refused(tmp_path, tiny_set):
 
 
 def test_a_pattern_finds_whole_numbers_too_and_its_range_is_that_of_what_it_finds(tmp_path, tiny_set):
-    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[{**STOP, 'path': 'distillers.*.mu', 'stop': 0.25}])
+    steps = {**STOP, 'path': 'distillers.*.mu', 'stop': 0.25, 'by_epoch': False}
+    cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[steps], **{'train_cfg.max_epochs': 1})
     cfg.model.distillers.roi.mu = 1
     watch = Watch()
     train(cfg, hooks=[watch])
-    assert [watch.seen[step][0] for step in (0, 4)] == [1, 0.25]
+    assert [watch.seen[step][0] for step in (0, 1)] == [1, 0.25]
     cfg.custom_hooks = [{**STOP, 'path': 'distillers.rpn.*', 'start': 2.0}]
     with pytest.raises(ValueError, match=r'mu must lie in \[0, 1\]'):
         train(cfg)

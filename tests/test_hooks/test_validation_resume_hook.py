@@ -112,6 +112,7 @@ def test_a_validation_is_due_where_mmengine_validates(tmp_path, by_epoch, option
         val_evaluator=Evaluator([Nothing()]),
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
         experiment_name=tmp_path.name,
+        default_scope='mmdet',  # or what this process builds later would be looked up in mmengine's
     )
     follow = Follow()
     runner.register_hook(follow)

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 import torch
-from helpers import run_tool, tiny_student_cfg
-from helpers.tiny import REPO, call_tool, load_tool
+from helpers import tiny_student_cfg
+from helpers.tiny import call_tool, load_tool
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -18,14 +18,13 @@ SIZE = 60_000  # bytes: above what is logged, below a checkpoint
 
 @pytest.fixture
 def write(tiny_set, tmp_path):
-    """Writes a config of the same run with one more hook, and with options of the hook that saves."""
+    """Writes a config of the same run with more hooks, and with options of the hook that saves."""
 
-    def written(hook=None, **checkpoint):
+    def written(*hooks, **checkpoint):
         cfg = tiny_student_cfg(tiny_set, tmp_path / 'run')
         cfg.default_hooks.checkpoint.update(max_keep_ckpts=1, **checkpoint)
-        if hook is not None:
-            cfg.custom_imports = {'imports': ['helpers.kill_hook'], 'allow_failed_imports': False}
-            cfg.custom_hooks = [hook]
+        cfg.custom_imports = {'imports': ['helpers.kill_hook'], 'allow_failed_imports': False}
+        cfg.custom_hooks = list(hooks)
         cfg.dump(tmp_path / 'run.py')
         return tmp_path / 'run.py'
 
@@ -36,6 +35,7 @@ def saved(run):
     return sorted(path.name for path in run.rglob('*.pth'))
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_the_old_checkpoint_and_the_training_goes_on_from_it(write, tmp_path):
     run = tmp_path / 'run'
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -50,25 +50,34 @@ def test_a_write_that_fails_leaves_the_old_checkpoint_and_the_training_goes_on_f
     assert saved(run) == ['epoch_2.pth']
 
 
-@pytest.mark.slow
-def test_a_kill_in_the_midst_of_the_write_leaves_the_old_checkpoint(write, tmp_path):
-    run = tmp_path / 'run'
-    config = write({'type': 'FullDiskHook', 'iteration': 7, 'size': SIZE, 'kill': True})
-    done = run_tool(['tools/train.py', config], check=False, env={'PYTHONPATH': f'{REPO}/tests'})
-    assert done.returncode < 0
-    assert latest_checkpoint(run) == run / 'epoch_1.pth'
-    (draft,) = run.glob('.epoch_2.draft-*.pth')
-    assert draft.stat().st_size == SIZE
-    call_tool('tools/train.py', write(), '--resume')
-    assert saved(run) == ['epoch_2.pth']
+EMA = {'type': 'EMAHook', 'momentum': 0.5, 'priority': 'NORMAL'}
 
 
-def test_what_is_not_finite_is_not_saved_and_the_checkpoint_before_it_stays(write, tmp_path):
+@pytest.mark.parametrize(
+    ('step', 'hooks', 'options', 'before'),
+    [
+        pytest.param(7, [], {}, 'epoch_1.pth', id='epochs'),
+        pytest.param(7, [EMA], {}, 'epoch_1.pth', id='averages', marks=pytest.mark.slow),
+        pytest.param(5, [], {'by_epoch': False, 'interval': 3}, 'iter_3.pth', id='iterations', marks=pytest.mark.slow),
+        pytest.param(3, [], {'interval': 2, 'save_best': 'coco/bbox_mAP'}, None, id='the best', marks=pytest.mark.slow),
+    ],
+)
+def test_a_loss_that_breaks_the_weights_leaves_the_checkpoint_before_it(write, tmp_path, step, hooks, options, before):
+    """In the last step before a checkpoint; one of the student's own losses, at which nobody else looks."""
     run = tmp_path / 'run'
-    with pytest.raises(FloatingPointError, match=r'state_dict\.neck\.fpn_convs\.0\.conv\.bias: not finite.*--resume'):
-        call_tool('tools/train.py', write({'type': 'BrokenWeightHook', 'iteration': 7}))
-    assert saved(run) == ['epoch_1.pth']
-    assert all(value.isfinite().all() for value in torch.load(latest_checkpoint(run))['state_dict'].values())
+    with pytest.raises(SystemExit, match=r'^\nerror: state_dict\..*: not finite, so this.*is not saved.*--resume$'):
+        call_tool('tools/train.py', write({'type': 'BrokenLossHook', 'iteration': step}, *hooks, **options))
+    assert saved(run) == ([] if before is None else [before])
+    assert latest_checkpoint(run) == (before and run / before)
+    if before is None:
+        assert not (run / 'last_checkpoint').exists()
+    else:
+        assert (run / 'last_checkpoint').read_text() == str(run / before)
+    call_tool('tools/train.py', write(*hooks, **options), '--resume')
+    checkpoint = torch.load(latest_checkpoint(run), weights_only=True)
+    assert checkpoint['meta']['iter'] > step
+    weights = [*checkpoint['state_dict'].values(), *checkpoint.get('ema_state_dict', {}).values()]
+    assert all(value.isfinite().all() for value in weights)
 
 
 @pytest.mark.parametrize('part', ['ema_state_dict', 'optimizer'])

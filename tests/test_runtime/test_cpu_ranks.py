@@ -1,10 +1,16 @@
+import multiprocessing
+from datetime import timedelta
+
 import pytest
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmdet_kd.runtime import prepare_cpu_ranks
+from mmdet_kd.runtime.cpu_ranks import sum_gradients_one_by_one
 
 pytestmark = pytest.mark.skipif(get_device() != 'cpu', reason='this machine has an accelerator')
 
@@ -68,3 +74,59 @@ def test_slurm_ranks_are_told_to_torch(one_rank, monkeypatch):
     monkeypatch.delenv('RANK')
     assert prepare_cpu_ranks(Config({'launcher': 'slurm'}))
     assert dist.get_world_size() == 1
+
+
+class Reordered(nn.Module):
+    """Uses its layers in another order than it has them in, so that DDP fills its buckets anew after a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.first, self.middle = nn.Linear(64, 10), nn.Linear(32, 64), nn.Linear(64, 64)
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(x).relu()).relu())
+
+
+def weights_of_a_rank(rank, ranks, store, results):
+    """What ten steps make of the weights: at once, and resumed after five; as DDP sums, and one by one."""
+    torch.set_num_threads(1)
+    where = {'init_method': f'file://{store}', 'rank': rank, 'world_size': ranks}
+    dist.init_process_group('gloo', timeout=timedelta(seconds=120), **where)
+
+    def trained(steps, start, one_by_one):
+        torch.manual_seed(0)
+        model = Reordered()
+        model.load_state_dict(start or model.state_dict())
+        ddp = DistributedDataParallel(model)
+        if one_by_one:
+            sum_gradients_one_by_one(ddp)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in steps:
+            batch = torch.randn(16, 32, generator=torch.Generator().manual_seed(step * ranks + rank))
+            optimizer.zero_grad()
+            ddp(batch).square().mean().backward()
+            optimizer.step()
+        return model.state_dict()
+
+    found = []
+    for one_by_one in (False, True):
+        whole = trained(range(10), None, one_by_one)
+        resumed = trained(range(5, 10), trained(range(5), None, one_by_one), one_by_one)
+        found.append((whole, resumed))
+    if rank == 0:
+        results.send([[{k: v.tolist() for k, v in weights.items()} for weights in pair] for pair in found])
+    dist.destroy_process_group()
+
+
+def test_many_ranks_resume_to_the_same_bits(tmp_path):
+    context = multiprocessing.get_context('fork')
+    ours, theirs = context.Pipe(duplex=False)
+    for rank in range(4):
+        arguments = (rank, 4, tmp_path / 'store', theirs)
+        context.Process(target=weights_of_a_rank, args=arguments, daemon=True).start()
+    theirs.close()
+    (whole, resumed), (one_by_one, resumed_one_by_one) = ours.recv()
+    assert resumed != whole  # as DDP sums, or this test would say nothing
+    assert resumed_one_by_one == one_by_one
+    for name, value in whole.items():  # and it is the same average
+        torch.testing.assert_close(torch.tensor(one_by_one[name]), torch.tensor(value), rtol=1e-4, atol=1e-6)

@@ -20,31 +20,44 @@ def metrics(work_dir):
 
 @on_two_ranks
 def test_two_ranks_train_and_measure_what_one_does(tmp_path, tiny_set):
-    distilled_run(tmp_path, tiny_set)
+    distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1})
     config, run = tmp_path / 'distilled.py', tmp_path / 'run'
     run_tool(['tools/dist_train.sh', config, 2], cwd=tmp_path)
-    call_tool('tools/test.py', config, run / 'epoch_2.pth', '--work-dir', tmp_path / 'one')
+    call_tool('tools/test.py', config, run / 'epoch_1.pth', '--work-dir', tmp_path / 'one')
     (path,) = (tmp_path / 'one').glob('2*/2*.json')
     one = {name: value for name, value in json.loads(path.read_text()).items() if 'mAP' in name}
     assert metrics(run) == one
     assert one['coco/bbox_mAP_50'] > 0  # or all would agree
     steps = [json.loads(line) for line in max(run.glob('2*/vis_data/scalars.json')).read_text().splitlines()]
-    assert [step['step'] for step in steps if 'loss' in step] == [1, 2, 3, 4]  # 8 pictures, two a rank and step
+    assert [step['step'] for step in steps if 'loss' in step] == [1, 2]  # 8 pictures, two a rank and step
 
 
 @pytest.mark.slow
 @on_two_ranks
-def test_two_ranks_resume_exactly_and_test(tmp_path, tiny_set):
-    distilled_run(tmp_path, tiny_set)
+@pytest.mark.parametrize(
+    ('ranks', 'workers', 'kill'),
+    [(2, 2, {'launcher': True}), (3, 0, {'rank': 1})],
+    ids=['the launcher of two', 'one of three'],
+)
+def test_ranks_end_together_and_resume_exactly(tmp_path, tiny_set, ranks, workers, kill):
+    cfg = distilled_run(tmp_path, tiny_set, workers)
     config, run = tmp_path / 'distilled.py', tmp_path / 'run'
-    run_tool(['tools/dist_train.sh', config, 2], cwd=tmp_path)
-    (run / 'epoch_2.pth').rename(tmp_path / 'whole.pth')
-    trained = metrics(run)
-    run_tool(['tools/dist_train.sh', config, 2, '--resume', run / 'epoch_1.pth'], cwd=tmp_path)
-    assert_same_weights(run / 'epoch_2.pth', tmp_path / 'whole.pth')
-    run_tool(['tools/dist_test.sh', config, tmp_path / 'whole.pth', 2, '--work-dir', tmp_path / 'two'], cwd=tmp_path)
-    (path,) = (tmp_path / 'two').glob('2*/2*.json')
-    assert trained.items() <= json.loads(path.read_text()).items()
+    run_tool(['tools/dist_train.sh', config, ranks, '--work-dir', tmp_path / 'whole'], cwd=tmp_path)
+    cfg.custom_imports.imports.append('helpers.kill_hook')
+    cfg.custom_hooks = [{'type': 'KillHook', 'iteration': 3, **kill}]
+    cfg.dump(tmp_path / 'kill.py')
+    tests = {'PYTHONPATH': f'{REPO}:{REPO}/tests'}
+    # It returns when nobody writes into its pipes any more: no rank, and no data worker of one.
+    done = run_tool(['tools/dist_train.sh', tmp_path / 'kill.py', ranks], cwd=tmp_path, check=False, env=tests)
+    assert done.returncode != 0
+    assert (run / 'epoch_1.pth').exists()
+    assert not (run / 'epoch_2.pth').exists()  # which ranks that train on would write
+    run_tool(['tools/dist_train.sh', config, ranks, '--resume'], cwd=tmp_path)
+    assert_same_weights(run / 'epoch_2.pth', tmp_path / 'whole' / 'epoch_2.pth')
+    whole = tmp_path / 'whole' / 'epoch_2.pth'
+    run_tool(['tools/dist_test.sh', config, whole, ranks, '--work-dir', tmp_path / 'test'], cwd=tmp_path)
+    (path,) = (tmp_path / 'test').glob('2*/2*.json')
+    assert metrics(run).items() <= json.loads(path.read_text()).items()
 
 
 @pytest.mark.slow

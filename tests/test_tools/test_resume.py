@@ -17,10 +17,11 @@ TESTS = {'PYTHONPATH': str(REPO / 'tests')}
     [(2, faster), pytest.param(0, faster, marks=pytest.mark.slow), pytest.param(0, retinanet, marks=pytest.mark.slow)],
 )
 def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_set, workers, family):
-    whole = distilled_run(tmp_path / 'whole', tiny_set, workers, family)
+    at_the_end = {'train_cfg.val_interval': 2}
+    whole = distilled_run(tmp_path / 'whole', tiny_set, 0, family, **at_the_end)
     train(whole)
 
-    killed = distilled_run(tmp_path / 'killed', tiny_set, workers, family)
+    killed = distilled_run(tmp_path / 'killed', tiny_set, workers, family, **at_the_end)
     config = tmp_path / 'killed' / 'distilled.py'
     killed.custom_imports.imports.append('helpers.kill_hook')
     killed.custom_hooks = [{'type': 'KillHook', 'iteration': 6}]
