@@ -215,6 +215,15 @@ class TestNothingIsCopiedToTheDevice:
         for call in soft_losses(detector):
             assert copies(call) == set()
 
+    @pytest.mark.parametrize('scale', [None, 0.5])
+    @pytest.mark.parametrize('loss', ['ChannelWiseLoss', 'PearsonLoss', 'MaskedGenerationLoss', 'FocalGlobalLoss'])
+    def test_by_losses_on_maps(self, student_cfg, teacher_cfg, loss, scale):
+        """Those that are told the true boxes and the valid places, too; in pictures of another size."""
+        cfg = distilled_cfg(student_cfg, teacher_cfg, None, hint={**HINT, 'loss': dict(type=loss)})
+        cfg.model.student_scale = scale
+        for call in soft_losses(build(cfg)):
+            assert copies(call) == set()
+
     def test_by_the_smaller_view(self):
         batch = raw_batch((3, 0))
         assert copies(lambda: shrink(batch, 0.6)) == set()
