@@ -33,6 +33,20 @@ def _full_single_precision():
         yield
 
 
+@pytest.fixture(autouse=True)
+def _errors_of_its_own():
+    """A kernel that fails ends all work of the process on the GPU, and is told of later: here, in its own test."""
+    if torch.cuda.is_available():
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            pytest.fail(f'an earlier test of this process has lost the GPU: {first}', pytrace=False)
+    yield
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 @pytest.fixture
 def cfg_of(student_cfg, teacher_cfg, tmp_path):
     """Family -> config of a distillation with a teacher of that family."""

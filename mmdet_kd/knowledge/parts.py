@@ -18,7 +18,8 @@ class PartForm(NamedTuple):
 
     Args:
         layout: 'contiguous', 'channels-last', or None: as they come. A name, because torch cannot save its own.
-        dtype: of the maps; None: as they come.
+        dtype: precision of the part, and of the maps that it gets. The part is then run in it whatever the precision of
+            the training is. None: maps as they come, and under autocast its precision.
     """
 
     layout: Literal['contiguous', 'channels-last'] | None = None
@@ -47,7 +48,10 @@ def run_part(part: nn.Module, maps: Tensor | tuple[Tensor, ...], form: PartForm 
     Returns:
         What its ``forward`` returns, without a graph.
     """
-    return part(form.apply_to(maps) if isinstance(maps, Tensor) else tuple(map(form.apply_to, maps)))
+    formed = form.apply_to(maps) if isinstance(maps, Tensor) else tuple(map(form.apply_to, maps))
+    device = maps.device if isinstance(maps, Tensor) else maps[0].device
+    with nullcontext() if form.dtype is None else torch.autocast(device.type, enabled=False):
+        return part(formed)
 
 
 def maps_for_rois(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -72,5 +76,6 @@ def run_roi_head(
         form: a half precision in it is that of the box heads; RoIs are cut out in single precision.
     """
     lower = form.dtype in _HALF
-    with torch.autocast(rois.device.type, dtype=form.dtype) if lower else nullcontext():
+    autocast = dict(dtype=form.dtype) if lower else dict(enabled=False)
+    with nullcontext() if form.dtype is None else torch.autocast(rois.device.type, **autocast):
         return forward_box_head(roi_head, stage, maps, rois)

@@ -29,8 +29,8 @@ class DetectorTeacher(BaseTeacher):
             any order. Otherwise both must know the same, in the same order.
         fold_batch_norm: fold batch norm into the convolutions before it, where that changes nothing beyond rounding.
         channels_last: keep weights and maps in that memory format, which changes nothing beyond rounding.
-        precision: 'bfloat16' or 'float16' for backbone, neck and heads; RoIs are cut out in single precision. None:
-            single precision, or that of the training under AMP.
+        precision: 'bfloat16' or 'float16' for backbone, neck and heads, also under AMP; RoIs are cut out in single
+            precision. None: single precision, or that of the training under AMP.
         compile: run torch.compile over backbone, neck, and RPN or dense head.
 
     Raises:

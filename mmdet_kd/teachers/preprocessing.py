@@ -1,5 +1,6 @@
 """Whether two models look at a picture in the same way."""
 
+import copy
 from collections.abc import Iterable
 
 import torch
@@ -31,24 +32,35 @@ def preprocess_alike(first: nn.Module, second: nn.Module) -> bool:
     order, mean, std, padding and padding value. They are shown grey, colour and
     four-channel pictures; those that one of them refuses say nothing.
     """
-    return _alike(*([_answer(each, _pictures(channels)) for channels in _CHANNELS] for each in (first, second)))
+    sides = (_on_the_cpu(each) for each in (first, second))
+    return _alike(*([_answer(each, _pictures(channels)) for channels in _CHANNELS] for each in sides))
 
 
 def normalise_alike(first: nn.Module, second: nn.Module) -> bool:
     """Whether two preprocessors make the same of a pixel, however they pad."""
-    return _alike(*([_answer(each, _pictures(channels)[:1]) for channels in _CHANNELS] for each in (first, second)), 1)
+    sides = (_on_the_cpu(each) for each in (first, second))
+    return _alike(*([_answer(each, _pictures(channels)[:1]) for channels in _CHANNELS] for each in sides), 1)
 
 
 def suitable_channels(preprocessor: nn.Module, wanted: int, loaded: Iterable[int]) -> set[int]:
     """How many channels loaded pictures may have, so that those that a preprocessor makes of them have ``wanted``.
 
     Args:
-        preprocessor: a detector's ``data_preprocessor``; its numbers do not matter.
+        preprocessor: a detector's ``data_preprocessor``, on a CPU; its numbers do not matter.
         wanted: channels that the detector's backbone takes.
         loaded: numbers of channels to try.
     """
     answers = {channels: _answer(preprocessor, _pictures(channels)) for channels in loaded}
     return {channels for channels, made in answers.items() if made is not None and made.shape[1] == wanted}
+
+
+def _on_the_cpu(preprocessor: nn.Module) -> nn.Module:
+    """A copy that can be asked about pictures that it does not take.
+
+    On a GPU an index out of range (a second channel of a grey picture) is no exception: it ends all work of the process
+    there.
+    """
+    return copy.deepcopy(preprocessor).to('cpu')
 
 
 def _pictures(channels: int) -> list[Tensor]:

@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from mmdet_kd.teachers import preprocess_alike, preprocess_images
+from mmdet_kd.teachers.preprocessing import normalise_alike
 
 SETTINGS = dict(
     type='DetDataPreprocessor',
@@ -59,6 +60,18 @@ def test_two_settings_that_say_the_same_are_alike():
     """Swapping the channels to and fro is the same swap."""
     assert preprocess_alike(build(), build(bgr_to_rgb=False, rgb_to_bgr=True))
     assert preprocess_alike(build(pad_mask=True, mask_pad_value=3), build())
+
+
+def test_it_is_asked_on_the_cpu():
+    """A GPU ends the process where a grey picture has no second channel; the meta device stands for it here."""
+    elsewhere = dict(mean=None, std=None)  # a meta device would lose the numbers
+    assert preprocess_alike(build(**elsewhere).to('meta'), build(**elsewhere))
+    assert not preprocess_alike(build(**elsewhere).to('meta'), build(**elsewhere, bgr_to_rgb=False))
+    assert normalise_alike(build(**elsewhere).to('meta'), build(**elsewhere, pad_size_divisor=1))
+    assert not normalise_alike(build(**elsewhere).to('meta'), build(**elsewhere, bgr_to_rgb=False))
+    model = build(**elsewhere).to('meta')
+    preprocess_alike(model, model)
+    assert model.device.type == 'meta', 'the preprocessor itself was moved'
 
 
 def test_batch_augmentation_is_not_preprocessing():

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import DetectorTeacher
+from mmdet_kd.teachers.verification import ROUNDING
 
 
 @pytest.fixture(params=['faster', 'cascade'])
@@ -95,6 +96,28 @@ def test_a_lower_precision_stays_near(two_stage, precision, log):
     assert f'{precision} (backbone, neck, rpn_head, roi_head)' in said(log)
     dtypes = {p.dtype for name, p in teacher.detector.named_parameters() if 'mask' not in name}
     assert dtypes == {getattr(torch, precision)}
+
+
+@pytest.mark.parametrize(('precision', 'training'), [('bfloat16', 'float16'), ('float16', 'bfloat16')])
+@pytest.mark.parametrize('undone', [False, True])
+def test_a_precision_of_its_own_is_not_that_of_the_training(two_stage, precision, training, undone, log, monkeypatch):
+    """It was compared with the plain detector in its own; a part that was left in single precision stays in it."""
+    if undone:
+        monkeypatch.setitem(ROUNDING, getattr(torch, precision), 0.0)
+    teacher = loaded(two_stage, precision=precision)
+    assert (f'{precision} (backbone, neck, rpn_head, roi_head)' in said(log)) != undone
+    expected = answers(teacher)
+    with torch.autocast('cpu', dtype=getattr(torch, training)):
+        found = answers(teacher)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert {tensor.dtype for tensor in found} == {torch.float32 if undone else getattr(torch, precision)}
+
+
+def test_without_a_precision_of_its_own_it_takes_that_of_the_training(two_stage):
+    teacher = loaded(two_stage, ('neck',))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = answers(teacher, ('neck',))
+    assert {feat.dtype for feat in found} == {torch.bfloat16}
 
 
 def test_the_losses_are_of_single_precision_whatever_the_teacher_is(student_cfg, teacher_cfg, teacher_checkpoint):
