@@ -74,7 +74,7 @@ def test_the_priors_that_only_the_student_has_count_nothing(student_cfg, teacher
     distiller = MODELS.build(dict(**METHOD['rpn'], pair=pair))
     with observed(pair, size=ODD) as step:
         scores_s, scores_t = step.student.rpn.cls_scores, step.teacher.rpn.cls_scores
-        fitted, valid = distiller._for_the_students_anchors(step.student.rpn, step.teacher.rpn, step.teacher)
+        fitted, valid = distiller._for_the_students_anchors(step.student.rpn, step.teacher.rpn, ratios=None)
     anchors = scores_s[0].shape[1]
     first = valid[:, : anchors * 17 * 17].view(2, 17, 17, anchors)
     assert first[:, :16, :16].all()
