@@ -2,28 +2,25 @@
 
 import pytest
 import torch
-from helpers.anchor_heads import ANCHOR_HEADS, ASSIGNING
-from helpers.dense_heads import DENSE_HEADS, detector_of, pictures, predicted_boxes, seen
+from helpers.anchor_heads import SILENT_ON_LABELS as SILENT
+from helpers.dense_heads import (
+    DENSE_HEADS,
+    detector_of,
+    each,
+    given_to_the_loss,
+    pictures,
+    predicted_boxes,
+    seen,
+)
 
 from mmdet_kd.heads import DensePredictions, DenseView, find_view
 
-#: Those that are tried in each run; the others are left to the sweeps.
-QUICK = {'retinanet', 'ssd', 'fcos', 'atss', 'gfl', 'paa', 'tood'}
-
-
-def heads(*without):
-    """A parameter a head."""
-    slow = pytest.mark.slow
-    names = (name for name in DENSE_HEADS if name not in without)
-    params = [pytest.param(name, marks=() if name in QUICK else slow) for name in names]
-    return pytest.mark.parametrize('name', params)
-
-
-EVERY = heads()
-SILENT = set(ANCHOR_HEADS) - set(ASSIGNING)
+EVERY = each(*DENSE_HEADS)
 GIVES_PROBABILITIES = ('tood', 'tood_at_first')
 #: Their positive priors may have another label, or none.
 UNLIKE_LABELS = ('ddod', 'yolof')
+#: Their loss weighs the labels once more.
+REWEIGHED = ('pisa_retina', 'pisa_ssd')
 
 
 def keyed(rows, labels, seed=0):
@@ -33,32 +30,20 @@ def keyed(rows, labels, seed=0):
     return rows[(rows @ weights).argsort()]
 
 
-def given_to_the_loss(calls):
-    """Score rows and labels of every call of a head's own classification loss that counts."""
-    rows, labels = [], []
-    for call in calls:
-        given = call.arguments
-        if given.get('reduction_override') == 'none':
-            continue  # it looks for the priors that it will keep, or weighs them
-        scores, target = (
-            (given[name] for name in ('cls_score', 'labels')) if 'labels' in given else list(given.values())[:2]
-        )
-        target = target[0] if isinstance(target, tuple) else target  # beside a quality
-        if target.shape == scores.shape:  # a number a class, and the priors that count
-            target = target.argmax(dim=-1).where(given['weight'][..., 0] > 0, scores.shape[-1])
-        rows.append(scores.reshape(-1, scores.shape[-1]))
-        labels.append(target.reshape(-1))
-    return torch.cat(rows), torch.cat(labels)
-
-
-@heads('fsaf', *SILENT)
+@each(*(name for name in DENSE_HEADS if name not in SILENT and name != 'fsaf'))  # FSAF chooses after its loss
 def test_scores_and_labels_are_what_the_heads_own_loss_is_given(student_cfg, name):
     detector = detector_of(DENSE_HEADS[name](student_cfg))
     with seen(detector, pictures(), ('labels',)) as step:
-        labels = step.view.assignment(step.calls).labels
+        labels, weights = step.view.assignment(step.calls)
         scores = step.predictions.scores.flatten(0, 1)
-        ours = keyed(scores.sigmoid() if name in GIVES_PROBABILITIES else scores, labels.flatten())
-        theirs = keyed(*given_to_the_loss(step.losses['loss_cls'] + step.losses.get('initial_loss_cls', [])))
+        scores = scores.sigmoid() if name in GIVES_PROBABILITIES else scores
+        rows, their_labels, their_weights = given_to_the_loss(step.losses)
+    if name not in REWEIGHED:
+        scores, rows = (
+            torch.cat([scores, weights.view(-1, 1)], dim=1),
+            torch.cat([rows, their_weights.view(-1, 1)], dim=1),
+        )
+    ours, theirs = keyed(scores, labels.flatten()), keyed(rows, their_labels)
     assert ((labels >= 0) & (labels < 3)).any(dim=1).all(), 'each picture was to have positive priors'
     rounding = dict(rtol=1e-4, atol=1e-5) if name in GIVES_PROBABILITIES else {}  # near rows may change places
     torch.testing.assert_close(ours, theirs, **rounding)
@@ -86,7 +71,7 @@ def test_boxes_are_those_that_the_head_predicts(student_cfg, name):
     assert asked <= rounded[True] | rounded[False]
 
 
-@heads(*SILENT)
+@each(*(name for name in DENSE_HEADS if name not in SILENT))
 @pytest.mark.parametrize('counts', [(4, 2), (0, 3), (0, 0)])
 def test_each_positive_prior_has_the_box_that_it_is_trained_towards(student_cfg, name, counts):
     """Its class and its picture are those of the true box; a head trains it towards that box."""
