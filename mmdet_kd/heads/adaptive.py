@@ -1,6 +1,7 @@
 """Dense heads that choose their positive anchors by themselves: ATSS, and what was built upon it."""
 
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import torch
@@ -64,10 +65,18 @@ class DDODView(AnchorView):
 class PAAView(AnchorView):
     """The quality is an IoU. Of the candidates in ``get_targets``, each picture keeps those whose loss is low.
 
+    Its loss needs scikit-learn, which mmdet does not ask for when it is installed.
+
     Source: ``PAAHead.loss_by_feat`` and ``PAAHead.paa_reassign`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+
+    def why_not(self, question: str) -> str | None:
+        """See :class:`~mmdet_kd.heads.HeadView`."""
+        if question in ('labels', 'positives') and find_spec('sklearn') is None:
+            return 'its loss needs scikit-learn, which is not installed (pip install scikit-learn)'
+        return super().why_not(question)
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`~mmdet_kd.heads.HeadView`."""

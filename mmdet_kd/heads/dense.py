@@ -31,7 +31,10 @@ class Priors(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """What each prior of each picture was trained towards."""
+    """What each prior of each picture was trained towards.
+
+    What a head's loss does to it afterwards is not in it: SSD leaves out easy negatives, and PISA changes the weights.
+    """
 
     labels: Tensor  # (N, M); C on the background
     label_weights: Tensor  # (N, M)

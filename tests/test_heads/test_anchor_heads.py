@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from helpers.anchor_heads import ANCHOR_HEADS, ASSIGNING, fsaf, ga_retina, paa, 
 from helpers.classifier import taught_by_classifier
 from helpers.dense_heads import detector_of, each, given_to_the_loss, pictures, predicted, seen
 from helpers.distil import AS_ALONE, DENSE, build, distilled_cfg, losses_of, raw_batch, soft_part
-from mmdet.models.dense_heads import ATSSVLFusionHead
+from helpers.one_stage import atss
+from mmdet.models.dense_heads import ATSSVLFusionHead, RetinaHead
 from mmengine.logging import MessageHub
 
 from mmdet_kd.errors import DistillationError
@@ -248,6 +250,14 @@ def test_what_cannot_be_asked_is_refused_when_it_is_built(student_cfg, teacher_c
         build(taught_by_classifier(make(student_cfg)))
 
 
+def test_paa_without_scikit_learn_is_refused_as_a_student(student_cfg, teacher_cfg, monkeypatch):
+    """mmdet would find out in the first step."""
+    monkeypatch.setitem(sys.modules, 'sklearn', None)  # as if it were not installed
+    with pytest.raises(DistillationError, match='pip install scikit-learn'):
+        build(distilled_cfg(paa(student_cfg), paa(teacher_cfg), None, dense=copy.deepcopy(DENSE)))
+    build(distilled_cfg(atss(student_cfg), paa(teacher_cfg), None, dense=copy.deepcopy(DENSE)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['ld', 'lad'])
 def test_what_cannot_be_a_student_teaches(student_cfg, teacher_cfg, name):
@@ -273,3 +283,11 @@ def test_a_classifier_teaches_the_boxes_of_the_positive_priors(student_cfg, name
 def test_glips_head_answers_nothing():
     """It cannot be built without transformers."""
     assert set(known_heads()[ATSSVLFusionHead].cannot) == set(DenseView.questions)
+
+
+@pytest.mark.parametrize('method', ['get_anchors', '_predict_by_feat_single'])
+def test_a_head_with_priors_or_boxes_of_its_own_is_another_head(student_cfg, method):
+    head = detector_of(ANCHOR_HEADS['retinanet'](student_cfg)).bbox_head
+    assert find_view(head, DenseView).why_not('boxes') is None
+    head.__class__ = type('OwnHead', (RetinaHead,), {method: lambda *args, **kwargs: None})
+    assert f'it overrides {method} of RetinaHead' in find_view(head, DenseView).why_not('boxes')
