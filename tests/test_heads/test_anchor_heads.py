@@ -9,7 +9,7 @@ import torch
 from helpers.anchor_heads import ANCHOR_HEADS, ASSIGNING, fsaf, ga_retina, paa, tood
 from helpers.classifier import taught_by_classifier
 from helpers.dense_heads import detector_of, each, given_to_the_loss, pictures, predicted, seen
-from helpers.distil import AS_ALONE, DENSE, build, distilled_cfg, losses_of, raw_batch, soft_part
+from helpers.distil import AS_ALONE, DENSE, HINT, build, distilled_cfg, losses_of, raw_batch, soft_part
 from helpers.one_stage import atss
 from mmdet.models.dense_heads import ATSSVLFusionHead, RetinaHead
 from mmengine.logging import MessageHub
@@ -256,6 +256,14 @@ def test_paa_without_scikit_learn_is_refused_as_a_student(student_cfg, teacher_c
     with pytest.raises(DistillationError, match='pip install scikit-learn'):
         build(distilled_cfg(paa(student_cfg), paa(teacher_cfg), None, dense=copy.deepcopy(DENSE)))
     build(distilled_cfg(atss(student_cfg), paa(teacher_cfg), None, dense=copy.deepcopy(DENSE)))
+
+
+@pytest.mark.parametrize(('name', 'needed'), [('ld', 'out_teacher'), ('lad', 'label_assignment_results')])
+def test_a_head_whose_loss_needs_more_is_no_student_of_maps_either(student_cfg, teacher_cfg, name, needed):
+    make = ANCHOR_HEADS[name]
+    cfg = distilled_cfg(make(student_cfg), make(teacher_cfg), None, hint=copy.deepcopy(HINT))
+    with pytest.raises(DistillationError, match=f'Head needs {needed}, which a detector of its own gives it'):
+        build(cfg)
 
 
 @pytest.mark.slow
