@@ -48,6 +48,6 @@ def _loss_problems(head: nn.Module) -> list[str]:
     if not further:
         return []
     return [
-        f'the loss of {type(head).__name__} needs {", ".join(further)}, which a detector of its own gives it: it cannot '
-        'be a student; it can be a teacher'
+        f'the loss of {type(head).__name__} needs {", ".join(further)}, which a detector of its own gives it: it '
+        'cannot be a student; it can be a teacher'
     ]
