@@ -1,8 +1,13 @@
 """The student of the one-stage family."""
 
+import inspect
+from typing import Any
+
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
+from torch import nn
 
+from ..errors import raise_if_any
 from .distillation_mixin import KnowledgeDistillationMixin
 
 
@@ -26,3 +31,23 @@ class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleSt
     Raises:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
+
+    def __init__(self, **keys: Any) -> None:
+        super().__init__(**keys)
+        raise_if_any(_loss_problems(self.bbox_head))
+
+
+def _loss_problems(head: nn.Module) -> list[str]:
+    """What forbids that a detector trains this head: its loss is called with the maps and the samples of a batch."""
+    wanted = [
+        name
+        for name, parameter in inspect.signature(head.loss).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    further = [name for name in wanted[1:] if name != 'batch_data_samples']
+    if not further:
+        return []
+    return [
+        f'the loss of {type(head).__name__} needs {", ".join(further)}, which a detector of its own gives it: it '
+        'cannot be a student; it can be a teacher'
+    ]

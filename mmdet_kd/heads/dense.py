@@ -31,7 +31,10 @@ class Priors(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """What each prior of each picture was trained towards."""
+    """What each prior of each picture was trained towards.
+
+    What a head's loss does to it afterwards is not in it: SSD leaves out easy negatives, and PISA changes the weights.
+    """
 
     labels: Tensor  # (N, M); C on the background
     label_weights: Tensor  # (N, M)
@@ -90,9 +93,14 @@ class DenseView(HeadView):
         return 'sigmoid scores' if self.use_sigmoid else 'softmax scores'
 
     @property
+    def prior_generator(self) -> Any:
+        """What makes its priors."""
+        return self.head.prior_generator
+
+    @property
     def strides(self) -> list[tuple[int, int]]:
         """Of each level, in x and y."""
-        return [tuple(stride) for stride in self.head.prior_generator.strides]
+        return [tuple(stride) for stride in self.prior_generator.strides]
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:
         """What ``forward`` returned, in one form for both modes.
@@ -106,7 +114,7 @@ class DenseView(HeadView):
 
     def priors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
         """The priors of maps of these heights and widths."""
-        levels = [get_box_tensor(level) for level in self.head.prior_generator.grid_priors(sizes, device=device)]
+        levels = [get_box_tensor(level) for level in self.prior_generator.grid_priors(sizes, device=device)]
         strides = [
             level.new_full((len(level), 1), stride[0]) for level, stride in zip(levels, self.strides, strict=True)
         ]

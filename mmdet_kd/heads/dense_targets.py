@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from .base import Calls, Point
+from .base import Call, Calls, Point
 from .dense import Assignment, DenseView, PositivePriors
 from .structures import Truth
 
@@ -27,22 +27,28 @@ class TargetsOfLevels(DenseView):
         """See :class:`~mmdet_kd.heads.DenseView`."""
         (call,) = calls['get_targets']
         labels, weights = call.result[self.labels_at : self.labels_at + 2]
-        return Assignment(_join(labels), _join(weights))
+        return Assignment(join_levels(labels), join_levels(weights))
 
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`. A sampler keeps the order of the priors, as do the labels."""
         images, places = self._positive(self.assignment(calls).labels)
-        return PositivePriors(images, places, _sampled_truth(calls, truth, len(images)))
+        return PositivePriors(images, places, sampled_truth(calls['sample'], truth, len(images)))
 
 
-def _join(levels: Sequence[Tensor]) -> Tensor:
+def join_levels(levels: Sequence[Tensor]) -> Tensor:
     """Lists (N, m) a level as (N, M)."""
     return torch.cat([level.reshape(len(level), -1) for level in levels], dim=1)
 
 
-def _sampled_truth(calls: Calls, truth: Truth, count: int) -> Tensor:
-    """Which of the batch's true boxes the sampler of each picture noted for its positive priors."""
-    results = [call.result for call in calls['sample']]
+def sampled_truth(samples: Sequence[Call], truth: Truth, count: int) -> Tensor:
+    """Which of the batch's true boxes the sampler of each picture noted for its positive priors.
+
+    Args:
+        samples: a call of the sampler for each picture.
+        truth: the true boxes of the batch.
+        count: of positive priors that are expected.
+    """
+    results = [call.result for call in samples]
     first = [0]
     for boxes in truth.boxes:
         first.append(first[-1] + len(boxes))

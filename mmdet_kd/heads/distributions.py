@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from mmdet.models.dense_heads import GFLHead
+from mmdet.models.dense_heads import GFLHead, LDHead
 from torch import Tensor
 
 from .base import register_view
@@ -13,7 +13,10 @@ from .dense_targets import TargetsOfLevels
 
 @register_view(GFLHead)
 class GFLView(TargetsOfLevels):
-    """Of a head that regresses how far the sides of a box are from its anchor's centre, in strides."""
+    """Of a head that regresses how far the sides of a box are from its anchor's centre, in strides.
+
+    Source: ``GFLHead.loss_by_feat_single`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = {'quality': 'its class scores are the quality'}
     labels_at = 1  # the anchors come first
@@ -31,3 +34,17 @@ class GFLView(TargetsOfLevels):
         """See :class:`~mmdet_kd.heads.DenseView`."""
         centres = (priors.places[:, :2] + priors.places[:, 2:]) / 2
         return self.head.bbox_coder.decode(centres, self.head.integral(regressed) * priors.strides)
+
+
+@register_view(LDHead)
+class LDView(GFLView):
+    """As a teacher it is GFL's.
+
+    Source: ``LDHead.loss`` of mmdet.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = {
+        **GFLView.cannot,
+        'labels': "its loss needs the outputs of a teacher of its own, mmdet's",
+        'positives': "its loss needs the outputs of a teacher of its own, mmdet's",
+    }

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import pytest
 import torch
+from mmdet.models.dense_heads import PAAHead, YOLACTHead
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdet_kd.heads import Call, Calls, DensePredictions, DenseView, Truth, find_view
 from mmdet_kd.knowledge import record_calls
 
+from .anchor_heads import ANCHOR_HEADS
 from .distil import build, raw_batch
 from .one_stage import ONE_STAGE
 
 #: Name -> what makes the config of a tiny detector with that head of the tiny student's.
-DENSE_HEADS = {**ONE_STAGE}
+DENSE_HEADS = {**ONE_STAGE, **ANCHOR_HEADS}
+
+#: Those that are tried in each run; the others are left to the sweeps.
+QUICK = {'retinanet', 'ssd', 'fcos', 'atss', 'gfl', 'paa', 'tood'}
+#: Heads that predict no boxes without suppressing some: nothing is suppressed that overlaps by 1 at most.
+ALWAYS_SUPPRESSING = (PAAHead, YOLACTHead)
+
+
+def each(*names: str, quick: Collection[str] = QUICK) -> pytest.MarkDecorator:
+    """A test for each of these heads."""
+    params = [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize('name', params)
 
 
 class SeenHead(NamedTuple):
@@ -61,9 +77,10 @@ def seen(detector: nn.Module, batch: dict[str, Any], questions: tuple[str, ...])
     head = detector.bbox_head
     view = find_view(head, DenseView)
     data = detector.data_preprocessor(batch, training=True)
-    losses = {name: (module, 'forward') for name, module in head.named_children() if name.startswith('loss')}
+    losses = {name: (module, 'forward') for name, module in head.named_children() if 'loss' in name}
     if 'loss_cls' not in losses:  # of SSD, whose loss is a function
         losses['loss_cls'] = (head, 'loss_by_feat_single')
+    MessageHub.get_current_instance().update_info('epoch', 0)  # as a training does; TOOD asks for it
     maps = detector.extract_feat(data['inputs'])
     with record_calls(view.points(questions)) as calls, record_calls(losses) as of_losses:
         head.loss(maps, data['data_samples'])
@@ -73,11 +90,39 @@ def seen(detector: nn.Module, batch: dict[str, Any], questions: tuple[str, ...])
         yield SeenHead(view, predictions, calls, of_losses, truth, maps, data['data_samples'])
 
 
+def given_to_the_loss(losses: dict[str, list[Call]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Score rows, labels and their weights of every call of a head's own classification loss that counts."""
+    rows, labels, weights = [], [], []
+    for call in losses['loss_cls'] + losses.get('initial_loss_cls', []):
+        given = call.arguments
+        if given.get('reduction_override') == 'none':
+            continue  # it looks for the priors that it will keep, or weighs them
+        scores, target = (
+            (given[name] for name in ('cls_score', 'labels')) if 'labels' in given else list(given.values())[:2]
+        )
+        target = target[0] if isinstance(target, tuple) else target  # beside a quality
+        weight = given.get('label_weights', given.get('weight'))
+        if target.shape == scores.shape:  # a number a class
+            target = target.argmax(dim=-1).where(weight[..., 0] > 0, scores.shape[-1])
+        rows.append(scores.reshape(-1, scores.shape[-1]))
+        labels.append(target.reshape(-1))
+        weights.append(torch.ones(len(labels[-1])) if weight is None else weight.reshape(-1))
+    return torch.cat(rows), torch.cat(labels), torch.cat(weights)
+
+
 def predicted_boxes(detector: nn.Module, maps: tuple[Tensor, ...]) -> Tensor:
     """All boxes (n, 4) that mmdet's own prediction decodes, without a threshold, NMS or a border."""
+    return torch.cat([get_box_tensor(each.bboxes) for each in predicted(detector, maps)])
+
+
+def predicted(detector: nn.Module, maps: tuple[Tensor, ...]) -> list[InstanceData]:
+    """What mmdet's own prediction finds in each picture, without a threshold, NMS or a border."""
     head = detector.bbox_head
     cfg = detector.test_cfg.copy()
-    cfg.update(nms_pre=-1, score_thr=-1.0, max_per_img=-1, min_bbox_size=-1)
+    cfg.update(nms_pre=10**6, score_thr=-1.0, max_per_img=-1, min_bbox_size=-1)
     metas = [dict(img_shape=(10**6, 10**6), scale_factor=(1, 1), batch_input_shape=(64, 96))] * len(maps[0])
-    found = head.predict_by_feat(*head(maps), batch_img_metas=metas, cfg=cfg, rescale=False, with_nms=False)
-    return torch.cat([get_box_tensor(each.bboxes) for each in found])
+    if isinstance(head, ALWAYS_SUPPRESSING):
+        cfg.update(nms=dict(type='nms', iou_threshold=1.0), iou_thr=1.0, top_k=10**6)
+        head.with_score_voting = False
+    without = {} if isinstance(head, ALWAYS_SUPPRESSING) else dict(with_nms=False)
+    return head.predict_by_feat(*head(maps), batch_img_metas=metas, cfg=cfg, rescale=False, **without)
