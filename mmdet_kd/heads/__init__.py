@@ -1,6 +1,6 @@
 """What the heads of mmdet say, the same for a student's and a teacher's: one view for each class of heads."""
 
-from . import anchors, distributions, points  # noqa: F401  (each registers its views)
+from . import anchors, distributions, points, reppoints, without_grid, yolox  # noqa: F401  (each registers its views)
 from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
 from .dense import (
     Assignment,

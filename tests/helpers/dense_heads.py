@@ -16,9 +16,12 @@ from mmdet_kd.knowledge import record_calls
 
 from .distil import build, raw_batch
 from .one_stage import ONE_STAGE
+from .point_heads import POINT_HEADS, QUICK_POINT_HEADS, add_masks
 
 #: Name -> what makes the config of a tiny detector with that head of the tiny student's.
-DENSE_HEADS = {**ONE_STAGE}
+DENSE_HEADS = {**ONE_STAGE, **POINT_HEADS}
+#: Those of which only a sweep over all heads tests each view.
+SLOW_DENSE_HEADS = {*POINT_HEADS} - {*QUICK_POINT_HEADS}
 
 
 class SeenHead(NamedTuple):
@@ -60,6 +63,8 @@ def seen(detector: nn.Module, batch: dict[str, Any], questions: tuple[str, ...])
     """Record a step of the head's own loss, with what its losses are given."""
     head = detector.bbox_head
     view = find_view(head, DenseView)
+    if hasattr(head, 'loss_mask'):
+        add_masks(batch)
     data = detector.data_preprocessor(batch, training=True)
     losses = {name: (module, 'forward') for name, module in head.named_children() if name.startswith('loss')}
     if 'loss_cls' not in losses:  # of SSD, whose loss is a function
@@ -78,6 +83,10 @@ def predicted_boxes(detector: nn.Module, maps: tuple[Tensor, ...]) -> Tensor:
     head = detector.bbox_head
     cfg = detector.test_cfg.copy()
     cfg.update(nms_pre=-1, score_thr=-1.0, max_per_img=-1, min_bbox_size=-1)
-    metas = [dict(img_shape=(10**6, 10**6), scale_factor=(1, 1), batch_input_shape=(64, 96))] * len(maps[0])
-    found = head.predict_by_feat(*head(maps), batch_img_metas=metas, cfg=cfg, rescale=False, with_nms=False)
+    with_masks = hasattr(head, 'loss_mask')
+    if with_masks:  # which asks for NMS, and costs a mask a box
+        cfg.update(nms_pre=20, max_per_img=1000, nms=dict(type='nms', iou_threshold=1.0), mask_thr_binary=0.5)
+    metas = [dict(img_shape=(10**6, 10**6), scale_factor=(1, 1), batch_input_shape=(64, 96), ori_shape=(64, 96))]
+    metas *= len(maps[0])
+    found = head.predict_by_feat(*head(maps), batch_img_metas=metas, cfg=cfg, rescale=False, with_nms=with_masks)
     return torch.cat([get_box_tensor(each.bboxes) for each in found])
