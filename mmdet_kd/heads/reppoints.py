@@ -24,7 +24,7 @@ class RepPointsView(TargetsOfLevels):
     relies_on = ('points2bbox', 'get_points', '_bbox_decode')
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:
-        """See :class:`~mmdet_kd.heads.DenseView`. In training, the last output is sets of points; in eval mode boxes."""
+        """See :class:`~mmdet_kd.heads.DenseView`. The last output is sets of points in training, boxes in eval mode."""
         scores, *_, last = raw
         boxes = [self.head.points2bbox(points) for points in last] if training else last
         in_pixels = [level * stride[0] for level, stride in zip(boxes, self.strides, strict=True)]

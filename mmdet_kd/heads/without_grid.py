@@ -1,4 +1,4 @@
-"""Heads that score no grid of priors: why each says nothing that a dense head is asked."""
+"""Heads that do not score a known grid of priors: why each says nothing that a dense head is asked."""
 
 from mmdet.models import dense_heads as heads
 from torch import nn
@@ -13,6 +13,7 @@ _MASKS_OF_CELLS = 'its cells have masks; no prior has a box'
 
 #: Class of a head -> why it has no answer.
 REASONS: dict[type[nn.Module], str] = {
+    heads.CenterNetHead: 'it does not know how many pixels a cell of its map spans',
     heads.CornerHead: _CORNERS,
     heads.CentripetalHead: _CORNERS,
     heads.DETRHead: _SETS,

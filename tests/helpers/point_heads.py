@@ -26,7 +26,7 @@ _SOFT_LABELS = dict(type='DynamicSoftLabelAssigner', topk=5)
 _ATSS = dict(type='ATSSAssigner', topk=9)
 
 
-def _as_fcos(cfg: Config, type: str = 'FCOSHead', **head: Any) -> Config:  # noqa: A002
+def _as_fcos(cfg: Config, type: str = 'FCOSHead', **head: Any) -> Config:
     head = dict(type=type, strides=_STRIDES, regress_ranges=_RANGES, norm_cfg=None, loss_cls=_SIGMOID, **head)
     return _one_stage(cfg, 'FCOS', head | dict(loss_centerness=_CENTRES), assigner={})
 
@@ -37,7 +37,7 @@ def _vfnet(cfg: Config, **head: Any) -> Config:
     return _one_stage(cfg, 'VFNet', head | dict(anchor_generator=anchors | dict(center_offset=0.0)), _ATSS)
 
 
-def _rtmdet(cfg: Config, type: str = 'RTMDetHead', **head: Any) -> Config:  # noqa: A002
+def _rtmdet(cfg: Config, type: str = 'RTMDetHead', **head: Any) -> Config:
     head = dict(type=type, anchor_generator=_POINTS, norm_cfg=None, loss_cls=_QUALITY, **head)
     head |= dict(bbox_coder=dict(type='DistancePointBBoxCoder'), loss_bbox=dict(type='GIoULoss'))
     return _one_stage(cfg, 'RTMDet', head, _SOFT_LABELS)
