@@ -1,6 +1,14 @@
 """What the heads of mmdet say, the same for a student's and a teacher's: one view for each class of heads."""
 
-from . import anchors, distributions, points, reppoints, without_grid, yolox  # noqa: F401  (each registers its views)
+from . import (  # noqa: F401  (each registers its views)
+    anchors,
+    distributions,
+    points,
+    reppoints,
+    rtmdet,
+    without_grid,
+    yolox,
+)
 from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
 from .dense import (
     Assignment,

@@ -1,10 +1,10 @@
 """Dense heads that regress the distances of points from the four sides of a box.
 
-There is one point a cell: in its middle, or at its upper left corner (VFNet with ATSS, RTMDet, AutoAssign). In
-:class:`DenseMaps`, distances are pixels.
+There is one point a cell: in its middle, or at its upper left corner (VFNet with ATSS, AutoAssign). In
+:class:`~mmdet_kd.heads.DenseMaps`, distances are pixels.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -16,17 +16,13 @@ from mmdet.models.dense_heads import (
     FCOSHead,
     FoveaHead,
     NASFCOSHead,
-    RTMDetHead,
-    RTMDetInsHead,
-    RTMDetInsSepBNHead,
-    RTMDetSepBNHead,
     VFNetHead,
 )
 from torch import Tensor
 
 from .base import Call, Calls, Point, register_view
 from .dense import Assignment, DenseMaps, DenseView, PositivePriors, Priors
-from .dense_targets import TargetsOfLevels, by_picture, in_batch, nearest_truth
+from .dense_targets import by_picture, in_batch, nearest_truth
 from .structures import Truth
 
 
@@ -45,7 +41,7 @@ class DistanceView(DenseView):
         """See :class:`~mmdet_kd.heads.DenseView`."""
         return self.head.bbox_coder.decode(priors.places, regressed)
 
-    def _in_pixels(self, levels: list[Tensor]) -> list[Tensor]:
+    def _in_pixels(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """What is measured in strides, a tensor a level, in pixels."""
         return [level * stride[0] for level, stride in zip(levels, self.strides, strict=True)]
 
@@ -123,7 +119,8 @@ class VFNetView(FCOSView):
         labels = by_picture(targets.labels, self._images(call))
         if self.head.use_vfl or weights is None:
             return Assignment(labels, torch.ones_like(labels, dtype=torch.float))
-        return Assignment(labels, by_picture(_split(weights, targets.labels), self._images(call)))
+        lengths = [len(level) for level in targets.labels]
+        return Assignment(labels, by_picture(weights.split(lengths), self._images(call)))
 
     def _targets(self, call: Call) -> _Targets:
         labels, _, distances, _ = call.result
@@ -178,10 +175,10 @@ class FoveaView(FCOSView):
     def _targets(self, call: Call) -> _Targets:
         labels, logarithms = call.result
         points = list(call.arguments['priors_list'])
-        of_all = [level.repeat(self._images(call), 1) for level in points]
-        return _Targets(_split(labels, of_all), self._distances(_split(logarithms, of_all)), points)
+        lengths = [self._images(call) * len(level) for level in points]
+        return _Targets(list(labels.split(lengths)), self._distances(logarithms.split(lengths)), points)
 
-    def _distances(self, logarithms: list[Tensor]) -> list[Tensor]:
+    def _distances(self, logarithms: Sequence[Tensor]) -> list[Tensor]:
         """What is regressed, a tensor a level, in pixels; in single precision, since it is exponential."""
         lengths = self.head.base_edge_list
         return [level.float().exp() * length for level, length in zip(logarithms, lengths, strict=True)]
@@ -214,41 +211,22 @@ class CenterNetUpdateView(FCOSView):
         """See :class:`~mmdet_kd.heads.DenseView`. All priors count alike."""
         (call,), (found,) = calls['get_targets'], calls['add_cls_pos_inds']
         places, classes = found.result
-        of_all = [level.repeat(self._images(call), 1) for level in call.arguments['points']]
-        labels = torch.cat(of_all).new_full((sum(map(len, of_all)),), self.num_classes, dtype=torch.long)
+        points = found.arguments['flatten_points']  # of all pictures
+        labels = points.new_full((len(points),), self.num_classes, dtype=torch.long)
         if places is not None:  # None where the batch has no true box
             labels = labels.scatter_reduce(0, places, classes, 'amin')
-        labels = by_picture(_split(labels, of_all), self._images(call))
+        labels = by_picture(labels.split(self._lengths(call)), self._images(call))
         return Assignment(labels, torch.ones_like(labels, dtype=torch.float))
 
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`. The true box is the nearest to the decoded target."""
         (call,) = calls['get_targets']
-        points = list(call.arguments['points'])
-        of_all = [level.repeat(self._images(call), 1) for level in points]
-        distances = by_picture(self._in_pixels(_split(call.result[1], of_all)), self._images(call))
+        distances = by_picture(self._in_pixels(call.result[1].split(self._lengths(call))), self._images(call))
         images, places = torch.nonzero(distances.amax(dim=-1) >= 0, as_tuple=True)  # far below 0 where there is none
-        boxes = self.head.bbox_coder.decode(torch.cat(points)[places], distances[images, places])
+        points = torch.cat(list(call.arguments['points']))[places]
+        boxes = self.head.bbox_coder.decode(points, distances[images, places])
         return PositivePriors(images, places, nearest_truth(boxes, None, images, truth))
 
-
-@register_view(RTMDetHead, RTMDetSepBNHead, RTMDetInsHead, RTMDetInsSepBNHead)
-class RTMDetView(DistanceView, TargetsOfLevels):
-    """It regresses pixels in both modes. What it says of masks is not asked."""
-
-    cannot: ClassVar[Mapping[str, str]] = {
-        'distributions': 'it regresses numbers',
-        'quality': 'its class scores are the quality',
-    }
-    relies_on = ('get_anchors',)
-    labels_at = 1  # the points come first
-
-    def maps(self, raw: Any, training: bool) -> DenseMaps:
-        """See :class:`~mmdet_kd.heads.DenseView`. Further outputs are of masks."""
-        del training
-        return DenseMaps(list(raw[0]), list(raw[1]))
-
-
-def _split(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
-    """A flat tensor, level after level, as a tensor a level, each as long as those of ``like``."""
-    return list(flat.split([len(level) for level in like]))
+    def _lengths(self, call: Call) -> list[int]:
+        """N * m, a number a level."""
+        return [self._images(call) * len(level) for level in call.arguments['points']]

@@ -17,7 +17,7 @@ from .structures import Truth
 class RepPointsView(TargetsOfLevels):
     """It regresses sets of points, twice. The box of the refined set is what it predicts.
 
-    In :class:`DenseMaps`, a box is relative to its prior, in pixels.
+    In :class:`~mmdet_kd.heads.DenseMaps`, a box is relative to its prior, in pixels.
     """
 
     cannot: ClassVar[Mapping[str, str]] = DenseView.cannot

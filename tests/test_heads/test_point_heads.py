@@ -10,10 +10,12 @@ from helpers.distil import DENSE, build, distilled_cfg, losses_of
 from helpers.one_stage import fcos
 from helpers.point_heads import POINT_HEADS, QUICK_POINT_HEADS, add_masks, autoassign, trained_boxes
 from mmdet.models import dense_heads
+from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.hub import get_config
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.heads import DensePredictions, DenseView, find_view, known_heads
+from mmdet_kd.heads import DensePredictions, DenseView, find_view, known_heads, same_places
 from mmdet_kd.heads.without_grid import REASONS
 from mmdet_kd.knowledge import record_calls
 
@@ -59,6 +61,24 @@ def test_weights_are_those_of_the_heads_own_class_loss(student_cfg, name):
     assert weights.sum() == torch.cat(theirs).sum() > 0
     if type(detector.bbox_head).__name__ != 'YOLOXHead':  # which gives the others no weight
         assert weights.numel() == torch.cat(theirs).numel()
+
+
+@every('fcos', 'yolox')
+def test_the_quality_is_what_the_head_trains_as_such(student_cfg, name):
+    """A centerness on the positive priors, or an objectness on all; other heads say that they have none."""
+    detector = detector_of(ALL[name](student_cfg))
+    with seen(detector, pictures(counts=COUNTS), ('labels', 'positives')) as step:
+        losses = step.losses.get('loss_centerness') or step.losses.get('loss_obj')
+        assert (losses is None) == (step.predictions.maps.quality is None) == bool(step.view.why_not('quality'))
+        if losses is None:
+            return
+        (given,) = (next(iter(call.arguments.values())).flatten() for call in losses)
+        quality = step.predictions.quality
+        if len(given) == quality.numel():
+            assert torch.equal(given, quality.flatten())
+        else:
+            images, places, _ = step.view.positives(step.calls, step.truth)
+            assert torch.equal(given.sort().values, quality[images, places].sort().values)
 
 
 @every('yolox')
@@ -143,18 +163,18 @@ def test_heads_with_the_same_points_teach_each_other(student_cfg, teacher_cfg, s
 
 
 def test_fovea_box_finds_boxes_whose_targets_are_clipped(student_cfg):
-    """Two boxes of a class, whose long sides are clipped to the same target at most of their places."""
+    """On the first level the long box is cut to 128 pixels on either side, and the other one lies nearer to that."""
     detector = detector_of(POINT_HEADS['fovea'](student_cfg))
-    batch = pictures(size=(64, 1536), counts=(2, 1))
+    batch = pictures(size=(64, 256), counts=(2, 1))
     instances = batch['data_samples'][0].gt_instances
-    instances.bboxes = torch.tensor([[0.0, 10.0, 1500.0, 14.0], [480.0, 9.0, 1020.0, 16.0]])
+    instances.bboxes = torch.tensor([[44.0, 9.3, 254.0, 10.7], [0.0, 9.5, 256.0, 10.5]])
     instances.labels = torch.tensor([1, 1])
     with seen(detector, batch, ('labels', 'positives')) as step:
         images, places, truth = step.view.positives(step.calls, step.truth)
-        middle = step.predictions.priors.places[places]
-    outside = (images == 0) & ((middle[:, 0] < 480) | (middle[:, 0] > 1020))
-    assert outside.any()
-    assert (truth[outside] == 0).all()
+        priors = step.predictions.priors
+    first = (images == 0) & (priors.strides[places, 0] == 4)  # too large for the other box
+    assert (priors.places[places[first], 0] > 160).any()
+    assert (truth[first] == 1).all()
 
 
 def test_yolox_labels_do_not_change_with_its_l1_loss(student_cfg):
@@ -252,6 +272,40 @@ def test_a_detector_with_no_dense_head_is_named_by_its_side(student_cfg, teacher
 
 
 # Whose view is it?
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'config',
+    [
+        'autoassign/autoassign_r50-caffe_fpn_1x_coco.py',
+        'boxinst/boxinst_r50_fpn_ms-90k_coco.py',
+        'centernet/centernet-update_r50-caffe_fpn_ms-1x_coco.py',
+        'condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py',
+        'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py',
+        'foveabox/fovea_r50_fpn_gn-head-align_4xb4-2x_coco.py',
+        'nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco.py',
+        'reppoints/reppoints-bbox_r50-center_fpn-gn_head-gn-grid_1x_coco.py',
+        'reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py',
+        'rtmdet/rtmdet-ins_s_8xb32-300e_coco.py',
+        'rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+        'vfnet/vfnet_r50_fpn_1x_coco.py',
+        'yolox/yolox_s_8xb8-300e_coco.py',
+    ],
+)
+def test_the_heads_of_mmdets_zoo_are_known(config):
+    """As they are configured there, with the numbers that a teacher would give."""
+    cfg = get_config(f'mmdet::{config}').model
+    head = MODELS.build(dict(cfg.bbox_head, train_cfg=cfg.get('train_cfg'), test_cfg=cfg.test_cfg)).eval()
+    view = find_view(head, DenseView)
+    assert view.problems(('scores', 'priors', 'boxes'), 'a test', 'teacher') == []
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.randn(1, head.in_channels, 2, 3, generator=generator) for _ in view.strides]
+    with torch.no_grad():
+        found = DensePredictions(view, view.maps(head(tuple(maps)), training=False))
+    assert found.scores.shape == (1, 6 * len(maps), 80)
+    assert found.boxes.shape == (1, 6 * len(maps), 4)
+    assert same_places(view, view)
 
 
 def test_every_method_that_a_view_relies_on_is_one_of_its_heads():
