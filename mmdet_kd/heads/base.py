@@ -15,8 +15,11 @@ _DECISIVE = (
     'loss',
     'loss_by_feat',
     'loss_by_feat_single',
+    'get_anchors',
     'get_targets',
     '_get_targets_single',
+    'predict_by_feat',
+    '_predict_by_feat_single',
 )
 
 

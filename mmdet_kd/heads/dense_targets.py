@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from torch import Tensor
 
-from .base import Calls, Point
+from .base import Call, Calls, Point
 from .dense import Assignment, DenseView, PositivePriors
 from .structures import Truth
 
@@ -28,45 +28,39 @@ class TargetsOfLevels(DenseView):
         """See :class:`~mmdet_kd.heads.DenseView`."""
         (call,) = calls['get_targets']
         labels, weights = call.result[self.labels_at : self.labels_at + 2]
-        return Assignment(_join(labels), _join(weights))
+        return Assignment(join_levels(labels), join_levels(weights))
 
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`. A sampler keeps the order of the priors, as do the labels."""
         images, places = self._positive(self.assignment(calls).labels)
-        return PositivePriors(images, places, _sampled_truth(calls, truth, len(images)))
+        return PositivePriors(images, places, sampled_truth(calls['sample'], truth, len(images)))
 
 
-def _join(levels: Sequence[Tensor]) -> Tensor:
+def join_levels(levels: Sequence[Tensor]) -> Tensor:
     """Lists (N, m) a level as (N, M)."""
     return torch.cat([level.reshape(len(level), -1) for level in levels], dim=1)
 
 
-def by_picture(levels: Sequence[Tensor], images: int) -> Tensor:
-    """Levels (N * m, ...), in each the pictures one after another, as (N, M, ...)."""
-    return torch.cat([level.unflatten(0, (images, -1)) for level in levels], dim=1)
+def sampled_truth(samples: Sequence[Call], truth: Truth, count: int) -> Tensor:
+    """Which of the batch's true boxes the sampler of each picture noted for its positive priors.
 
-
-def _sampled_truth(calls: Calls, truth: Truth, count: int) -> Tensor:
-    """Which of the batch's true boxes the sampler of each picture noted for its positive priors."""
-    results = [call.result for call in calls['sample']]
-    found = sum(len(each.pos_assigned_gt_inds) for each in results)
+    Args:
+        samples: a call of the sampler for each picture.
+        truth: the true boxes of the batch.
+        count: of positive priors that are expected.
+    """
+    results = [call.result for call in samples]
+    first = [0]
+    for boxes in truth.boxes:
+        first.append(first[-1] + len(boxes))
+    assigned = [result.pos_assigned_gt_inds + start for result, start in zip(results, first, strict=False)]
+    found = sum(len(each) for each in assigned)
     if len(results) != len(truth.boxes) or found != count:
         raise RuntimeError(
             f'a dense head sampled {len(results)} times for {len(truth.boxes)} pictures, with {found} positive priors, '
             f'where its labels have {count}'
         )
-    return in_batch([each.pos_assigned_gt_inds for each in results], truth)
-
-
-def in_batch(places: Sequence[Tensor], truth: Truth) -> Tensor:
-    """Indices of true boxes, counted within each picture, as indices among those of the whole batch.
-
-    Args:
-        places: of each picture (k,).
-        truth: the true boxes of the batch.
-    """
-    before = itertools.accumulate((len(boxes) for boxes in truth.boxes), initial=0)
-    return torch.cat([of_picture + start for of_picture, start in zip(places, before, strict=False)])
+    return torch.cat(assigned)
 
 
 def nearest_truth(
@@ -95,3 +89,19 @@ def nearest_truth(
     distances = (candidates - boxes.detach()[:, None]).abs().sum(dim=-1).masked_fill(~fits, float('inf'))
     counts = (classes >= 0).sum(dim=1)  # of the true boxes in each picture
     return distances.argmin(dim=1) + (counts.cumsum(0) - counts)[images]
+
+
+def in_batch(places: Sequence[Tensor], truth: Truth) -> Tensor:
+    """Indices of true boxes, counted within each picture, as indices among those of the whole batch.
+
+    Args:
+        places: of each picture (k,).
+        truth: the true boxes of the batch.
+    """
+    before = itertools.accumulate((len(boxes) for boxes in truth.boxes), initial=0)
+    return torch.cat([of_picture + start for of_picture, start in zip(places, before, strict=False)])
+
+
+def by_picture(levels: Sequence[Tensor], images: int) -> Tensor:
+    """Levels (N * m, ...), in each the pictures one after another, as (N, M, ...)."""
+    return torch.cat([level.unflatten(0, (images, -1)) for level in levels], dim=1)

@@ -19,7 +19,6 @@ class RTMDetView(DistanceView, TargetsOfLevels):
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
     }
-    relies_on = ('get_anchors',)
     labels_at = 1  # the points come first
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:

@@ -97,7 +97,7 @@ QUICK_POINT_HEADS = ('rtmdet', 'yolox', 'vfnet', 'reppoints')
 
 def autoassign(cfg: Config) -> Config:
     """No prior has a label."""
-    head = dict(type='AutoAssignHead', strides=_STRIDES, regress_ranges=_RANGES, norm_cfg=None)
+    head = dict(type='AutoAssignHead', strides=_STRIDES, regress_ranges=_RANGES, norm_cfg=None, norm_on_bbox=True)
     head |= dict(loss_bbox=dict(type='GIoULoss', loss_weight=5.0))
     return _one_stage(cfg, 'AutoAssign', head, assigner={})
 
@@ -112,10 +112,10 @@ def add_masks(batch: dict[str, Any]) -> None:
         sample.gt_instances.masks = BitmapMasks(masks, *picture.shape[-2:])
 
 
-def classified(step: Any) -> tuple[Tensor, Tensor] | None:
-    """Scores (n, K) and labels (n,) that the head's own class loss is given, where these are no labels; else None.
+def classified(step: Any) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Scores (n, K), labels (n,) and weights (n,) that the head's own class loss is given.
 
-    YOLOX gives its positive priors alone.
+    YOLOX gives those of its positive priors alone. None of a head whose loss is given labels as they are.
     """
     given = [call.arguments for call in step.losses['loss_cls']]
     targets = [each.get('labels', list(each.values())[1]) for each in given]
@@ -128,7 +128,7 @@ def classified(step: Any) -> tuple[Tensor, Tensor] | None:
         scores, labels = scores.logit(), torch.full_like(labels, step.view.num_classes)
         for place, label in sorted(zip(each['pos_inds'].tolist(), each['pos_labels'].tolist(), strict=True))[::-1]:
             labels[place] = label  # the first class last
-    return scores, labels
+    return scores, labels, torch.ones(len(labels))
 
 
 def trained_boxes(step: Any, images: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

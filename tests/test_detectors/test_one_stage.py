@@ -77,12 +77,12 @@ class TestWhatDoesNotFitIsRefused:
         message = self.problems(retinanet(student_cfg), gfl(teacher_cfg))
         assert '3 at stride 4' in message
         assert '1 at stride 4' in message
-        assert 'give both the same levels and anchors' in message
+        assert 'give both the same levels, and the same anchors or points' in message
 
     def test_anchors_of_another_size(self, student_cfg, teacher_cfg):
         student, teacher = retinanet(student_cfg), retinanet(teacher_cfg)
         teacher.model.bbox_head.anchor_generator.scales = [5]
-        assert 'are not the teacher' in self.problems(student, teacher)
+        assert 'are not those of the teacher' in self.problems(student, teacher)
 
     def test_a_softmax_and_a_sigmoid_and_a_loss_for_the_other(self, student_cfg, teacher_cfg):
         message = self.problems(ssd(student_cfg), retinanet(teacher_cfg))
@@ -95,7 +95,8 @@ class TestWhatDoesNotFitIsRefused:
         assert 'the student knows 7 classes, the teacher 3' in self.problems(student, teacher)
 
     def test_a_two_stage_teacher(self, student_cfg, teacher_cfg):
-        assert 'the teacher has no bbox_head' in self.problems(retinanet(student_cfg), teacher_cfg)
+        message = self.problems(retinanet(student_cfg), teacher_cfg)
+        assert 'the teacher does not say what class each prior has: it has no such head' in message
 
     def test_an_unknown_choice_of_priors(self, student_cfg, teacher_cfg):
         message = self.problems(retinanet(student_cfg), retinanet(teacher_cfg), priors='negative')

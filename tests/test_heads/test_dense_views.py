@@ -40,7 +40,7 @@ def test_scores_and_labels_are_what_the_heads_own_loss_is_given(student_cfg, nam
     detector = detector_of(DENSE_HEADS[name](student_cfg))
     with seen(detector, pictures(), ('labels',)) as step:
         labels, weights = step.view.assignment(step.calls)
-        scores, target = classified(step) or given_to_the_loss(step.losses['loss_cls'])
+        scores, target, *_ = classified(step) or given_to_the_loss(step.losses['loss_cls'])
         judged = slice(None) if len(target) == labels.numel() else weights.flatten() > 0
         ours = keyed(step.predictions.scores.flatten(0, 1)[judged], labels.flatten()[judged])
         theirs = keyed(scores, target)

@@ -16,7 +16,6 @@ from mmengine.hub import get_config
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.heads import DensePredictions, DenseView, find_view, known_heads, same_places
-from mmdet_kd.heads.without_grid import REASONS
 from mmdet_kd.knowledge import record_calls
 
 ALL = {'fcos': fcos, **POINT_HEADS}
@@ -240,7 +239,7 @@ def test_a_head_without_a_grid_is_refused_with_its_reason(student_cfg, teacher_c
     size = dict(embed_dims=channels) if name == 'DETRHead' else dict(in_channels=channels)
     cfg.model.bbox_head = ConfigDict(type=name, num_classes=3, **size, **WITHOUT_GRID[name])
     cfg.model.train_cfg = None
-    reason = re.escape(REASONS[getattr(dense_heads, name)])
+    reason = re.escape(known_heads()[getattr(dense_heads, name)].cannot['scores'])
     by_detector = distilled_cfg(cfg, fcos(teacher_cfg), None, dense=DENSE)
     taught = by_detector if by == 'detector' else taught_by_classifier(cfg)
     with pytest.raises(DistillationError, match=rf"the student's {name} does not say .*: {reason}"):
@@ -260,7 +259,7 @@ def test_a_head_without_a_grid_is_refused_with_its_reason(student_cfg, teacher_c
     ],
 )
 def test_a_teacher_without_a_grid_is_refused_with_its_reason(student_cfg, config, head):
-    reason = re.escape(REASONS[getattr(dense_heads, head)])
+    reason = re.escape(known_heads()[getattr(dense_heads, head)].cannot['scores'])
     with pytest.raises(DistillationError, match=rf"the teacher's {head} does not say .*: {reason}"):
         build(distilled_cfg(fcos(student_cfg), f'mmdet::{config}', None, dense=DENSE), init=False)
 
