@@ -1,6 +1,17 @@
 """What the heads of mmdet say, the same for a student's and a teacher's: one view for each class of heads."""
 
-from . import adaptive, anchors, distributions, points, unanswered, yolo  # noqa: F401  (each registers its views)
+from . import (  # noqa: F401  (each registers its views)
+    adaptive,
+    anchors,
+    distributions,
+    points,
+    reppoints,
+    rtmdet,
+    unanswered,
+    without_grid,
+    yolo,
+    yolox,
+)
 from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
 from .dense import (
     Assignment,

@@ -243,5 +243,8 @@ def same_places(first: DenseView, second: DenseView) -> bool:
 
 
 def head_of(detector: nn.Module) -> nn.Module | None:
-    """The dense head of a one-stage detector; None of another detector."""
-    return None if hasattr(detector, 'roi_head') else getattr(detector, 'bbox_head', None)
+    """The head of a detector without a RoI head, be it of boxes, of masks or panoptic; None of another detector."""
+    if hasattr(detector, 'roi_head'):
+        return None
+    heads = (getattr(detector, name, None) for name in ('bbox_head', 'panoptic_head', 'mask_head'))
+    return next((head for head in heads if head is not None), None)

@@ -1,6 +1,7 @@
 """How dense heads keep what they were trained towards."""
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -62,20 +63,45 @@ def sampled_truth(samples: Sequence[Call], truth: Truth, count: int) -> Tensor:
     return torch.cat(assigned)
 
 
-def nearest_truth(boxes: Tensor, labels: Tensor, images: Tensor, truth: Truth) -> Tensor:
+def nearest_truth(
+    boxes: Tensor,
+    labels: Tensor | None,
+    images: Tensor,
+    truth: Truth,
+    as_trained: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Which of the batch's true boxes are these, which rounding may have moved.
 
     Args:
         boxes: (K, 4); what priors were trained towards.
-        labels: (K,); their classes.
+        labels: (K,); their classes. None: of any class.
         images: (K,); their pictures.
         truth: the true boxes of the batch.
+        as_trained: makes of the true boxes (K, G, 4) of each prior's picture what the head would train that prior
+            towards, where it clips its targets.
     """
     known = torch.nn.utils.rnn.pad_sequence(truth.boxes, batch_first=True, padding_value=float('inf'))
     classes = torch.nn.utils.rnn.pad_sequence(truth.labels, batch_first=True, padding_value=-1)
     if known.shape[1] == 0:
         return images  # no true box in the batch, so none of these either
-    distances = (known[images] - boxes.detach()[:, None]).abs().sum(dim=-1)
-    distances = distances.masked_fill(classes[images] != labels[:, None], float('inf'))
+    candidates = known[images] if as_trained is None else as_trained(known[images])
+    fits = classes[images] >= 0 if labels is None else classes[images] == labels[:, None]
+    distances = (candidates - boxes.detach()[:, None]).abs().sum(dim=-1).masked_fill(~fits, float('inf'))
     counts = (classes >= 0).sum(dim=1)  # of the true boxes in each picture
     return distances.argmin(dim=1) + (counts.cumsum(0) - counts)[images]
+
+
+def in_batch(places: Sequence[Tensor], truth: Truth) -> Tensor:
+    """Indices of true boxes, counted within each picture, as indices among those of the whole batch.
+
+    Args:
+        places: of each picture (k,).
+        truth: the true boxes of the batch.
+    """
+    before = itertools.accumulate((len(boxes) for boxes in truth.boxes), initial=0)
+    return torch.cat([of_picture + start for of_picture, start in zip(places, before, strict=False)])
+
+
+def by_picture(levels: Sequence[Tensor], images: int) -> Tensor:
+    """Levels (N * m, ...), in each the pictures one after another, as (N, M, ...)."""
+    return torch.cat([level.unflatten(0, (images, -1)) for level in levels], dim=1)

@@ -1,60 +1,232 @@
-"""Dense heads that regress distances of points from the four sides of a box."""
+"""Dense heads that regress the distances of points from the four sides of a box.
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+There is one point a cell: in its middle, or at its upper left corner (VFNet with ATSS, AutoAssign). In
+:class:`~mmdet_kd.heads.DenseMaps`, distances are pixels.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from mmdet.models.dense_heads import FCOSHead
+from mmdet.models.dense_heads import (
+    AutoAssignHead,
+    BoxInstBboxHead,
+    CenterNetUpdateHead,
+    CondInstBboxHead,
+    FCOSHead,
+    FoveaHead,
+    NASFCOSHead,
+    VFNetHead,
+)
 from torch import Tensor
 
-from .base import Calls, register_view
+from .base import Call, Calls, Point, register_view
 from .dense import Assignment, DenseMaps, DenseView, PositivePriors, Priors
-from .dense_targets import nearest_truth
+from .dense_targets import by_picture, in_batch, nearest_truth
 from .structures import Truth
 
 
-@register_view(FCOSHead)
-class FCOSView(DenseView):
-    """``get_targets`` returns levels (N * m,), and notes no true box; what is regressed in strides is made pixels."""
+class _Targets(NamedTuple):
+    """What a head was trained towards, a list a level."""
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    labels: list[Tensor]  # (N * m,), the pictures one after another
+    distances: list[Tensor]  # (N * m, 4), pixels
+    points: list[Tensor]  # (m, 2), pixels
 
-    def maps(self, raw: Any, training: bool) -> DenseMaps:
-        """See :class:`~mmdet_kd.heads.DenseView`. In training, the head regresses strides if ``norm_on_bbox``."""
-        scores, regressed, quality = (list(levels) for levels in raw)
-        if training and self.head.norm_on_bbox:
-            regressed = [level * stride[0] for level, stride in zip(regressed, self.strides, strict=True)]
-        return DenseMaps(scores, regressed, quality)
+
+class DistanceView(DenseView):
+    """Of a head whose box coder decodes distances from points."""
 
     def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
         """See :class:`~mmdet_kd.heads.DenseView`."""
         return self.head.bbox_coder.decode(priors.places, regressed)
 
+    def _in_pixels(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """What is measured in strides, a tensor a level, in pixels."""
+        return [level * stride[0] for level, stride in zip(levels, self.strides, strict=True)]
+
+
+@register_view(FCOSHead, NASFCOSHead)
+class FCOSView(DistanceView):
+    """``get_targets`` returns levels of all pictures, and notes no true box. The quality is a centerness."""
+
+    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """See :class:`~mmdet_kd.heads.DenseView`. In training, the head regresses strides if ``norm_on_bbox``."""
+        scores, regressed, quality = map(list, raw[:3])
+        in_strides = training and self.head.norm_on_bbox
+        return DenseMaps(scores, self._in_pixels(regressed) if in_strides else regressed, quality)
+
     def assignment(self, calls: Calls) -> Assignment:
-        """See :class:`~mmdet_kd.heads.DenseView`."""
-        labels = self._levels(calls, 0)
+        """See :class:`~mmdet_kd.heads.DenseView`. All priors count alike."""
+        (call,) = calls['get_targets']
+        labels = by_picture(self._targets(call).labels, self._images(call))
         return Assignment(labels, torch.ones_like(labels, dtype=torch.float))
 
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`. The true box is the nearest to the decoded target."""
         (call,) = calls['get_targets']
-        levels = [len(points) for points in call.arguments['points']]
-        labels = self._levels(calls, 0)
+        targets, count = self._targets(call), self._images(call)
+        labels, distances = (by_picture(levels, count) for levels in (targets.labels, targets.distances))
         images, places = self._positive(labels)
-        points, strides = torch.cat(list(call.arguments['points'])), self._strides_of(levels, labels)
-        targets = torch.cat([level.view(len(labels), -1, 4) for level in call.result[1]], dim=1)[images, places]
-        if self.head.norm_on_bbox:
-            targets = targets * strides[places]
-        boxes = self.head.bbox_coder.decode(points[places], targets)
+        boxes = self.head.bbox_coder.decode(torch.cat(targets.points)[places], distances[images, places])
         return PositivePriors(images, places, nearest_truth(boxes, labels[images, places], images, truth))
 
-    def _levels(self, calls: Calls, place: int) -> Tensor:
-        """A list of levels (N * m,) as (N, M)."""
-        (call,) = calls['get_targets']
-        images = len(call.arguments['batch_gt_instances'])
-        return torch.cat([level.view(images, -1) for level in call.result[place]], dim=1)
+    def _targets(self, call: Call) -> _Targets:
+        labels, distances = map(list, call.result[:2])
+        points = list(call.arguments['points'])
+        return _Targets(labels, self._in_pixels(distances) if self.head.norm_on_bbox else distances, points)
 
-    def _strides_of(self, levels: list[int], like: Tensor) -> Tensor:
-        """The strides (M, 1) of priors of which each level has so many."""
-        pairs = zip(levels, self.strides, strict=True)
-        return torch.cat([like.new_full((count, 1), stride[0]) for count, stride in pairs]).float()
+    @staticmethod
+    def _images(call: Call) -> int:
+        """N."""
+        return len(call.arguments['batch_gt_instances'])
+
+
+@register_view(CondInstBboxHead, BoxInstBboxHead)
+class CondInstView(FCOSView):
+    """``get_targets`` notes the true box of each positive point, for the mask head."""
+
+    def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
+        """See :class:`~mmdet_kd.heads.DenseView`."""
+        (call,) = calls['get_targets']
+        images, places = self._positive(self.assignment(calls).labels)
+        return PositivePriors(images, places, in_batch(call.result[3], truth))
+
+
+@register_view(VFNetHead)
+class VFNetView(FCOSView):
+    """Its scores are aware of the IoU of its refined boxes, which are the last output.
+
+    Its targets are assigned as ATSS or as FCOS do (``use_atss``), and returned in one form.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = {
+        'distributions': 'it regresses numbers',
+        'quality': 'its class scores are the quality',
+    }
+    relies_on = ('get_atss_targets', 'get_fcos_targets')
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """See :class:`~mmdet_kd.heads.DenseView`. In training, the boxes before they are refined come between."""
+        return DenseMaps(list(raw[0]), list(raw[2 if training else 1]))
+
+    def assignment(self, calls: Calls) -> Assignment:
+        """See :class:`~mmdet_kd.heads.DenseView`. The varifocal loss is given no weights."""
+        (call,) = calls['get_targets']
+        targets, weights = self._targets(call), call.result[1]
+        labels = by_picture(targets.labels, self._images(call))
+        if self.head.use_vfl or weights is None:
+            return Assignment(labels, torch.ones_like(labels, dtype=torch.float))
+        lengths = [len(level) for level in targets.labels]
+        return Assignment(labels, by_picture(weights.split(lengths), self._images(call)))
+
+    def _targets(self, call: Call) -> _Targets:
+        labels, _, distances, _ = call.result
+        return _Targets(labels, distances, call.arguments['mlvl_points'])
+
+
+@register_view(AutoAssignHead)
+class AutoAssignView(DistanceView):
+    """It regresses pixels in both modes. The quality is an objectness."""
+
+    cannot: ClassVar[Mapping[str, str]] = {
+        'distributions': 'it regresses numbers',
+        'labels': 'each prior in a box is trained towards it in part, and none towards a class alone',
+        'positives': 'each prior in a box is trained towards it in part, and none is positive',
+    }
+
+
+@register_view(FoveaHead)
+class FoveaView(FCOSView):
+    """It regresses logarithms of distances, in base lengths of its levels.
+
+    ``get_targets`` returns one flat tensor, level after level. Its distances are clipped.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
+    relies_on = ('_bbox_decode',)
+    _CLIPPED = (1 / 16, 16.0)  # of the head's targets, in base lengths
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """See :class:`~mmdet_kd.heads.DenseView`."""
+        del training
+        return DenseMaps(list(raw[0]), self._distances(raw[1]))
+
+    def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
+        """See :class:`~mmdet_kd.heads.DenseView`. The true box is the one that would give the same clipped target."""
+        (call,) = calls['get_targets']
+        targets, count = self._targets(call), self._images(call)
+        labels, distances = (by_picture(levels, count) for levels in (targets.labels, targets.distances))
+        images, places = self._positive(labels)
+        points = torch.cat(targets.points)[places]
+        lengths = zip(targets.points, self.head.base_edge_list, strict=True)
+        base = torch.cat([level.new_full((len(level), 1, 1), length) for level, length in lengths])[places]
+
+        def clipped(boxes: Tensor) -> Tensor:
+            sides = torch.cat([points[:, None] - boxes[..., :2], boxes[..., 2:] - points[:, None]], dim=-1)
+            low, high = (base * bound for bound in self._CLIPPED)
+            return sides.clamp(low, high)
+
+        assigned = nearest_truth(distances[images, places], labels[images, places], images, truth, clipped)
+        return PositivePriors(images, places, assigned)
+
+    def _targets(self, call: Call) -> _Targets:
+        labels, logarithms = call.result
+        points = list(call.arguments['priors_list'])
+        lengths = [self._images(call) * len(level) for level in points]
+        return _Targets(list(labels.split(lengths)), self._distances(logarithms.split(lengths)), points)
+
+    def _distances(self, logarithms: Sequence[Tensor]) -> list[Tensor]:
+        """What is regressed, a tensor a level, in pixels; in single precision, since it is exponential."""
+        lengths = self.head.base_edge_list
+        return [level.float().exp() * length for level, length in zip(logarithms, lengths, strict=True)]
+
+
+@register_view(CenterNetUpdateHead)
+class CenterNetUpdateView(FCOSView):
+    """Its class scores and its boxes have positive priors of their own.
+
+    The labels show those of the scores, which ``add_cls_pos_inds`` finds. Where a prior is one for several classes, its
+    label is the first of these. :meth:`positives` finds those of the boxes.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
+    relies_on = ('add_cls_pos_inds',)
+
+    def points(self, questions: Collection[str]) -> dict[str, Point]:
+        """See :class:`~mmdet_kd.heads.HeadView`."""
+        points = super().points(questions)
+        if 'labels' in questions:
+            points['add_cls_pos_inds'] = (self.head, 'add_cls_pos_inds')
+        return points
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """See :class:`~mmdet_kd.heads.DenseView`. In training, the head regresses strides."""
+        scores, regressed = map(list, raw)
+        return DenseMaps(scores, self._in_pixels(regressed) if training else regressed)
+
+    def assignment(self, calls: Calls) -> Assignment:
+        """See :class:`~mmdet_kd.heads.DenseView`. All priors count alike."""
+        (call,), (found,) = calls['get_targets'], calls['add_cls_pos_inds']
+        places, classes = found.result
+        points = found.arguments['flatten_points']  # of all pictures
+        labels = points.new_full((len(points),), self.num_classes, dtype=torch.long)
+        if places is not None:  # None where the batch has no true box
+            labels = labels.scatter_reduce(0, places, classes, 'amin')
+        labels = by_picture(labels.split(self._lengths(call)), self._images(call))
+        return Assignment(labels, torch.ones_like(labels, dtype=torch.float))
+
+    def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
+        """See :class:`~mmdet_kd.heads.DenseView`. The true box is the nearest to the decoded target."""
+        (call,) = calls['get_targets']
+        distances = by_picture(self._in_pixels(call.result[1].split(self._lengths(call))), self._images(call))
+        images, places = torch.nonzero(distances.amax(dim=-1) >= 0, as_tuple=True)  # far below 0 where there is none
+        points = torch.cat(list(call.arguments['points']))[places]
+        boxes = self.head.bbox_coder.decode(points, distances[images, places])
+        return PositivePriors(images, places, nearest_truth(boxes, None, images, truth))
+
+    def _lengths(self, call: Call) -> list[int]:
+        """N * m, a number a level."""
+        return [self._images(call) * len(level) for level in call.arguments['points']]

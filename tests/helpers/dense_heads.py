@@ -21,12 +21,13 @@ from mmdet_kd.knowledge import record_calls
 from .anchor_heads import ANCHOR_HEADS
 from .distil import build, raw_batch
 from .one_stage import ONE_STAGE
+from .point_heads import POINT_HEADS, QUICK_POINT_HEADS, add_masks
 
 #: Name -> what makes the config of a tiny detector with that head of the tiny student's.
-DENSE_HEADS = {**ONE_STAGE, **ANCHOR_HEADS}
+DENSE_HEADS = {**ONE_STAGE, **ANCHOR_HEADS, **POINT_HEADS}
 
 #: Those that are tried in each run; the others are left to the sweeps.
-QUICK = {'retinanet', 'ssd', 'fcos', 'atss', 'gfl', 'paa', 'tood'}
+QUICK = {'retinanet', 'ssd', 'fcos', 'atss', 'gfl', 'paa', 'tood', *QUICK_POINT_HEADS}
 #: Heads that predict no boxes without suppressing some: nothing is suppressed that overlaps by 1 at most.
 ALWAYS_SUPPRESSING = (PAAHead, YOLACTHead)
 
@@ -76,6 +77,8 @@ def seen(detector: nn.Module, batch: dict[str, Any], questions: tuple[str, ...])
     """Record a step of the head's own loss, with what its losses are given."""
     head = detector.bbox_head
     view = find_view(head, DenseView)
+    if hasattr(head, 'loss_mask'):
+        add_masks(batch)
     data = detector.data_preprocessor(batch, training=True)
     losses = {name: (module, 'forward') for name, module in head.named_children() if 'loss' in name}
     if 'loss_cls' not in losses:  # of SSD, whose loss is a function
@@ -120,9 +123,13 @@ def predicted(detector: nn.Module, maps: tuple[Tensor, ...]) -> list[InstanceDat
     head = detector.bbox_head
     cfg = detector.test_cfg.copy()
     cfg.update(nms_pre=10**6, score_thr=-1.0, max_per_img=-1, min_bbox_size=-1)
-    metas = [dict(img_shape=(10**6, 10**6), scale_factor=(1, 1), batch_input_shape=(64, 96))] * len(maps[0])
-    if isinstance(head, ALWAYS_SUPPRESSING):
+    suppresses, with_masks = isinstance(head, ALWAYS_SUPPRESSING), hasattr(head, 'loss_mask')
+    if suppresses:
         cfg.update(nms=dict(type='nms', iou_threshold=1.0), iou_thr=1.0, top_k=10**6)
         head.with_score_voting = False
-    without = {} if isinstance(head, ALWAYS_SUPPRESSING) else dict(with_nms=False)
+    if with_masks:  # which asks for NMS, and costs a mask a box
+        cfg.update(nms_pre=20, max_per_img=1000, nms=dict(type='nms', iou_threshold=1.0), mask_thr_binary=0.5)
+    metas = [dict(img_shape=(10**6, 10**6), scale_factor=(1, 1), batch_input_shape=(64, 96), ori_shape=(64, 96))]
+    metas *= len(maps[0])
+    without = {} if suppresses else dict(with_nms=with_masks)
     return head.predict_by_feat(*head(maps), batch_img_metas=metas, cfg=cfg, rescale=False, **without)

@@ -1,0 +1,27 @@
+"""RTMDet, which also regresses distances of points, and assigns them as heads with anchors do."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from mmdet.models.dense_heads import RTMDetHead, RTMDetInsHead, RTMDetInsSepBNHead, RTMDetSepBNHead
+
+from .base import register_view
+from .dense import DenseMaps
+from .dense_targets import TargetsOfLevels
+from .points import DistanceView
+
+
+@register_view(RTMDetHead, RTMDetSepBNHead, RTMDetInsHead, RTMDetInsSepBNHead)
+class RTMDetView(DistanceView, TargetsOfLevels):
+    """It regresses pixels in both modes. What it says of masks is not asked."""
+
+    cannot: ClassVar[Mapping[str, str]] = {
+        'distributions': 'it regresses numbers',
+        'quality': 'its class scores are the quality',
+    }
+    labels_at = 1  # the points come first
+
+    def maps(self, raw: Any, training: bool) -> DenseMaps:
+        """See :class:`~mmdet_kd.heads.DenseView`. Further outputs are of masks."""
+        del training
+        return DenseMaps(list(raw[0]), list(raw[1]))
