@@ -13,6 +13,7 @@ from .dense import (
     same_places,
 )
 from .maps import fit, rows_of, sizes_of, which_fit
+from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     'Priors',
     'RPNOutputs',
     'RPNTargets',
+    'RPNView',
     'RoIOutputs',
     'RoITargets',
     'Truth',

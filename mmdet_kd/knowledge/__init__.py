@@ -9,7 +9,7 @@ from .probe import MapShape, map_shapes, on_meta
 from .recorder import record_calls
 from .roi_head import box_heads, forward_box_head
 from .step import Side, Step, progress
-from .student import KINDS, StudentKnowledge, observe_student
+from .student import KINDS, StudentKnowledge, observe_student, views_of
 from .teacher import TeacherKnowledge
 
 __all__ = [
@@ -42,4 +42,5 @@ __all__ = [
     'record_calls',
     'run_part',
     'run_roi_head',
+    'views_of',
 ]

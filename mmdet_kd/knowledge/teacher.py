@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..heads import DensePredictions, DenseView, RoIOutputs, RPNOutputs, find_view
+from ..heads import DensePredictions, DenseView, RoIOutputs, RPNOutputs, RPNView, find_view
 from .class_map import ClassMap
 from .layout import to_plain_layout
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
@@ -48,7 +48,8 @@ class TeacherKnowledge:
     @cached_property
     def rpn(self) -> RPNOutputs:
         """The raw outputs of the RPN head."""
-        return RPNOutputs(*self._run('rpn_head', self._shared))
+        view = find_view(self._detector.rpn_head, RPNView)
+        return view.outputs(self._run('rpn_head', self._shared))
 
     @cached_property
     def dense(self) -> DensePredictions:
