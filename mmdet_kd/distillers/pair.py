@@ -6,7 +6,7 @@ from functools import cached_property
 from mmengine.config import ConfigDict
 from torch import nn
 
-from ..heads import DenseView, RPNView, find_view, head_of
+from ..heads import DenseView, RoIView, RPNView, find_view, head_of
 from ..knowledge import MapShape, map_shapes
 
 
@@ -39,6 +39,11 @@ class Model:
     def rpn(self) -> RPNView:
         """What its region proposal network says; nothing where it has none."""
         return find_view(getattr(self.detector, 'rpn_head', None), RPNView)
+
+    @cached_property
+    def roi(self) -> RoIView:
+        """What its RoI head says; nothing where it has none."""
+        return find_view(getattr(self.detector, 'roi_head', None), RoIView)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from .dense import (
     same_places,
 )
 from .maps import fit, rows_of, sizes_of, which_fit
+from .roi import BoxHeadView, PositiveRoIs, RoIView, box_heads, with_background
 from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 
 __all__ = [
     'Assignment',
+    'BoxHeadView',
     'Call',
     'Calls',
     'DenseMaps',
@@ -26,13 +28,16 @@ __all__ = [
     'HeadView',
     'Point',
     'PositivePriors',
+    'PositiveRoIs',
     'Priors',
     'RPNOutputs',
     'RPNTargets',
     'RPNView',
     'RoIOutputs',
     'RoITargets',
+    'RoIView',
     'Truth',
+    'box_heads',
     'find_view',
     'fit',
     'head_of',
@@ -42,4 +47,5 @@ __all__ = [
     'same_places',
     'sizes_of',
     'which_fit',
+    'with_background',
 ]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from mmdet.models.task_modules.samplers import SamplingResult
 from torch import Tensor, nn
 
 from ..heads import (
@@ -15,8 +14,10 @@ from ..heads import (
     HeadView,
     Point,
     PositivePriors,
+    PositiveRoIs,
     RoIOutputs,
     RoITargets,
+    RoIView,
     RPNOutputs,
     RPNTargets,
     RPNView,
@@ -25,7 +26,6 @@ from ..heads import (
     head_of,
 )
 from .recorder import record_calls
-from .roi_head import box_heads
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 #: The questions of a dense head that concern what it is trained towards are kinds of their own.
@@ -105,15 +105,16 @@ class StudentKnowledge:
 
     def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
         """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
-        for name, calls in self._calls.items():
-            if name.startswith('roi.') and calls:
-                arguments, result = self._only(name)
-                outputs = RoIOutputs(arguments['cls_score'], arguments['bbox_pred'])
-                yield int(name.removeprefix('roi.')), outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
+        return self._views['roi'].trained(self._calls_of('roi'))
 
-    def roi_sampling(self, stage: int) -> list[SamplingResult]:
-        """How one stage's RoIs of each picture were sampled, and what is assigned to the positive ones."""
-        return self._only(f'roi.{stage}').arguments['sampling_results']
+    def roi_positives(self, stage: int, truth: Truth) -> PositiveRoIs:
+        """The positive RoIs of one stage, and the true box of each.
+
+        Args:
+            stage: index of a stage that ran.
+            truth: the true boxes of the batch.
+        """
+        return self._views['roi'].positives(self._calls_of('roi'), truth, stage)
 
     def _only(self, point: str) -> Call:
         calls = self._calls[point]
@@ -127,6 +128,8 @@ def views_of(detector: nn.Module, kinds: Collection[str]) -> dict[str, HeadView]
     views: dict[str, HeadView] = {}
     if 'rpn' in kinds:
         views['rpn'] = find_view(detector.rpn_head, RPNView)
+    if 'roi' in kinds:
+        views['roi'] = find_view(detector.roi_head, RoIView)
     if any(kind.startswith('dense') for kind in kinds):
         views['dense'] = find_view(head_of(detector), DenseView)
     return views
@@ -148,9 +151,6 @@ def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[Stu
     for kind, view in views.items():
         questions = {name.removeprefix('dense.') for name in kinds} if kind == 'dense' else view.questions
         points |= {f'{kind}.{name}': point for name, point in view.points(questions).items()}
-    if 'roi' in kinds:
-        for stage, head in enumerate(box_heads(detector.roi_head)):
-            points[f'roi.{stage}'] = (head, 'loss_and_target')
     with record_calls(points) as calls:
         student = StudentKnowledge(calls, views)
         try:

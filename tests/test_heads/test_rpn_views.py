@@ -5,7 +5,6 @@ import torch
 from helpers.distil import AS_ALONE, RPN, build, distilled_cfg, losses_of, total
 from helpers.two_stage import REFUSED_RPN_HEADS, RPN_HEADS, spread, step_of_own, two_pictures
 from mmdet.models.dense_heads import RPNHead
-from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import get_box_tensor
 
