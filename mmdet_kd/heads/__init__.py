@@ -13,6 +13,7 @@ from .dense import (
     same_places,
 )
 from .maps import fit, rows_of, sizes_of, which_fit
+from .mask import MaskView, RoIMasks
 from .roi import BoxHeadView, PositiveRoIs, RoIView, box_heads, with_background
 from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
@@ -26,6 +27,7 @@ __all__ = [
     'DensePredictions',
     'DenseView',
     'HeadView',
+    'MaskView',
     'Point',
     'PositivePriors',
     'PositiveRoIs',
@@ -33,6 +35,7 @@ __all__ = [
     'RPNOutputs',
     'RPNTargets',
     'RPNView',
+    'RoIMasks',
     'RoIOutputs',
     'RoITargets',
     'RoIView',

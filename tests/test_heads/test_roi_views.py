@@ -13,14 +13,15 @@ from helpers.two_stage import (
     step_of_own,
     two_pictures,
 )
-from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models import roi_heads
+from mmdet.models.roi_heads import BaseRoIHead, StandardRoIHead, bbox_heads
 from mmdet.models.roi_heads.bbox_heads import BBoxHead, Shared2FCBBoxHead
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import get_box_tensor
 
 from mmdet_kd.distillers.boxes import select_class
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.heads import BoxHeadView, RoIView, Truth, box_heads, find_view
+from mmdet_kd.heads import BoxHeadView, RoIView, Truth, box_heads, find_view, known_heads
 from mmdet_kd.knowledge import observe_student, record_calls
 
 #: Every head that is a student of some distiller.
@@ -202,6 +203,20 @@ def test_a_classifier_is_no_teacher_of_it_either(student_cfg, name):
     change, reason = REFUSED_ROI_HEADS[name]
     with pytest.raises(DistillationError, match=f"ClassifierClsDistiller: the student's {reason}"):
         build(taught_by_classifier(change(student_cfg), kd_cls=kd_cls()), init=False)
+
+
+def test_every_roi_head_and_box_head_of_mmdet_is_known():
+    """Answered or refused by a view of its class, or of one from which it inherits all that decides."""
+    of_boxes = [getattr(bbox_heads, name) for name in bbox_heads.__all__]
+    of_rois = [each for each in vars(roi_heads).values() if isinstance(each, type) and issubclass(each, BaseRoIHead)]
+    assert len(of_rois) == 14
+    for head, sort in [(each, BoxHeadView) for each in of_boxes] + [(each, RoIView) for each in of_rois]:
+        if head is BaseRoIHead:  # of which there is none
+            continue
+        base = next(base for base in head.__mro__ if base in known_heads())
+        view = known_heads()[base]
+        assert issubclass(view, sort)
+        assert [name for name in view.decisive if getattr(head, name) is not getattr(base, name)] == [], head
 
 
 def test_box_heads_of_other_layers_are_known_and_of_other_losses_are_not(student_cfg):
