@@ -244,7 +244,7 @@ def _outputs_of(student: Any, kinds: tuple[str, ...]) -> list[Tensor]:
     if 'dense' in kinds:
         outputs += [*student.dense.maps.scores, *student.dense.maps.regressed]
     if 'roi' in kinds:
-        outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found]
+        outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found if tensor is not None]
     return outputs
 
 

@@ -15,8 +15,8 @@ from mmdet.registry import MODELS
 from torch.utils._pytree import tree_map_only
 
 from mmdet_kd.detectors import KnowledgeDistillationMixin
-from mmdet_kd.heads import Call, DenseView, find_view
-from mmdet_kd.knowledge import StudentKnowledge, observe_student
+from mmdet_kd.heads import Call
+from mmdet_kd.knowledge import StudentKnowledge, observe_student, views_of
 from mmdet_kd.teachers import Batch
 from mmdet_kd.teachers.verification import full_single_precision
 
@@ -111,7 +111,7 @@ def test_distillers_say_the_same_of_the_same_step(device, family, cfg_of):
             point: [Call(move(call.arguments), move(call.result)) for call in calls]
             for point, calls in student._calls.items()
         }
-        moved = StudentKnowledge(calls, student._dense_view and find_view(there.bbox_head, DenseView))
+        moved = StudentKnowledge(calls, views_of(there, kinds))
         batch = Batch.of(data['inputs'], data['data_samples'], None)
         taught, taught_there = (
             detector.teacher.observe(batch._replace(images=batch.images.to(where)))

@@ -51,7 +51,7 @@ class ClassifierLocDistiller(BaseDistiller):
 
     def __init__(self, pair: ModelPair, layers: Sequence[dict], loss_loc: dict, weight: float = 1.0) -> None:
         super().__init__(weight)
-        self._positives = positives_of(pair.student, type(self).__name__)
+        self._positives = positives_of(pair.student, type(self).__name__, boxes=True)
         raise_if_any(self._positives.problems)
         self.kinds = self._positives.kinds
         maps = torch.zeros(1, 2, 3, 3)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from mmdet.registry import TASK_UTILS
 from mmengine.config import ConfigDict
 from torch import nn
 
-from ..heads import DenseView, find_view, head_of
+from ..heads import DenseView, RoIView, RPNView, find_view, head_of
 from ..knowledge import MapShape, map_shapes
 
 
@@ -37,11 +36,14 @@ class Model:
         return find_view(head_of(self.detector), DenseView)
 
     @cached_property
-    def prior_generator(self) -> object | None:
-        """The anchor generator of the RPN or the dense head, with real numbers; None where there is none."""
-        head = self.model_cfg.get('rpn_head') or self.model_cfg.get('bbox_head') or {}
-        generator = head.get('anchor_generator')
-        return None if generator is None else TASK_UTILS.build(dict(generator))
+    def rpn(self) -> RPNView:
+        """What its region proposal network says; nothing where it has none."""
+        return find_view(getattr(self.detector, 'rpn_head', None), RPNView)
+
+    @cached_property
+    def roi(self) -> RoIView:
+        """What its RoI head says; nothing where it has none."""
+        return find_view(getattr(self.detector, 'roi_head', None), RoIView)
 
 
 @dataclass(frozen=True)

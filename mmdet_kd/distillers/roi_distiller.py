@@ -4,9 +4,8 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..heads import RoIOutputs, RoITargets
-from ..knowledge import Step, StudentKnowledge, TeacherKnowledge, box_heads
-from .box_heads import box_head_problems, is_sigmoid, with_background
+from ..heads import RoIOutputs, RoITargets, with_background
+from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems, select_class
 from .pair import Model, ModelPair
 from .response import ResponseDistiller, mean_over_ranks
@@ -28,7 +27,7 @@ class RoIDistiller(ResponseDistiller):
         weight: see :class:`BaseDistiller`.
 
     Raises:
-        DistillationError: the heads differ in classes, or one has no softmax classification or delta regression.
+        DistillationError: the heads differ in classes, or one does not say what the losses compare.
     """
 
     kinds = ('roi',)
@@ -44,15 +43,20 @@ class RoIDistiller(ResponseDistiller):
         weight: float = 1.0,
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)
-        self.problems += _head_problems(pair.student) + _head_problems(pair.teacher) or _class_problems(pair)
+        scores = ('scores',) if loss_cls is not None else ()
+        problems = _head_problems(pair.student, ('labels', *scores), loss_bbox is not None)
+        problems += _head_problems(pair.teacher, ('given RoIs', *scores), loss_bbox is not None)
+        self.problems += problems or _class_problems(pair)
         raise_if_any(self.problems)
-        heads_s, heads_t = (box_heads(side.detector.roi_head) for side in (pair.student, pair.teacher))
-        judges = [heads_t[min(stage, len(heads_t) - 1)] for stage in range(len(heads_s))]
-        self._sigmoid = [(is_sigmoid(s), is_sigmoid(t)) for s, t in zip(heads_s, judges, strict=True)]
-        self._coders = [(s.bbox_coder, t.bbox_coder) for s, t in zip(heads_s, judges, strict=True)]
-        raise_if_any(list(dict.fromkeys(p for coders in self._coders for p in scale_problems(pair, *coders))))
-        self._decoded = [s.reg_decoded_bbox for s in heads_s]
-        self._stage_weights = getattr(pair.student.detector.roi_head, 'stage_loss_weights', [1.0] * len(heads_s))
+        view_s, view_t = pair.student.roi, pair.teacher.roi
+        stages = [(view, view_t.stages[view_t.judge(stage)]) for stage, view in enumerate(view_s.stages)]
+        self._stage_weights = view_s.stage_weights
+        if scores:
+            self._sigmoid = [(s.use_sigmoid, t.use_sigmoid) for s, t in stages]
+        if loss_bbox is not None:
+            self._coders = [(s.coder, t.coder) for s, t in stages]
+            self._targets_are_boxes = [s.targets_are_boxes for s, _ in stages]
+            raise_if_any(list(dict.fromkeys(p for coders in self._coders for p in scale_problems(pair, *coders))))
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the RoI heads of this step; returns 'cls' and 'bbox', as configured, of a cascade summed."""
@@ -63,11 +67,6 @@ class RoIDistiller(ResponseDistiller):
             for part, loss in self._stage_losses(stage, outputs_s, outputs_t, targets).items():
                 loss = loss * self._stage_weights[stage]
                 losses[part] = losses[part] + loss if part in losses else loss
-        if not losses:
-            raise RuntimeError(
-                "the student's box head did not call loss_and_target, which RoIDistiller observes; leave the "
-                'RoIDistiller out for this RoI head'
-            )
         return losses
 
     def _stage_losses(
@@ -85,7 +84,7 @@ class RoIDistiller(ResponseDistiller):
         if self.loss_bbox is not None:
             coder_s, coder_t = self._coders[stage]
             rois, target = targets.rois[:, 1:], targets.bbox_targets
-            if self._decoded[stage]:
+            if self._targets_are_boxes[stage]:
                 target = encode_targets(target, rois, targets.bbox_weights[:, 0] > 0, coder_s)
             pred_s = select_class(outputs_s.bbox_pred, targets.labels)
             pred_t = recode(select_class(outputs_t.bbox_pred, targets.labels), rois, coder_s, coder_t)
@@ -94,25 +93,22 @@ class RoIDistiller(ResponseDistiller):
         return losses
 
 
-def _head_problems(side: Model) -> list[str]:
-    roi_head = getattr(side.detector, 'roi_head', None)
-    if roi_head is None or not roi_head.with_bbox:
+def _head_problems(side: Model, questions: tuple[str, ...], with_deltas: bool) -> list[str]:
+    if getattr(side.detector, 'roi_head', None) is None:
         return [f'RoIDistiller: the {side.name} has no RoI head with a box branch; leave this distiller out']
-    problems = []
-    if getattr(roi_head, 'with_semantic', False) or getattr(roi_head, 'with_glbctx', False):
-        problems.append(
-            f"RoIDistiller: the box heads of the {side.name}'s {type(roi_head).__name__} also read a semantic or "
-            'context branch, which is not observed; build it without, or leave this distiller out'
-        )
-    return problems + box_head_problems(box_heads(roi_head), 'RoIDistiller', side.name)
+    problems = side.roi.problems(questions, 'RoIDistiller', side.name)
+    if with_deltas and not problems:
+        cure = 'Leave loss_bbox out, or take another head'
+        problems = side.roi.problems(('deltas',), 'RoIDistiller', side.name, cure=cure)
+    return problems
 
 
 def _class_problems(pair: ModelPair) -> list[str]:
-    counts = [[head.num_classes for head in box_heads(s.detector.roi_head)] for s in (pair.student, pair.teacher)]
-    if counts[0][0] == counts[1][0] or (pair.classes_by_name and counts[0][0] < counts[1][0]):
+    student, teacher = pair.student.roi.num_classes, pair.teacher.roi.num_classes
+    if student == teacher or (pair.classes_by_name and student < teacher):
         return []
     return [
-        f'RoIDistiller: the student knows {counts[0][0]} classes, the teacher {counts[1][0]}: take a teacher that was '
+        f'RoIDistiller: the student knows {student} classes, the teacher {teacher}: take a teacher that was '
         "trained on the student's classes, write teacher=dict(classes_by_name=True, ...) if it knows all of these and "
         "more, or set num_classes of the student's bbox_head"
     ]

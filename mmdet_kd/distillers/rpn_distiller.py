@@ -1,5 +1,7 @@
 """Distilling the region proposal network."""
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -44,14 +46,15 @@ class RPNDistiller(ResponseDistiller):
         weight: float = 1.0,
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)
-        self.problems += _rpn_problems(pair.student) + _rpn_problems(pair.teacher) or _anchor_problems(pair)
+        asked = ('objectness', 'deltas', 'anchors')
+        problems = _rpn_problems(pair.student, (*asked, 'targets')) + _rpn_problems(pair.teacher, asked)
+        self.problems += problems or _anchor_problems(pair)
         raise_if_any(self.problems)
-        generators = pair.student.prior_generator, pair.teacher.prior_generator
-        self._strides = [(s[0], t[0]) for s, t in zip(*(g.strides for g in generators), strict=True)]
-        head_s, head_t = pair.student.detector.rpn_head, pair.teacher.detector.rpn_head
-        self._coders = head_s.bbox_coder, head_t.bbox_coder
-        self._channels = head_s.cls_out_channels, head_t.cls_out_channels
-        self._decoded = head_s.reg_decoded_bbox, head_t.reg_decoded_bbox
+        view_s, view_t = pair.student.rpn, pair.teacher.rpn
+        self._strides = [(s[0], t[0]) for s, t in zip(view_s.strides, view_t.strides, strict=True)]
+        self._coders = view_s.coder, view_t.coder
+        self._channels = view_s.score_channels, view_t.score_channels
+        self._targets_are_boxes = view_s.targets_are_boxes
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the RPNs of this step; returns 'cls' and 'bbox', as configured."""
@@ -75,7 +78,7 @@ class RPNDistiller(ResponseDistiller):
             anchors = targets.anchors.repeat(images, 1)
             weight = targets.bbox_weights.flatten(0, 1)
             target = targets.bbox_targets.flatten(0, 1)
-            if self._decoded[0]:
+            if self._targets_are_boxes:
                 target = encode_targets(target, anchors, weight[:, 0] > 0, coder_s)
             pred_s = rows_of(outputs_s.bbox_preds, 4).flatten(0, 1)
             pred_t = recode(rows_of(outputs_t.bbox_preds, 4).flatten(0, 1), anchors, coder_s, coder_t)
@@ -98,22 +101,15 @@ def two_class_logits(scores: Tensor) -> Tensor:
     return torch.cat([scores, torch.zeros_like(scores)], dim=1) if scores.shape[1] == 1 else scores
 
 
-def _rpn_problems(side: Model) -> list[str]:
-    head = getattr(side.detector, 'rpn_head', None)
-    if head is None:
+def _rpn_problems(side: Model, questions: Sequence[str]) -> list[str]:
+    if getattr(side.detector, 'rpn_head', None) is None:
         return [f'RPNDistiller: the {side.name} has no rpn_head; leave this distiller out']
-    needed = ('bbox_coder', 'cls_out_channels', 'reg_decoded_bbox', 'get_targets')
-    if side.prior_generator is None or not all(hasattr(head, name) for name in needed):
-        return [
-            f"RPNDistiller: the {side.name}'s {type(head).__name__} does not score a fixed grid of anchors; use an "
-            'RPNHead, or leave this distiller out'
-        ]
-    return []
+    return side.rpn.problems(questions, 'RPNDistiller', side.name)
 
 
 def _anchor_problems(pair: ModelPair) -> list[str]:
-    generator_s, generator_t = pair.student.prior_generator, pair.teacher.prior_generator
-    strides = [[tuple(stride) for stride in generator.strides] for generator in (generator_s, generator_t)]
+    views = pair.student.rpn, pair.teacher.rpn
+    strides = [view.strides for view in views]
     cure = 'give both the same rpn_head.anchor_generator and levels, or leave the RPNDistiller out'
     same = len(strides[0]) == len(strides[1]) if pair.student_scale else strides[0] == strides[1]
     if not same:
@@ -121,15 +117,16 @@ def _anchor_problems(pair: ModelPair) -> list[str]:
             f"RPNDistiller: the student's RPN has {len(strides[0])} levels with strides {[s[0] for s in strides[0]]}, "
             f"the teacher's {len(strides[1])} with strides {[s[0] for s in strides[1]]}: {cure}"
         ]
-    problems = scale_problems(pair, *(side.detector.rpn_head.bbox_coder for side in (pair.student, pair.teacher)))
+    problems = scale_problems(pair, *(view.coder for view in views))
     scale = pair.student_scale or 1.0
     if pair.student_scale:
         cure = (
             f"give the student's anchor_generator the teacher's anchors in its own smaller picture (its scales times "
             f'{scale:g}, where the strides are the same), or leave the RPNDistiller out'
         )
-    levels = zip(generator_s.base_anchors, generator_t.base_anchors, strict=True)
-    for level, (anchors_s, anchors_t) in enumerate(levels):
+    one_cell = [(1, 1)] * len(strides[0])
+    of_one_cell = (view.anchors(one_cell, torch.device('cpu')) for view in views)
+    for level, (anchors_s, anchors_t) in enumerate(zip(*of_one_cell, strict=True)):
         if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t * scale, rtol=0.01):
             problems.append(
                 f'RPNDistiller: the anchors of level {level} differ (student {_sizes(anchors_s)}, teacher '

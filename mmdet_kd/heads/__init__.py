@@ -24,24 +24,34 @@ from .dense import (
     same_places,
 )
 from .maps import fit, rows_of, sizes_of, which_fit
+from .mask import MaskView, RoIMasks
+from .roi import BoxHeadView, PositiveRoIs, RoIView, box_heads, with_background
+from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 
 __all__ = [
     'Assignment',
+    'BoxHeadView',
     'Call',
     'Calls',
     'DenseMaps',
     'DensePredictions',
     'DenseView',
     'HeadView',
+    'MaskView',
     'Point',
     'PositivePriors',
+    'PositiveRoIs',
     'Priors',
     'RPNOutputs',
     'RPNTargets',
+    'RPNView',
+    'RoIMasks',
     'RoIOutputs',
     'RoITargets',
+    'RoIView',
     'Truth',
+    'box_heads',
     'find_view',
     'fit',
     'head_of',
@@ -51,4 +61,5 @@ __all__ = [
     'same_places',
     'sizes_of',
     'which_fit',
+    'with_background',
 ]

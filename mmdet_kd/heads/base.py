@@ -8,20 +8,6 @@ from torch import nn
 #: A method that is recorded while the student's own ``loss()`` runs: the object that has it, and its name.
 Point = tuple[Any, str]
 
-#: What decides what a head says. A subclass that overrides one of these is another head.
-_DECISIVE = (
-    'forward',
-    'forward_single',
-    'loss',
-    'loss_by_feat',
-    'loss_by_feat_single',
-    'get_anchors',
-    'get_targets',
-    '_get_targets_single',
-    'predict_by_feat',
-    '_predict_by_feat_single',
-)
-
 
 class Call(NamedTuple):
     """One recorded call: its arguments by name, and what it returned."""
@@ -48,32 +34,54 @@ class HeadView:
     questions: ClassVar[Mapping[str, str]] = {}
     #: Why heads of this class leave a question without an answer.
     cannot: ClassVar[Mapping[str, str]] = {}
-    #: Further methods of the head on which this view relies. A subclass that overrides one of them is another head.
+    #: What decides what a head says. A subclass that overrides one of these methods is another head.
+    decisive: ClassVar[tuple[str, ...]] = (
+        'forward',
+        'forward_single',
+        'loss',
+        'loss_by_feat',
+        'loss_by_feat_single',
+        'get_anchors',
+        'get_targets',
+        '_get_targets_single',
+        'predict_by_feat',
+        '_predict_by_feat_single',
+    )
+    #: Further methods on which the view of this class relies.
     relies_on: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, head: nn.Module | None) -> None:
         self.head = head
+        self.name = type(head).__name__  # for messages
         self._why_not = dict(self.cannot)
 
     def why_not(self, question: str) -> str | None:
         """Why a question has no answer; None where it has one."""
         return self._why_not.get(question)
 
-    def problems(self, questions: Collection[str], who: str, whose: str) -> list[str]:
-        """What forbids asking these questions.
+    def problems(
+        self,
+        questions: Collection[str],
+        who: str,
+        whose: str,
+        cure: str = 'Leave this distiller out, or take another head',
+    ) -> list[str]:
+        """What forbids asking these questions; questions without an answer for the same reason are one problem.
 
         Args:
             questions: that will be asked.
             who: asks; for messages.
             whose: the head is, 'student' or 'teacher'; for messages.
+            cure: for messages.
         """
-        reasons = {question: self.why_not(question) for question in questions}
-        of_head = whose if self.head is None else f"{whose}'s {type(self.head).__name__}"
+        refused: dict[str, list[str]] = {}
+        for question in questions:
+            reason = self.why_not(question)
+            if reason is not None:
+                refused.setdefault(reason, []).append(self.questions[question])
+        of_head = whose if self.head is None else f"{whose}'s {self.name}"
         return [
-            f'{who}: the {of_head} does not say {self.questions[question]}: {reason}. Leave '
-            'this distiller out, or take another head'
-            for question, reason in reasons.items()
-            if reason is not None
+            f'{who}: the {of_head} does not say {_any_of(asked)}: {reason}. {cure}' for reason, asked in refused.items()
         ]
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
@@ -117,7 +125,7 @@ def find_view(head: nn.Module | None, sort: type[HeadView]) -> HeadView:
         view = _VIEWS.get(base)
         if view is None or not issubclass(view, sort):
             continue
-        decisive = (*_DECISIVE, *view.relies_on)
+        decisive = (*view.decisive, *view.relies_on)
         changed = [name for name in decisive if getattr(type(head), name, None) is not getattr(base, name, None)]
         return _Unknown(sort, head, f'it overrides {", ".join(changed)} of {base.__name__}') if changed else view(head)
     unknown = 'no view of its class is registered (mmdet_kd.heads.register_view)'
@@ -141,3 +149,8 @@ class _Unknown(HeadView):
         """See :class:`HeadView`."""
         del question
         return self._reason
+
+
+def _any_of(things: list[str]) -> str:
+    """'a', 'a or b', 'a, b or c'."""
+    return ' or '.join([', '.join(things[:-1]), things[-1]] if len(things) > 1 else things)

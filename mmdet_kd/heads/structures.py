@@ -44,8 +44,10 @@ class RPNTargets(NamedTuple):
 class RoIOutputs(NamedTuple):
     """Raw outputs of one stage of a RoI head."""
 
-    cls_score: Tensor  # (n, C + 1), background last
-    bbox_pred: Tensor  # (n, 4), or (n, C * 4) where the regression is class-specific
+    cls_score: (
+        Tensor | None
+    )  # (n, C + 1), background last, or (n, C) of sigmoids; None where the head has no such scores
+    bbox_pred: Tensor | None  # (n, 4), or (n, C * 4) where it is class-specific; None where the head has no deltas
 
 
 class RoITargets(NamedTuple):
@@ -54,5 +56,5 @@ class RoITargets(NamedTuple):
     rois: Tensor  # (n, 5): index of the image, box
     labels: Tensor  # (n,); C on the background
     label_weights: Tensor  # (n,)
-    bbox_targets: Tensor  # (n, 4); deltas, or boxes where the head regresses decoded boxes
-    bbox_weights: Tensor  # (n, 4); > 0 on the positive RoIs
+    bbox_targets: Tensor | None  # (n, 4); deltas, or boxes where the head regresses decoded boxes; None without deltas
+    bbox_weights: Tensor | None  # (n, 4); > 0 on the positive RoIs

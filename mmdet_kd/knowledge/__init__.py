@@ -1,5 +1,6 @@
 """What the two sides can be asked for, and how it is had from them."""
 
+from ..heads import box_heads
 from ..heads.structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 from .class_map import ClassMap, head_class_problems, head_classes
 from .classifier import ClassifierKnowledge
@@ -7,9 +8,8 @@ from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
 from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import record_calls
-from .roi_head import box_heads, forward_box_head
 from .step import Side, Step, progress
-from .student import KINDS, StudentKnowledge, observe_student
+from .student import KINDS, StudentKnowledge, observe_student, views_of
 from .teacher import TeacherKnowledge
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     'Truth',
     'box_heads',
     'canvas_problems',
-    'forward_box_head',
     'head_class_problems',
     'head_classes',
     'map_shapes',
@@ -42,4 +41,5 @@ __all__ = [
     'record_calls',
     'run_part',
     'run_roi_head',
+    'views_of',
 ]

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..heads.structures import RoIOutputs
-from .roi_head import box_heads
+from ..heads import RoIOutputs, box_heads
 
 
 def head_classes(model: nn.Module) -> dict[str, int]:
@@ -20,7 +19,7 @@ def head_classes(model: nn.Module) -> dict[str, int]:
         Empty for a model without such a head.
     """
     if getattr(model, 'roi_head', None) is not None:
-        heads = box_heads(model.roi_head) if model.roi_head.with_bbox else []
+        heads = box_heads(model.roi_head)
     else:
         dense_head = getattr(model, 'bbox_head', None)
         heads = [model if dense_head is None else dense_head]
@@ -63,9 +62,12 @@ class ClassMap(nn.Module):
         """Outputs of a head with C classes -> as if of one with the wanted K.
 
         Scores (n, C + 1) become (n, K + 1); sigmoid scores (n, C), which know no background, (n, K). Deltas (n, C * 4)
-        become (n, K * 4); class-agnostic ones stay.
+        become (n, K * 4); class-agnostic ones stay. What the head does not give stays None.
         """
-        return RoIOutputs(self.map_scores(outputs.cls_score), self._map_deltas(outputs.bbox_pred))
+        scores, deltas = outputs
+        return RoIOutputs(
+            None if scores is None else self.map_scores(scores), None if deltas is None else self._map_deltas(deltas)
+        )
 
     @torch.no_grad()
     def map_scores(self, scores: Tensor) -> Tensor:

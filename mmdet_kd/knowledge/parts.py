@@ -6,9 +6,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..heads.structures import RoIOutputs
+from ..heads import RoIOutputs, RoIView, find_view
 from .layout import to_plain_layout
-from .roi_head import forward_box_head
 
 _HALF = (torch.bfloat16, torch.float16)
 
@@ -78,4 +77,4 @@ def run_roi_head(
     lower = form.dtype in _HALF
     autocast = dict(dtype=form.dtype) if lower else dict(enabled=False)
     with nullcontext() if form.dtype is None else torch.autocast(rois.device.type, **autocast):
-        return forward_box_head(roi_head, stage, maps, rois)
+        return find_view(roi_head, RoIView).of_rois(stage, maps, rois)

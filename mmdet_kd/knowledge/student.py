@@ -1,12 +1,9 @@
 """The student's knowledge: recorded while its own ``loss()`` runs."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import torch
-from mmdet.models.task_modules.samplers import SamplingResult
-from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor, nn
 
 from ..heads import (
@@ -14,18 +11,21 @@ from ..heads import (
     Call,
     DensePredictions,
     DenseView,
+    HeadView,
     Point,
     PositivePriors,
+    PositiveRoIs,
     RoIOutputs,
     RoITargets,
+    RoIView,
     RPNOutputs,
     RPNTargets,
+    RPNView,
     Truth,
     find_view,
     head_of,
 )
 from .recorder import record_calls
-from .roi_head import box_heads
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 #: The questions of a dense head that concern what it is trained towards are kinds of their own.
@@ -38,12 +38,12 @@ class StudentKnowledge:
 
     Args:
         calls: the recorded calls by point.
-        dense_view: of the dense head; None where it is not asked.
+        views: those of the heads that are asked, by the kind of knowledge (:func:`views_of`).
     """
 
-    def __init__(self, calls: dict[str, list[Call]], dense_view: DenseView | None = None) -> None:
+    def __init__(self, calls: dict[str, list[Call]], views: Mapping[str, HeadView] | None = None) -> None:
         self._calls = calls
-        self._dense_view = dense_view
+        self._views = views or {}
         self._found: dict[str, Any] = {}
 
     def cached(self, name: str, find: Callable[[], _Found]) -> _Found:
@@ -69,20 +69,12 @@ class StudentKnowledge:
     @property
     def rpn(self) -> RPNOutputs:
         """The raw outputs of the RPN head."""
-        return RPNOutputs(*self._only('rpn.forward').result)
+        return self._views['rpn'].outputs(self._only('rpn.forward').result)
 
     @property
     def rpn_targets(self) -> RPNTargets:
         """The targets of the RPN head, the levels joined."""
-        call = self._only('rpn.get_targets')
-        _, label_weights, bbox_targets, bbox_weights, avg_factor = call.result[:5]
-        return RPNTargets(
-            anchors=get_box_tensor(cat_boxes(call.arguments['anchor_list'][0])),
-            label_weights=torch.cat(label_weights, dim=1),
-            bbox_targets=torch.cat(bbox_targets, dim=1),
-            bbox_weights=torch.cat(bbox_weights, dim=1),
-            avg_factor=avg_factor,
-        )
+        return self.cached('rpn.targets', lambda: self._views['rpn'].targets(self._calls_of('rpn')))
 
     @property
     def dense(self) -> DensePredictions:
@@ -92,7 +84,7 @@ class StudentKnowledge:
     @property
     def dense_assignment(self) -> Assignment:
         """What each prior of the dense head was trained towards."""
-        return self.cached('dense.assignment', lambda: self._dense_view.assignment(self._dense_calls()))
+        return self.cached('dense.assignment', lambda: self._views['dense'].assignment(self._calls_of('dense')))
 
     def dense_positives(self, truth: Truth) -> PositivePriors:
         """The positive priors of the dense head, and the true box of each.
@@ -100,33 +92,47 @@ class StudentKnowledge:
         Args:
             truth: the true boxes of the batch.
         """
-        return self.cached('dense.positives', lambda: self._dense_view.positives(self._dense_calls(), truth))
+        return self.cached('dense.positives', lambda: self._views['dense'].positives(self._calls_of('dense'), truth))
 
     def _predictions(self) -> DensePredictions:
         raw = self._only('dense.forward').result
-        return DensePredictions(self._dense_view, self._dense_view.maps(raw, training=True))
+        view = self._views['dense']
+        return DensePredictions(view, view.maps(raw, training=True))
 
-    def _dense_calls(self) -> dict[str, list[Call]]:
-        prefix = 'dense.'
+    def _calls_of(self, kind: str) -> dict[str, list[Call]]:
+        prefix = f'{kind}.'
         return {name.removeprefix(prefix): calls for name, calls in self._calls.items() if name.startswith(prefix)}
 
     def roi_stages(self) -> Iterator[tuple[int, RoIOutputs, RoITargets]]:
         """Index, outputs and targets of each stage of the RoI head that ran; a cascade may stop early."""
-        for name, calls in self._calls.items():
-            if name.startswith('roi.') and calls:
-                arguments, result = self._only(name)
-                outputs = RoIOutputs(arguments['cls_score'], arguments['bbox_pred'])
-                yield int(name.removeprefix('roi.')), outputs, RoITargets(arguments['rois'], *result['bbox_targets'])
+        return self._views['roi'].trained(self._calls_of('roi'))
 
-    def roi_sampling(self, stage: int) -> list[SamplingResult]:
-        """How one stage's RoIs of each picture were sampled, and what is assigned to the positive ones."""
-        return self._only(f'roi.{stage}').arguments['sampling_results']
+    def roi_positives(self, stage: int, truth: Truth) -> PositiveRoIs:
+        """The positive RoIs of one stage, and the true box of each.
+
+        Args:
+            stage: index of a stage that ran.
+            truth: the true boxes of the batch.
+        """
+        return self._views['roi'].positives(self._calls_of('roi'), truth, stage)
 
     def _only(self, point: str) -> Call:
         calls = self._calls[point]
         if len(calls) != 1:
             raise RuntimeError(f"the student's {point} ran {len(calls)} times in a step, where once was expected")
         return calls[0]
+
+
+def views_of(detector: nn.Module, kinds: Collection[str]) -> dict[str, HeadView]:
+    """The views of the heads of a detector that these kinds of knowledge come from: 'rpn', 'roi' or 'dense' -> view."""
+    views: dict[str, HeadView] = {}
+    if 'rpn' in kinds:
+        views['rpn'] = find_view(detector.rpn_head, RPNView)
+    if 'roi' in kinds:
+        views['roi'] = find_view(detector.roi_head, RoIView)
+    if any(kind.startswith('dense') for kind in kinds):
+        views['dense'] = find_view(head_of(detector), DenseView)
+    return views
 
 
 @contextmanager
@@ -141,18 +147,12 @@ def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[Stu
     for source in ('backbone', 'neck'):
         if source in kinds:
             points[source] = (getattr(detector, source), 'forward')
-    if 'rpn' in kinds:
-        points['rpn.forward'] = (detector.rpn_head, 'forward')
-        points['rpn.get_targets'] = (detector.rpn_head, 'get_targets')
-    questions = {kind.removeprefix('dense.') for kind in kinds if kind.startswith('dense')}
-    view = find_view(head_of(detector), DenseView) if questions else None
-    if view is not None:
-        points |= {f'dense.{name}': point for name, point in view.points(questions).items()}
-    if 'roi' in kinds:
-        for stage, head in enumerate(box_heads(detector.roi_head)):
-            points[f'roi.{stage}'] = (head, 'loss_and_target')
+    views = views_of(detector, kinds)
+    for kind, view in views.items():
+        questions = {name.removeprefix('dense.') for name in kinds} if kind == 'dense' else view.questions
+        points |= {f'{kind}.{name}': point for name, point in view.points(questions).items()}
     with record_calls(points) as calls:
-        student = StudentKnowledge(calls, view)
+        student = StudentKnowledge(calls, views)
         try:
             yield student
         finally:

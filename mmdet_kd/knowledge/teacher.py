@@ -6,11 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..heads import DensePredictions, DenseView, RoIOutputs, RPNOutputs, find_view
+from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs, RPNView, find_view
 from .class_map import ClassMap
 from .layout import to_plain_layout
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
-from .roi_head import box_heads
 
 
 class TeacherKnowledge:
@@ -48,7 +47,8 @@ class TeacherKnowledge:
     @cached_property
     def rpn(self) -> RPNOutputs:
         """The raw outputs of the RPN head."""
-        return RPNOutputs(*self._run('rpn_head', self._shared))
+        view = find_view(self._detector.rpn_head, RPNView)
+        return view.outputs(self._run('rpn_head', self._shared))
 
     @cached_property
     def dense(self) -> DensePredictions:
@@ -63,7 +63,7 @@ class TeacherKnowledge:
         A cascade of the student with more stages than the teacher's has its later ones judged by the teacher's last.
         """
         roi_head = self._detector.roi_head
-        stage = min(stage, len(box_heads(roi_head)) - 1)
+        stage = find_view(roi_head, RoIView).judge(stage)
         outputs = run_roi_head(
             roi_head, stage, self._roi_maps, self._in_own_pixels(rois.detach()), self._form('roi_head')
         )

@@ -15,7 +15,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import plain_student_config
-from mmdet_kd.knowledge import box_heads, forward_box_head, observe_student
+from mmdet_kd.heads import RoIView, box_heads, find_view
+from mmdet_kd.knowledge import observe_student
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_the_teacher_scores_the_students_rois_at_its_own_scale(cfg, teacher_cfg,
             picture, shrunk = (pictures[int(row[0])] for pictures in (batch['inputs'], small['inputs']))
             row[1::2] *= picture.shape[2] / shrunk.shape[2]
             row[2::2] *= picture.shape[1] / shrunk.shape[1]
-        expected = forward_box_head(alone.roi_head, 0, feats, rois)
+        expected = find_view(alone.roi_head, RoIView).of_rois(0, feats, rois)
     assert len(box_heads(alone.roi_head)) == 1
     torch.testing.assert_close(got.cls_score, expected.cls_score)
     torch.testing.assert_close(got.bbox_pred, expected.bbox_pred)

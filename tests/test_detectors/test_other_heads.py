@@ -126,7 +126,7 @@ class TestSigmoidScores:
 
     def test_the_softmax_is_what_the_sigmoids_say_of_one_class_at_most(self):
         """Of independent events, those in which at most one happens; by hand, for two classes."""
-        from mmdet_kd.distillers.box_heads import with_background
+        from mmdet_kd.heads import with_background
 
         scores = torch.tensor([[0.3, -1.2]])
         a, b = scores.sigmoid()[0].tolist()

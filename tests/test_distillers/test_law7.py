@@ -100,9 +100,9 @@ def one_step(detector, boxes):
     with observe_student(detector, kinds) as student:
         super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
         calls = dict(student._calls)
-        rois = [targets.rois for _, _, targets in student.roi_stages()]
+        rois = [targets.rois for _, _, targets in student.roi_stages()] if 'roi' in kinds else []
         knowledge = taught(detector, data)
-        return calls, Seen(knowledge, rois), step_of(data, knowledge), student._dense_view
+        return calls, Seen(knowledge, rois), step_of(data, knowledge), student._views
 
 
 # the detector, and one of its distillers
@@ -129,7 +129,7 @@ def detector(request, student_cfg, teacher_cfg):
 @EACH
 def test_no_number_is_asked_for_on_the_host(detector, name):
     """Fake tensors have no numbers: whoever asks for one, by item(), a branch or a mask, gets an error."""
-    calls, seen, step, view = one_step(detector, boxes=3)
+    calls, seen, step, views = one_step(detector, boxes=3)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
 
         def fake(value):
@@ -142,9 +142,9 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
         for part in ('maps', 'rpn', '_roi'):
             setattr(seen, part, tree_map(fake, getattr(seen, part)))
         if seen.dense is not None:
-            seen.dense = DensePredictions(view, tree_map(fake, seen.dense.maps))
+            seen.dense = DensePredictions(views['dense'], tree_map(fake, seen.dense.maps))
         step = replace(step, truth=tree_map(fake, step.truth), ratios=tree_map(fake, step.ratios))
-        losses = detector.distillers[name](StudentKnowledge(calls, view), seen, step)
+        losses = detector.distillers[name](StudentKnowledge(calls, views), seen, step)
     assert losses
     assert all(isinstance(loss, FakeTensor) for loss in losses.values())
 
@@ -153,9 +153,9 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
     for boxes in (1, 12):
-        calls, seen, step, view = one_step(detector, boxes)
+        calls, seen, step, views = one_step(detector, boxes)
         with OpCounter() as counter:
-            detector.distillers[name](StudentKnowledge(calls, view), seen, step)
+            detector.distillers[name](StudentKnowledge(calls, views), seen, step)
         counts.append(counter.count)
     assert counts[0] == counts[1] > 0
 
@@ -175,7 +175,7 @@ class TestAClassifierOnRoIs:
         with observe_student(detector, ('roi',)) as student:
             super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
             knowledge = taught(detector, data)
-            return StudentKnowledge(dict(student._calls)), knowledge, step_of(data, knowledge)
+            return StudentKnowledge(dict(student._calls), student._views), knowledge, step_of(data, knowledge)
 
     def test_no_number_is_asked_for_on_the_host(self, detector, name):
         sides = self.step(detector, boxes=3)

@@ -231,7 +231,8 @@ def test_other_numbers_of_classes(student_cfg, teacher_cfg):
 
 
 def test_a_head_without_softmax_is_named(student_cfg, teacher_cfg):
-    with pytest.raises(DistillationError, match=r"teacher's Shared2FCBBoxHead \(stage 0\) does not classify by"):
+    expected = r"teacher's Shared2FCBBoxHead \(stage 0\) does not say what class .*: it does not classify by a softmax"
+    with pytest.raises(DistillationError, match=expected):
         build_on(pair_of(student_cfg, seesaw(teacher_cfg)))
 
 
@@ -253,11 +254,11 @@ def test_each_side_and_stage_that_does_not_fit_is_listed(student_cfg, teacher_cf
         assert where in problem
 
 
-def test_a_head_that_never_calls_what_is_observed(student_cfg, teacher_cfg):
+def test_a_step_in_which_no_box_head_trained_is_an_error(student_cfg, teacher_cfg):
     pair = pair_of(student_cfg, teacher_cfg)
     with observed(pair) as step:
-        step.student._calls['roi.0'].clear()
-        with pytest.raises(RuntimeError, match='did not call loss_and_target'):
+        step.student._calls['roi.0.loss'].clear()
+        with pytest.raises(RuntimeError, match='no box head of the StandardRoIHead called its loss'):
             build_on(pair)(*step.sides)
 
 

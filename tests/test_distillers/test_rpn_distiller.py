@@ -9,9 +9,10 @@ from helpers.architectures import c4, cascade, decoded, faster, softmax_rpn
 from helpers.boxes import decode, encode
 from helpers.distil import BOUNDED, RPN, SOFT
 from helpers.pairs import bound, observed, pair_of
+from mmdet.registry import MODELS
 
 from mmdet_kd.distillers import Model, ModelPair, RPNDistiller, Shares
-from mmdet_kd.distillers.rpn_distiller import two_class_logits
+from mmdet_kd.distillers.rpn_distiller import _anchor_problems, two_class_logits
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.heads import rows_of
 
@@ -221,13 +222,16 @@ def test_a_side_without_an_rpn(student_cfg, teacher_cfg):
         RPNDistiller(pair, loss_cls=SOFT)
 
 
-def test_an_rpn_without_a_fixed_grid(student_cfg, teacher_cfg):
-    cfg = copy.deepcopy(student_cfg)
-    del cfg.model.rpn_head['anchor_generator']
+def test_the_anchors_of_a_head_on_the_meta_device_are_compared_as_numbers(student_cfg, teacher_cfg):
+    """A teacher's shape is known before its weights are."""
     pair = pair_of(student_cfg, teacher_cfg)
-    pair = ModelPair(Model('student', pair.student.detector, cfg.model), pair.teacher)
-    with pytest.raises(DistillationError, match="the student's RPNHead does not score a fixed grid"):
-        RPNDistiller(pair, loss_cls=SOFT)
+    for scales, problems in (([4], 0), ([8], 5)):
+        teacher_cfg.model.rpn_head.anchor_generator.scales = scales
+        with torch.device('meta'):
+            shape = MODELS.build(copy.deepcopy(teacher_cfg.model))
+        assert shape.rpn_head.rpn_cls.weight.is_meta
+        other = ModelPair(pair.student, Model('teacher', shape, teacher_cfg.model))
+        assert len(_anchor_problems(other)) == problems
 
 
 @pytest.mark.parametrize('mu', [-0.1, 1.1, float('nan')])

@@ -10,7 +10,7 @@ from mmdet.models.roi_heads import CascadeRoIHead, DoubleHeadRoIHead, StandardRo
 from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 
-from mmdet_kd.knowledge import box_heads, forward_box_head
+from mmdet_kd.heads import RoIView, box_heads, find_view
 
 BOXES = [torch.tensor([[2.0, 3, 40, 50], [10, 10, 30, 20]]), torch.tensor([[0.0, 0, 63, 63]])]
 
@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_public_forward(architecture, student_cfg):
     detector = build(architecture(student_cfg)).eval()
     with torch.no_grad():
         feats = maps_of(detector)
-        outputs = forward_box_head(detector.roi_head, 0, feats, bbox2roi(BOXES))
+        outputs = find_view(detector.roi_head, RoIView).of_rois(0, feats, bbox2roi(BOXES))
         public = detector.roi_head.forward(feats, [InstanceData(bboxes=boxes) for boxes in BOXES])
     assert outputs.cls_score.shape == (3, 4)
     assert torch.equal(outputs.cls_score, public[0])
@@ -52,7 +52,7 @@ def test_each_stage_of_a_cascade_is_its_own_head(student_cfg):
         for stage, head in enumerate(heads):
             pooled = detector.roi_head.bbox_roi_extractor[stage](feats[:4], rois)
             cls_score, bbox_pred = head(pooled)
-            outputs = forward_box_head(detector.roi_head, stage, feats, rois)
+            outputs = find_view(detector.roi_head, RoIView).of_rois(stage, feats, rois)
             assert torch.equal(outputs.cls_score, cls_score)
             assert torch.equal(outputs.bbox_pred, bbox_pred)
 
