@@ -22,7 +22,7 @@ from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
-from mmdet_kd.heads import DenseView, known_heads  # noqa: E402
+from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
 DOCUMENTS = ['README.md', 'docs/heads.md', 'configs/chen2017/README.md', 'configs/dicod/README.md']
@@ -37,7 +37,13 @@ DATA_SETS = {
     'ilsvrc': 'ILSVRC-DET 2014',
 }
 EPOCHS = {'1x': 12, '2x': 24}
-SORTS_OF_HEADS = {DenseView: 'Dense heads'}
+SORTS_OF_HEADS = {
+    DenseView: 'Dense heads',
+    RPNView: 'Region proposal networks',
+    RoIView: 'RoI heads',
+    BoxHeadView: 'Box heads of RoI heads',
+    MaskView: 'Mask heads',
+}
 
 
 def main() -> None:
