@@ -48,8 +48,10 @@ class HeadView:
     questions: ClassVar[Mapping[str, str]] = {}
     #: Why heads of this class leave a question without an answer.
     cannot: ClassVar[Mapping[str, str]] = {}
+    #: Further methods of the head on which this view relies. A subclass that overrides one of them is another head.
+    relies_on: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: nn.Module | None) -> None:
         self.head = head
         self._why_not = dict(self.cannot)
 
@@ -66,8 +68,9 @@ class HeadView:
             whose: the head is, 'student' or 'teacher'; for messages.
         """
         reasons = {question: self.why_not(question) for question in questions}
+        of_head = whose if self.head is None else f"{whose}'s {type(self.head).__name__}"
         return [
-            f"{who}: the {whose}'s {type(self.head).__name__} does not say {self.questions[question]}: {reason}. Leave "
+            f'{who}: the {of_head} does not say {self.questions[question]}: {reason}. Leave '
             'this distiller out, or take another head'
             for question, reason in reasons.items()
             if reason is not None
@@ -100,11 +103,11 @@ def register_view(*heads: type[nn.Module]) -> Callable[[_View], _View]:
     return register
 
 
-def find_view(head: nn.Module, sort: type[HeadView]) -> HeadView:
+def find_view(head: nn.Module | None, sort: type[HeadView]) -> HeadView:
     """The view of a head.
 
     Args:
-        head: any module.
+        head: any module; None of a detector that has no such head.
         sort: the sort of view that is wanted, such as :class:`DenseView`.
 
     Returns:
@@ -114,9 +117,11 @@ def find_view(head: nn.Module, sort: type[HeadView]) -> HeadView:
         view = _VIEWS.get(base)
         if view is None or not issubclass(view, sort):
             continue
-        changed = [name for name in _DECISIVE if getattr(type(head), name, None) is not getattr(base, name, None)]
+        decisive = (*_DECISIVE, *view.relies_on)
+        changed = [name for name in decisive if getattr(type(head), name, None) is not getattr(base, name, None)]
         return _Unknown(sort, head, f'it overrides {", ".join(changed)} of {base.__name__}') if changed else view(head)
-    return _Unknown(sort, head, 'no view of its class is registered (mmdet_kd.heads.register_view)')
+    unknown = 'no view of its class is registered (mmdet_kd.heads.register_view)'
+    return _Unknown(sort, head, 'it has no such head' if head is None else unknown)
 
 
 def known_heads() -> dict[type[nn.Module], type[HeadView]]:
@@ -127,7 +132,7 @@ def known_heads() -> dict[type[nn.Module], type[HeadView]]:
 class _Unknown(HeadView):
     """Of a head that is not known: nothing is answered."""
 
-    def __init__(self, sort: type[HeadView], head: nn.Module, reason: str) -> None:
+    def __init__(self, sort: type[HeadView], head: nn.Module | None, reason: str) -> None:
         super().__init__(head)
         self.questions = sort.questions  # type: ignore[misc]
         self._reason = reason
