@@ -84,6 +84,6 @@ def test_each_positive_prior_has_the_box_that_it_is_trained_towards(student_cfg,
     if name not in UNLIKE_LABELS:
         assert torch.equal(torch.cat(step.truth.labels)[truth], labels[images, places])
     assert (len(truth) > 0) == (sum(counts) > 0)
-    if 'sample' in step.calls:
+    if step.calls.get('sample'):
         trained_towards = torch.cat([call.result.pos_gt_bboxes for call in step.calls['sample'][-len(counts) :]])
         assert torch.equal(torch.cat(step.truth.boxes)[truth], trained_towards)
