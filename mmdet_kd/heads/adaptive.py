@@ -37,6 +37,7 @@ class DDODView(AnchorView):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    relies_on: ClassVar[tuple[str, ...]] = ('get_cls_targets', 'get_reg_targets')
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`~mmdet_kd.heads.HeadView`."""
@@ -71,6 +72,7 @@ class PAAView(AnchorView):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    relies_on: ClassVar[tuple[str, ...]] = ('paa_reassign',)
 
     def why_not(self, question: str) -> str | None:
         """See :class:`~mmdet_kd.heads.HeadView`."""

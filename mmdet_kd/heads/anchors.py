@@ -111,6 +111,8 @@ class FSAFView(AnchorView):
     Source: ``FSAFHead.loss_by_feat`` and ``FSAFHead.reweight_loss_single`` of mmdet.
     """
 
+    relies_on: ClassVar[tuple[str, ...]] = ('reweight_loss_single',)
+
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`~mmdet_kd.heads.HeadView`."""
         points = DenseView.points(self, questions)

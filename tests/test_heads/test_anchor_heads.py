@@ -11,7 +11,7 @@ from helpers.classifier import taught_by_classifier
 from helpers.dense_heads import detector_of, each, given_to_the_loss, pictures, predicted, seen
 from helpers.distil import AS_ALONE, DENSE, HINT, build, distilled_cfg, losses_of, raw_batch, soft_part
 from helpers.one_stage import atss
-from mmdet.models.dense_heads import ATSSVLFusionHead, RetinaHead
+from mmdet.models.dense_heads import ATSSVLFusionHead
 from mmengine.logging import MessageHub
 
 from mmdet_kd.errors import DistillationError
@@ -293,9 +293,19 @@ def test_glips_head_answers_nothing():
     assert set(known_heads()[ATSSVLFusionHead].cannot) == set(DenseView.questions)
 
 
-@pytest.mark.parametrize('method', ['get_anchors', '_predict_by_feat_single'])
-def test_a_head_with_priors_or_boxes_of_its_own_is_another_head(student_cfg, method):
-    head = detector_of(ANCHOR_HEADS['retinanet'](student_cfg)).bbox_head
+OWN_METHODS = (
+    ('retinanet', 'get_anchors'),
+    ('retinanet', '_predict_by_feat_single'),
+    ('ddod', 'get_reg_targets'),
+    ('paa', 'paa_reassign'),
+    ('fsaf', 'reweight_loss_single'),
+)
+
+
+@pytest.mark.parametrize(('name', 'method'), OWN_METHODS)
+def test_a_head_with_priors_targets_or_boxes_of_its_own_is_another_head(student_cfg, name, method):
+    head = detector_of(ANCHOR_HEADS[name](student_cfg)).bbox_head
+    kind = type(head)
     assert find_view(head, DenseView).why_not('boxes') is None
-    head.__class__ = type('OwnHead', (RetinaHead,), {method: lambda *args, **kwargs: None})
-    assert f'it overrides {method} of RetinaHead' in find_view(head, DenseView).why_not('boxes')
+    head.__class__ = type('OwnHead', (kind,), {method: lambda *args, **kwargs: None})
+    assert f'it overrides {method} of {kind.__name__}' in find_view(head, DenseView).why_not('boxes')
