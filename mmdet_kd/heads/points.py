@@ -35,7 +35,10 @@ class _Targets(NamedTuple):
 
 
 class DistanceView(DenseView):
-    """Of a head whose box coder decodes distances from points."""
+    """Of a head whose box coder decodes distances from points.
+
+    Source: ``DistancePointBBoxCoder`` of mmdet.
+    """
 
     def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
         """See :class:`~mmdet_kd.heads.DenseView`."""
@@ -48,7 +51,10 @@ class DistanceView(DenseView):
 
 @register_view(FCOSHead, NASFCOSHead)
 class FCOSView(DistanceView):
-    """``get_targets`` returns levels of all pictures, and notes no true box. The quality is a centerness."""
+    """``get_targets`` returns levels of all pictures, and notes no true box. The quality is a centerness.
+
+    Source: ``FCOSHead.forward_single`` and ``FCOSHead.get_targets`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
 
@@ -86,7 +92,10 @@ class FCOSView(DistanceView):
 
 @register_view(CondInstBboxHead, BoxInstBboxHead)
 class CondInstView(FCOSView):
-    """``get_targets`` notes the true box of each positive point, for the mask head."""
+    """``get_targets`` notes the true box of each positive point, for the mask head.
+
+    Source: ``CondInstBboxHead.get_targets`` of mmdet.
+    """
 
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`."""
@@ -100,6 +109,8 @@ class VFNetView(FCOSView):
     """Its scores are aware of the IoU of its refined boxes, which are the last output.
 
     Its targets are assigned as ATSS or as FCOS do (``use_atss``), and returned in one form.
+
+    Source: ``VFNetHead.forward_single`` and ``VFNetHead.get_targets`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = {
@@ -129,7 +140,10 @@ class VFNetView(FCOSView):
 
 @register_view(AutoAssignHead)
 class AutoAssignView(DistanceView):
-    """It regresses pixels in both modes. The quality is an objectness."""
+    """It regresses pixels in both modes. The quality is an objectness.
+
+    Source: ``AutoAssignHead.forward_single`` and ``AutoAssignHead.loss_by_feat`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = {
         'distributions': 'it regresses numbers',
@@ -143,6 +157,8 @@ class FoveaView(FCOSView):
     """It regresses logarithms of distances, in base lengths of its levels.
 
     ``get_targets`` returns one flat tensor, level after level. Its distances are clipped.
+
+    Source: ``FoveaHead.get_targets`` and ``FoveaHead._bbox_decode`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
@@ -190,6 +206,8 @@ class CenterNetUpdateView(FCOSView):
 
     The labels show those of the scores, which ``add_cls_pos_inds`` finds. Where a prior is one for several classes, its
     label is the first of these. :meth:`positives` finds those of the boxes.
+
+    Source: ``CenterNetUpdateHead.loss_by_feat`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = DenseView.cannot

@@ -18,6 +18,8 @@ class RepPointsView(TargetsOfLevels):
     """It regresses sets of points, twice. The box of the refined set is what it predicts.
 
     In :class:`~mmdet_kd.heads.DenseMaps`, a box is relative to its prior, in pixels.
+
+    Source: ``RepPointsHead.forward_single`` and ``RepPointsHead.loss_by_feat`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = DenseView.cannot

@@ -37,14 +37,20 @@ class MaskQueriesView(DenseView):
 
 @register_view(heads.SOLOHead, heads.DecoupledSOLOHead, heads.DecoupledSOLOLightHead, heads.SOLOV2Head)
 class MaskCellsView(DenseView):
-    """Of SOLO, whose grids have sizes of their own."""
+    """Of SOLO, whose grids have sizes of their own.
+
+    Source: ``SOLOHead.num_grids`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(DenseView.questions, 'its cells have masks, and none has a box')
 
 
 @register_view(heads.CornerHead, heads.CentripetalHead)
 class CornersView(DenseView):
-    """Of CornerNet."""
+    """Of CornerNet.
+
+    Source: ``CornerHead.predict_by_feat`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(
         DenseView.questions, 'it finds corners and groups them in pairs; no prior has a box'
@@ -53,7 +59,10 @@ class CornersView(DenseView):
 
 @register_view(heads.CenterNetHead)
 class CentresView(DenseView):
-    """Of CenterNet, whose head learns from each batch how large its map is beside the picture."""
+    """Of CenterNet, whose head learns from each batch how large its map is beside the picture.
+
+    Source: ``CenterNetHead.loss_by_feat`` of mmdet.
+    """
 
     cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(
         DenseView.questions, 'it does not know how many pixels a cell of its map spans'

@@ -20,6 +20,8 @@ class YOLOXView(DenseView):
 
     It has no ``get_targets``: each picture is assigned on its own. The quality is an objectness. Class scores are
     trained on the positive priors alone.
+
+    Source: ``YOLOXHead._bbox_decode`` and ``YOLOXHead._get_targets_single`` of mmdet.
     """
 
     cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}

@@ -12,8 +12,9 @@ import pytest
 import torch
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
-from helpers.distil import HINT, METHOD, ROI, build, distilled_cfg, raw_batch, step_of, taught
+from helpers.distil import DENSE, HINT, METHOD, ROI, build, distilled_cfg, raw_batch, step_of, taught
 from helpers.one_stage import fcos, gfl, retinanet
+from helpers.point_heads import POINT_HEADS
 from helpers.waits import OF_MMDET, line_outside_torch, soft_losses
 from mmdet.registry import MODELS
 from torch._subclasses.fake_tensor import (
@@ -105,10 +106,17 @@ def one_step(detector, boxes):
         return calls, Seen(knowledge, rois), step_of(data, knowledge), student._views
 
 
+# their views differ; heads of masks, which need masks, have the same views as others, and RepPoints' forward makes its
+# grids on the host
+OTHER_HEADS = [head for head in POINT_HEADS if '_ins' not in head and 'grids' not in head]
 # the detector, and one of its distillers
 EACH = pytest.mark.parametrize(
     ('detector', 'name'),
-    [*((scale, name) for scale in (None, 0.5) for name in METHOD), ('one-stage', 'dense')],
+    [
+        *((scale, name) for scale in (None, 0.5) for name in METHOD),
+        ('one-stage', 'dense'),
+        *(pytest.param(head, 'dense', marks=pytest.mark.slow) for head in OTHER_HEADS),
+    ],
     indirect=['detector'],
 )
 
@@ -118,6 +126,9 @@ def detector(request, student_cfg, teacher_cfg):
     """Of the two-stage family, with the pictures of the student at a scale, or of the other."""
     if request.param == 'one-stage':
         return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None))
+    if request.param in POINT_HEADS:
+        head = POINT_HEADS[request.param]
+        return build(distilled_cfg(head(student_cfg), head(teacher_cfg), None, dense=DENSE))
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
     cfg = distilled_cfg(student_cfg, teacher_cfg, None)
     if request.param:
@@ -196,12 +207,25 @@ class TestAClassifierOnRoIs:
 class TestNothingIsCopiedToTheDevice:
     """Distillers, losses, both knowledges, crops, the smaller view: whatever a step runs."""
 
-    @pytest.mark.parametrize('detector', [None, 0.5, 'one-stage'], indirect=True)
+    @pytest.mark.parametrize(
+        'detector',
+        [None, 0.5, 'one-stage', *(pytest.param(head, marks=pytest.mark.slow) for head in OTHER_HEADS)],
+        indirect=True,
+    )
     def test_by_the_distillers_of_predictions_and_maps(self, detector):
         for call in soft_losses(detector):
             assert copies(call) == set()
 
-    @pytest.mark.parametrize(('family', 'chunk'), [(faster, 256), (faster, 2), (fcos, 256), (gfl, 2)])
+    @pytest.mark.parametrize(
+        ('family', 'chunk'),
+        [
+            (faster, 256),
+            (faster, 2),
+            (fcos, 256),
+            (gfl, 2),
+            *(pytest.param(POINT_HEADS[head], 256, id=head, marks=pytest.mark.slow) for head in OTHER_HEADS),
+        ],
+    )
     def test_by_a_classifier(self, family, chunk, student_cfg):
         cfg = taught_by_classifier(family(student_cfg), kd_cls=kd_cls(use_sigmoid=family is not faster), kd_loc=KD_LOC)
         cfg.model.teacher.chunk = chunk

@@ -191,6 +191,13 @@ def test_yolox_labels_do_not_change_with_its_l1_loss(student_cfg):
 # Heads that leave questions without an answer.
 
 
+def test_yolox_with_cells_that_are_not_square_says_no_boxes():
+    """It stretches a box by both strides of its level."""
+    for strides, reason in (([8, 16], None), ([(8, 4), (16, 8)], 'its cells are not square')):
+        head = MODELS.build(dict(type='YOLOXHead', num_classes=3, in_channels=4, feat_channels=4, strides=strides))
+        assert find_view(head, DenseView).why_not('boxes') == reason
+
+
 @pytest.mark.slow
 def test_autoassign_says_scores_and_boxes_but_no_labels(student_cfg, teacher_cfg):
     """So it can be the teacher of a head with points at the same corners, not a student."""
