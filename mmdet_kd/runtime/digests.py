@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..datasets.data_files import MOST_ANNOTATION, MOST_JSON
+
 _CHUNK = 1 << 20  # bytes
 
 
@@ -16,12 +18,12 @@ def files_digest(paths: Iterable[Path]) -> dict:
 
     Returns:
         `file`, the name of the first; `bytes`, of all; `digest` of the contents. A file that is missing counts as
-        empty: whoever reads it says so.
+        empty, and so does one that is too large to be read: whoever reads it says so.
     """
     digest, size, first = hashlib.sha256(), 0, None
     for path in paths:
         first = first or path.name
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_size > _most(path):
             continue
         with path.open('rb') as file:
             while chunk := file.read(_CHUNK):
@@ -29,6 +31,10 @@ def files_digest(paths: Iterable[Path]) -> dict:
                 size += len(chunk)
         digest.update(b'\0end of file\0')
     return {'file': first, 'bytes': size, 'digest': digest.hexdigest()}
+
+
+def _most(path: Path) -> int:
+    return MOST_ANNOTATION if path.suffix == '.xml' else MOST_JSON
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

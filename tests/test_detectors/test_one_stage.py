@@ -96,7 +96,9 @@ class TestWhatDoesNotFitIsRefused:
 
     def test_a_two_stage_teacher(self, student_cfg, teacher_cfg):
         message = self.problems(retinanet(student_cfg), teacher_cfg)
-        assert 'the teacher does not say what class each prior has: it has no such head' in message
+        assert (
+            'the teacher does not say what class each prior has or where its priors are: it has no such head' in message
+        )
 
     def test_an_unknown_choice_of_priors(self, student_cfg, teacher_cfg):
         message = self.problems(retinanet(student_cfg), retinanet(teacher_cfg), priors='negative')
