@@ -41,6 +41,11 @@ class RoIPositives:
             self.num_classes, self.use_sigmoid = view.num_classes, view.use_sigmoid
             self.score_kind = view.score_kind
             self._coders, self._weights = [stage.coder for stage in view.stages], view.stage_weights
+            if not boxes and len({stage.use_sigmoid for stage in view.stages}) > 1:
+                self.problems.append(
+                    f"{who}: some stages of the {side.name}'s {view.name} score by sigmoids, others by a softmax, and "
+                    'one loss is for all: give the stages the same loss_cls'
+                )
 
     def __call__(self, student: StudentKnowledge, truth: Truth) -> list[Positives]:
         """Those of each stage that ran."""

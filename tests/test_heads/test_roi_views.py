@@ -22,7 +22,7 @@ from mmdet.structures.bbox import get_box_tensor
 from mmdet_kd.distillers.boxes import select_class
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.heads import BoxHeadView, RoIView, Truth, box_heads, find_view, known_heads
-from mmdet_kd.knowledge import observe_student, record_calls
+from mmdet_kd.knowledge import ClassMap, observe_student, record_calls
 
 #: Every head that is a student of some distiller.
 STUDENTS = ROI_HEADS | {name: change for name, (change, _) in (WITHOUT_DELTAS | ONLY_STUDENTS).items()}
@@ -149,6 +149,31 @@ def test_without_deltas_a_classifier_teaches_classes_alone(student_cfg, name):
     assert_trains(taught_by_classifier(change(student_cfg), kd_cls=kd_cls()), ('kd_cls.loss_cls',))
     with pytest.raises(DistillationError, match=f"ClassifierLocDistiller: the student's {reason}"):
         build(taught_by_classifier(change(student_cfg), kd_loc=KD_LOC), init=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('by_name', [False, True])
+def test_scores_that_are_not_compared_may_be_of_any_kind(student_cfg, teacher_cfg, by_name):
+    change, _ = REFUSED_ROI_HEADS['seesaw']
+    only_boxes = {name: value for name, value in ROI.items() if name != 'loss_cls'}
+    cfg = distilled_cfg(change(student_cfg), change(teacher_cfg), None, roi=only_boxes)
+    cfg.model.teacher.update(AS_ALONE)
+    cfg.model.distillers.roi.loss_bbox.margin = float('inf')
+    detector = build(cfg)
+    if by_name:
+        detector.teacher.class_map = ClassMap([2, 0, 1], CLASSES)
+    losses = losses_of(detector, two_pictures())
+    losses['roi.loss_bbox'].backward()
+    assert detector.roi_head.bbox_head.fc_reg.weight.grad.abs().sum() > 0
+    assert detector.roi_head.bbox_head.fc_cls.weight.grad is None
+
+
+def test_stages_that_score_in_two_ways_have_no_one_loss(student_cfg):
+    cfg = ROI_HEADS['cascade'](student_cfg)
+    cfg.model.roi_head.bbox_head[1].loss_cls = dict(type='CrossEntropyCustomLoss', use_sigmoid=True, num_classes=3)
+    with pytest.raises(DistillationError, match=r'some stages of the .*CascadeRoIHead score by sigmoids'):
+        build(taught_by_classifier(cfg, kd_cls=kd_cls()), init=False)
+    build(taught_by_classifier(cfg, kd_loc=KD_LOC), init=False)
 
 
 def assert_trains(cfg, parts):
