@@ -15,6 +15,8 @@ from helpers.training import distilled_run, train
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
 
+from mmdet_kd.heads import RoIView, register_view
+
 KL = {'type': 'SoftenedKLLoss'}
 #: Three distillers of the RoI head and two of the RPN, whose soft losses differ in size.
 DISTILLERS = {
@@ -137,6 +139,9 @@ class RenamingRoIHead(StandardRoIHead):
 
     def loss(self, *args, **kwargs):
         return {name.replace('loss_cls', 'loss_classes'): loss for name, loss in super().loss(*args, **kwargs).items()}
+
+
+register_view(RenamingRoIHead)(RoIView)  # it trains as its base does
 
 
 def test_a_loss_that_the_student_does_not_have_cannot_be_shared(student_cfg, teacher_cfg):
