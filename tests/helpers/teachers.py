@@ -49,7 +49,7 @@ def answers(teacher: DetectorTeacher, asked: Sequence[str] = KINDS) -> list[Tens
     if 'roi' in asked:
         stages = range(len(box_heads(teacher.detector.roi_head)))
         found += [tensor for stage in stages for tensor in knowledge.roi(stage, ROIS.to(device))]
-    return found + (list(knowledge.dense) if 'dense' in asked else [])
+    return found + ([knowledge.dense.scores, knowledge.dense.regressed] if 'dense' in asked else [])
 
 
 def assert_close(found: Sequence[Tensor], expected: Sequence[Tensor], share: float) -> None:
