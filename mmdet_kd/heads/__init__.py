@@ -8,7 +8,6 @@ from . import (  # noqa: F401  (each registers its views)
     reppoints,
     rtmdet,
     unanswered,
-    without_grid,
     yolo,
     yolox,
 )
