@@ -19,7 +19,15 @@ def student(network):
     return Config.fromfile(FRAGMENTS / f'students/faster-rcnn_{network}.py').model
 
 
-@pytest.mark.parametrize(('learns', 'teaches', 'data'), product(NETWORKS, NETWORKS, CLASSES))
+#: Each network learns and teaches once in each run; the other pairs are left to the sweeps.
+QUICK = {('alexnet', 'vgg-m', 'voc07'), ('vgg-m', 'vgg16', 'coco'), ('vgg16', 'alexnet', 'voc07')}
+PAIRS = [
+    pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+    for pair in product(NETWORKS, NETWORKS, CLASSES)
+]
+
+
+@pytest.mark.parametrize(('learns', 'teaches', 'data'), PAIRS)
 def test_each_teaches_each(learns, teaches, data):
     """Strides, anchors and classes fit; channels are what the published networks have."""
     model = student(learns)

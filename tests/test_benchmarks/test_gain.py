@@ -57,6 +57,7 @@ def trained(results):
     return {row: found['seeds'] for row, found in results.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('in_this_process')
 def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys):
     results = gain(table)
@@ -118,6 +119,7 @@ def taught(tiny_set, tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('in_this_process')
 def test_steps_are_measured_last_and_a_taught_row_has_a_tax(taught, monkeypatch):
     """What is timed are real steps of both rows; the seconds are given, so that the numbers are known."""

@@ -71,6 +71,7 @@ def test_every_number_that_the_documents_quote_is_written(cfg, tmp_path, capsys)
     assert 'Seconds a step, taxes, and memory' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_quantity_after_the_other_grows(steps, cfg):
     tool = load_tool('benchmarks/step_time.py')
     work = workload(steps)
@@ -96,6 +97,7 @@ def test_the_whole_growth_is_measured_and_written(cfg, tmp_path, capsys):
     assert 'How whole grows' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_settings_begin_anew(cfg, tmp_path):
     cfg.dump(tmp_path / 'whole.py')
     (tmp_path / 'step_time.json').write_text(json.dumps(dict(settings={}, rows=dict(old={}), growth={})))

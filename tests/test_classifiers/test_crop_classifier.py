@@ -55,6 +55,7 @@ def test_a_batch_without_a_box_has_all_gradients(classifier):
     assert [n for n, p in classifier.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+@pytest.mark.slow
 def test_it_learns_and_resumes_with_the_command(cfg, tmp_path):
     cfg.dump(tmp_path / 'classifier.py')
     run = [tmp_path / 'classifier.py', '--work-dir', tmp_path / 'run']

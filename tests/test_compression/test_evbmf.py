@@ -73,6 +73,7 @@ def reference_rank(matrix):
     return int((gain[total.argmin()] < -1e-9).sum())
 
 
+@pytest.mark.slow
 def test_the_search_for_the_minimum_finds_the_same_ranks():
     found = []
     for seed in range(24):

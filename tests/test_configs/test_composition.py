@@ -142,7 +142,7 @@ def test_swap_the_method_of_dicod(method: str, tmp_path: Path) -> None:
     build_shape(cfg)
 
 
-@pytest.mark.parametrize('student', STUDENTS)
+@pytest.mark.parametrize('student', [STUDENTS[0], *(pytest.param(s, marks=pytest.mark.slow) for s in STUDENTS[1:])])
 def test_swap_the_student_of_dicod(student: str, tmp_path: Path) -> None:
     build_shape(swapped(QR50, tmp_path, students=student))
     build_shape(swapped(QR50_HINT, tmp_path, students=student))

@@ -24,7 +24,14 @@ SETS = {
 KITTI_KEYS = [f'kitti/{name}_{level}' for name in (*KITTI_CLASSES, 'mAP') for level in ('easy', 'moderate', 'hard')]
 
 
-@pytest.fixture(scope='module', params=SETS)
+#: Those that are tried in each run, a metric each; the others are left to the sweeps.
+QUICK = ('kitti', 'voc07', 'coco_detection')
+
+
+@pytest.fixture(
+    scope='module',
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SETS],
+)
 def cfg(request, tmp_path_factory, tiny_set):
     draw, prepare, *_ = SETS[request.param]
     folder = tmp_path_factory.mktemp(request.param)

@@ -222,6 +222,7 @@ class WithReplacement(RandomSampler):
         self.dataset = dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('sampler', 'batches', 'workers'),
     [

@@ -94,6 +94,7 @@ STOP = {
 }
 
 
+@pytest.mark.slow
 def test_a_distillation_that_is_stopped_after_an_epoch_no_longer_runs_the_teacher(tmp_path, tiny_set, monkeypatch):
     looks = []
     knowledge_of = DetectorTeacher.knowledge_of

@@ -118,6 +118,7 @@ def test_bad_input_is_one_error_before_anything_is_written(call, config, tmp_pat
     assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_a_set_without_annotations_is_refused_before_training(call, config, tmp_path):
     cfg = Config.fromfile(config)
     content = json.loads(Path(cfg.train_dataloader.dataset.data_root, 'train.json').read_text())

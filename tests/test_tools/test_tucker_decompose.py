@@ -109,6 +109,7 @@ def test_the_student_of_a_distillation_is_decomposed(tiny_set, tmp_path, capsys)
     assert (written.model.type, 'teacher' in written.model) == ('TwoStageDetector', False)
 
 
+@pytest.mark.slow
 def test_the_ranks_of_one_network_serve_another_of_its_kind(trained, decomposed, tmp_path):
     fragment = tmp_path / 'ranks.py'
     call_tool(TOOL, trained[0], '--ranks', 'uniform', '--flops', '0.6', '--fragment', fragment)
@@ -126,6 +127,7 @@ def test_a_dry_run_writes_nothing(trained, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_frozen_layers_are_pointed_out(trained, capsys):
     call_tool(TOOL, *trained, '--flops', '0.4', '--dry-run', '--cfg-options', 'model.backbone.frozen_stages=1')
     printed = capsys.readouterr().out
