@@ -110,6 +110,6 @@ def call_problems(what: str, call: Callable[[], Tensor]) -> list[str]:
     """
     try:
         shape = tuple(call().shape)
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
         return [f'{what} cannot be used here: {error}']
     return [f'{what} cannot be used here: it returns a tensor of shape {shape}, not a scalar'] if shape else []
