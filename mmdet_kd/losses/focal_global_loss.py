@@ -88,11 +88,10 @@ class GlobalContext(nn.Module):
         hidden = max(channels // 2, 1)
         self.mask = nn.Conv2d(channels, 1, kernel_size=1)
         nn.init.kaiming_normal_(self.mask.weight, mode='fan_in')
-        self.transform = nn.Sequential(
-            nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels)
-        )
-        nn.init.zeros_(self.transform[-1].weight)
-        nn.init.zeros_(self.transform[-1].bias)
+        last = nn.Linear(hidden, channels)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.transform = nn.Sequential(nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.ReLU(inplace=True), last)
 
     def forward(self, feat: Tensor) -> Tensor:
         """Of a map (N, C, H, W), the same shape."""
