@@ -22,7 +22,7 @@ from ..runtime import read_checkpoint
 from .caffemodel import read_caffemodel
 
 
-class Layer(NamedTuple):
+class CaffeLayer(NamedTuple):
     """A line of a key map."""
 
     caffe: str
@@ -33,41 +33,41 @@ class Layer(NamedTuple):
 KEY_MAPS = {
     # bvlc_alexnet. bvlc_reference_caffenet ("CaffeNet") has the same shapes but pools before it normalises.
     'alexnet': (
-        Layer('conv1', 'features.0', (96, 3, 11, 11)),
-        Layer('conv2', 'features.4', (256, 48, 5, 5)),
-        Layer('conv3', 'features.8', (384, 256, 3, 3)),
-        Layer('conv4', 'features.10', (384, 192, 3, 3)),
-        Layer('conv5', 'features.12', (256, 192, 3, 3)),
-        Layer('fc6', 'classifier.1', (4096, 9216)),
-        Layer('fc7', 'classifier.4', (4096, 4096)),
+        CaffeLayer('conv1', 'features.0', (96, 3, 11, 11)),
+        CaffeLayer('conv2', 'features.4', (256, 48, 5, 5)),
+        CaffeLayer('conv3', 'features.8', (384, 256, 3, 3)),
+        CaffeLayer('conv4', 'features.10', (384, 192, 3, 3)),
+        CaffeLayer('conv5', 'features.12', (256, 192, 3, 3)),
+        CaffeLayer('fc6', 'classifier.1', (4096, 9216)),
+        CaffeLayer('fc7', 'classifier.4', (4096, 4096)),
     ),
     # VGG_CNN_M_1024
     'vgg-m': (
-        Layer('conv1', 'features.0', (96, 3, 7, 7)),
-        Layer('conv2', 'features.4', (256, 96, 5, 5)),
-        Layer('conv3', 'features.8', (512, 256, 3, 3)),
-        Layer('conv4', 'features.10', (512, 512, 3, 3)),
-        Layer('conv5', 'features.12', (512, 512, 3, 3)),
-        Layer('fc6', 'classifier.0', (4096, 18432)),
-        Layer('fc7', 'classifier.3', (1024, 4096)),
+        CaffeLayer('conv1', 'features.0', (96, 3, 7, 7)),
+        CaffeLayer('conv2', 'features.4', (256, 96, 5, 5)),
+        CaffeLayer('conv3', 'features.8', (512, 256, 3, 3)),
+        CaffeLayer('conv4', 'features.10', (512, 512, 3, 3)),
+        CaffeLayer('conv5', 'features.12', (512, 512, 3, 3)),
+        CaffeLayer('fc6', 'classifier.0', (4096, 18432)),
+        CaffeLayer('fc7', 'classifier.3', (1024, 4096)),
     ),
     # VGG_ILSVRC_16_layers
     'vgg16': (
-        Layer('conv1_1', 'features.0', (64, 3, 3, 3)),
-        Layer('conv1_2', 'features.2', (64, 64, 3, 3)),
-        Layer('conv2_1', 'features.5', (128, 64, 3, 3)),
-        Layer('conv2_2', 'features.7', (128, 128, 3, 3)),
-        Layer('conv3_1', 'features.10', (256, 128, 3, 3)),
-        Layer('conv3_2', 'features.12', (256, 256, 3, 3)),
-        Layer('conv3_3', 'features.14', (256, 256, 3, 3)),
-        Layer('conv4_1', 'features.17', (512, 256, 3, 3)),
-        Layer('conv4_2', 'features.19', (512, 512, 3, 3)),
-        Layer('conv4_3', 'features.21', (512, 512, 3, 3)),
-        Layer('conv5_1', 'features.24', (512, 512, 3, 3)),
-        Layer('conv5_2', 'features.26', (512, 512, 3, 3)),
-        Layer('conv5_3', 'features.28', (512, 512, 3, 3)),
-        Layer('fc6', 'classifier.0', (4096, 25088)),
-        Layer('fc7', 'classifier.3', (4096, 4096)),
+        CaffeLayer('conv1_1', 'features.0', (64, 3, 3, 3)),
+        CaffeLayer('conv1_2', 'features.2', (64, 64, 3, 3)),
+        CaffeLayer('conv2_1', 'features.5', (128, 64, 3, 3)),
+        CaffeLayer('conv2_2', 'features.7', (128, 128, 3, 3)),
+        CaffeLayer('conv3_1', 'features.10', (256, 128, 3, 3)),
+        CaffeLayer('conv3_2', 'features.12', (256, 256, 3, 3)),
+        CaffeLayer('conv3_3', 'features.14', (256, 256, 3, 3)),
+        CaffeLayer('conv4_1', 'features.17', (512, 256, 3, 3)),
+        CaffeLayer('conv4_2', 'features.19', (512, 512, 3, 3)),
+        CaffeLayer('conv4_3', 'features.21', (512, 512, 3, 3)),
+        CaffeLayer('conv5_1', 'features.24', (512, 512, 3, 3)),
+        CaffeLayer('conv5_2', 'features.26', (512, 512, 3, 3)),
+        CaffeLayer('conv5_3', 'features.28', (512, 512, 3, 3)),
+        CaffeLayer('fc6', 'classifier.0', (4096, 25088)),
+        CaffeLayer('fc7', 'classifier.3', (4096, 4096)),
     ),
 }
 #: The last layer of a network for ImageNet, which a detector replaces.

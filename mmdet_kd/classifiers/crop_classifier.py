@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..backbones import picture_channels
 from ..errors import DistillationError
 from .crops import crop_boxes
-from .early_maps import Layer, early_maps
+from .early_maps import EarlyLayer, early_maps
 
 
 @MODELS.register_module()
@@ -103,7 +103,7 @@ class CropClassifier(BaseModel):
         """The logits (K, C) of at least one crop."""
         return self.fc(_last(self.backbone(crops)).mean(dim=(2, 3)))
 
-    def early_maps(self, crops: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+    def early_maps(self, crops: Tensor, layers: Sequence[EarlyLayer]) -> list[Tensor]:
         """What early layers, named from here (``'backbone.maxpool'``), make of crops; see :func:`early_maps`."""
         of_backbone = [layer._replace(name=layer.name.removeprefix('backbone.')) for layer in layers]
         return early_maps(self.backbone, crops, of_backbone)

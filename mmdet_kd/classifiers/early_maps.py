@@ -11,7 +11,7 @@ from torch import Tensor, nn
 PIXELS = 'pixels'
 
 
-class Layer(NamedTuple):
+class EarlyLayer(NamedTuple):
     """A layer that is asked for its map.
 
     Args:
@@ -27,7 +27,7 @@ class _Enough(Exception):
     """Raised when the last layer that is asked for has answered; what follows need not be computed."""
 
 
-def early_maps(network: nn.Module, pictures: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+def early_maps(network: nn.Module, pictures: Tensor, layers: Sequence[EarlyLayer]) -> list[Tensor]:
     """Run a network as far as the layers lie, and average their maps.
 
     Args:
@@ -41,14 +41,14 @@ def early_maps(network: nn.Module, pictures: Tensor, layers: Sequence[Layer]) ->
     Raises:
         ValueError: a layer was not called, or its result is not a map.
     """
-    found: dict[Layer, Tensor] = {
+    found: dict[EarlyLayer, Tensor] = {
         layer: F.adaptive_avg_pool2d(pictures, layer.size) for layer in layers if layer.name == PIXELS
     }
     with ExitStack() as stack:
         for layer in layers:
             if layer.name != PIXELS:
                 # Averaged at once: an activation that follows may work in place.
-                def keep(module: nn.Module, _: Any, result: Any, layer: Layer = layer) -> None:
+                def keep(module: nn.Module, _: Any, result: Any, layer: EarlyLayer = layer) -> None:
                     if not isinstance(result, Tensor) or result.dim() != 4:
                         raise ValueError(f'layer {layer.name} ({type(module).__name__}) does not return one map')
                     found[layer] = F.adaptive_avg_pool2d(result, layer.size)

@@ -17,15 +17,15 @@ from .student import (
     write_decomposed,
     write_fragment,
 )
-from .survey import FINAL_PREDICTORS, Layer, Survey, survey
+from .survey import FINAL_PREDICTORS, Survey, SurveyedLayer, survey
 from .tucker import composed_weight, decompose, evbmf_ranks, low_rank, relative_error, tucker2
 
 __all__ = [
     'FINAL_PREDICTORS',
     'ForwardPass',
-    'Layer',
     'LowRankLinear',
     'Survey',
+    'SurveyedLayer',
     'TuckerConv2d',
     'build_decomposed',
     'build_detector',

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..errors import DistillationError
-from .survey import Layer, Survey
+from .survey import Survey, SurveyedLayer
 from .tucker import evbmf_ranks
 
 #: How near the FLOPs come to a target, as a share of it.
@@ -74,7 +74,7 @@ def plan_for_share(survey: Survey, base: Mapping[str, tuple[int, int]], share: f
 def _fill(survey: Survey, ranks: RanksByLayer, budget: float) -> RanksByLayer:
     """Let single ranks grow by one while the budget lasts."""
 
-    def cost_of_growing(layer: Layer, side: int) -> int:
+    def cost_of_growing(layer: SurveyedLayer, side: int) -> int:
         now = ranks[layer.name]
         return layer.flops(layer.best(_grown(now, side))) - layer.flops(layer.best(now))
 

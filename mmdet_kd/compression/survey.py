@@ -25,7 +25,7 @@ _PICTURE_CHANNELS = 3
 
 
 @dataclass(frozen=True)
-class Layer:
+class SurveyedLayer:
     """A layer that can be decomposed, and its work in one forward pass.
 
     Args:
@@ -100,7 +100,7 @@ class Survey:
         shape: of the picture that they were measured on, height and width.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[SurveyedLayer, ...]
     skipped: dict[str, str]
     flops: int
     shape: tuple[int, int]
@@ -140,7 +140,7 @@ def survey(detector: nn.Module, shape: tuple[int, int], skip: str = FINAL_PREDIC
         if reason:
             skipped[name] = reason
         else:
-            layers.append(Layer(name, module, *positions[name]))
+            layers.append(SurveyedLayer(name, module, *positions[name]))
     read = _find_read_attributes(detector, shape, layers)
     skipped |= {name: f'other code reads its {attribute}' for name, attribute in read.items()}
     layers = [layer for layer in layers if layer.name not in read]
@@ -164,7 +164,7 @@ def _reason_to_skip(
     return None
 
 
-def _find_read_attributes(detector: nn.Module, shape: tuple[int, int], layers: list[Layer]) -> dict[str, str]:
+def _find_read_attributes(detector: nn.Module, shape: tuple[int, int], layers: list[SurveyedLayer]) -> dict[str, str]:
     """Name of a layer -> an attribute of it that other code reads, and that a decomposed layer lacks.
 
     Found by trying: a copy with everything decomposed is initialised and run.

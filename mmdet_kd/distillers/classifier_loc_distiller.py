@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..backbones import picture_channels
-from ..classifiers import PIXELS, Layer
+from ..classifiers import PIXELS, EarlyLayer
 from ..errors import raise_if_any
 from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge
 from ..teachers import ClassifierTeacher
@@ -95,8 +95,8 @@ class ClassifierLocDistiller(BaseDistiller):
         return checkpoint(self._distance, *chunk, use_reentrant=False, preserve_rng_state=False)  # nothing is random
 
 
-def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[Layer, float], list[str]]:
-    """Layer -> weight, and what is wrong with them; every layer is tried on the classifier's shape."""
+def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[EarlyLayer, float], list[str]]:
+    """EarlyLayer -> weight, and what is wrong with them; every layer is tried on the classifier's shape."""
     asked = 'ClassifierLocDistiller: layers is a list of dict(name=..., size=..., weight=1.0), a layer each'
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(each, Mapping) for each in layers):
         return {}, [f'{asked}, not {layers!r}']
@@ -109,7 +109,7 @@ def _read_layers(layers: Any, pair: ModelPair) -> tuple[dict[Layer, float], list
         if not {'name', 'size'} <= set(each) <= {'name', 'size', 'weight'}:
             problems.append(f'{asked}, not {dict(each)!r}')
             continue
-        layer = Layer(each['name'], each['size'])
+        layer = EarlyLayer(each['name'], each['size'])
         read[layer] = float(each.get('weight', 1.0))
         try:
             with torch.no_grad():

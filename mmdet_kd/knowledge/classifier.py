@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from ..classifiers import Layer
+from ..classifiers import EarlyLayer
 from ..heads.structures import Truth
 
 
@@ -23,7 +23,7 @@ class ClassifierKnowledge:
     def __init__(self, classifier: nn.Module, images: Tensor, truth: Truth, chunk: int) -> None:
         self._classifier = classifier
         self._images = images
-        self._truth_maps: dict[tuple[Layer, ...], list[Tensor]] = {}
+        self._truth_maps: dict[tuple[EarlyLayer, ...], list[Tensor]] = {}
         self.truth = truth
         self.chunk = chunk
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
@@ -36,7 +36,7 @@ class ClassifierKnowledge:
             parts = [self._classifier.logits_of(self._crop(*part)) for part in self._chunks_of_truth()]
             return torch.cat(parts) if parts else self._images.new_zeros(0, self._classifier.num_classes)
 
-    def maps(self, boxes: Tensor, counts: Sequence[int], layers: Sequence[Layer]) -> list[Tensor]:
+    def maps(self, boxes: Tensor, counts: Sequence[int], layers: Sequence[EarlyLayer]) -> list[Tensor]:
         """What early layers make of boxes, with a gradient towards these.
 
         Args:
@@ -49,7 +49,7 @@ class ClassifierKnowledge:
         """
         return self._classifier.early_maps(self._crop(boxes, counts), layers)
 
-    def truth_maps(self, layers: Sequence[Layer]) -> list[Tensor]:
+    def truth_maps(self, layers: Sequence[EarlyLayer]) -> list[Tensor]:
         """What early layers make of the true boxes: of each (G, M, size, size), without a graph."""
         layers = tuple(layers)
         if layers not in self._truth_maps:

@@ -12,7 +12,7 @@ from helpers import hostile
 from mmdet.registry import MODELS
 
 from mmdet_kd.backbones import caffe
-from mmdet_kd.backbones.caffe import KEY_MAPS, Layer, convert, read_caffe_weights
+from mmdet_kd.backbones.caffe import KEY_MAPS, CaffeLayer, convert, read_caffe_weights
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import on_meta
 
@@ -26,7 +26,9 @@ PARTS = {
 @pytest.fixture
 def tiny(monkeypatch):
     """A network of two layers, and its weights."""
-    monkeypatch.setitem(KEY_MAPS, 'tiny', (Layer('conv1', 'features.0', (2, 1, 3, 3)), Layer('fc6', 'fc.1', (4, 5))))
+    monkeypatch.setitem(
+        KEY_MAPS, 'tiny', (CaffeLayer('conv1', 'features.0', (2, 1, 3, 3)), CaffeLayer('fc6', 'fc.1', (4, 5)))
+    )
     generator = torch.Generator().manual_seed(0)
     shapes = {'conv1.weight': (2, 1, 3, 3), 'conv1.bias': (2,), 'fc6.weight': (4, 5), 'fc6.bias': (4,)}
     return {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}

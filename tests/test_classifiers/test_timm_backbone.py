@@ -7,7 +7,7 @@ import torch
 from helpers.classifier import MODEL
 from mmdet.registry import MODELS
 
-from mmdet_kd.classifiers import Layer
+from mmdet_kd.classifiers import EarlyLayer
 from mmdet_kd.errors import DistillationError
 
 BACKBONE = dict(type='TimmBackbone', model_name='resnet18')
@@ -25,5 +25,5 @@ def test_it_classifies_and_has_early_maps():
     classifier = MODELS.build({**MODEL, 'backbone': BACKBONE}).eval()
     crops = torch.randn(2, 3, 32, 32)
     assert classifier.logits_of(crops).shape == (2, 3)
-    (stem,) = classifier.early_maps(crops, [Layer('backbone.net.maxpool', 4)])
+    (stem,) = classifier.early_maps(crops, [EarlyLayer('backbone.net.maxpool', 4)])
     assert stem.shape == (2, 64, 4, 4)

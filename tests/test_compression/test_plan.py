@@ -8,8 +8,8 @@ from torch import nn
 
 from mmdet_kd.compression import (
     ForwardPass,
-    Layer,
     Survey,
+    SurveyedLayer,
     TuckerConv2d,
     composed_weight,
     decomposed_model,
@@ -101,7 +101,7 @@ def test_a_share_out_of_reach_is_refused_with_the_range(mid, share):
 
 def test_a_share_between_the_few_ranks_of_a_small_network_is_refused_with_the_nearest():
     """4 channels, 3 x 3, at 100 places: 14400; of ranks (2, 1) or (1, 2) 3000, of (2, 2) 5200."""
-    found = Survey((Layer('conv', nn.Conv2d(4, 4, 3), 100, 100),), {}, 14400, SHAPE)
+    found = Survey((SurveyedLayer('conv', nn.Conv2d(4, 4, 3), 100, 100),), {}, 14400, SHAPE)
     assert plan_for_share(found, uniform_base(found), 3000 / 14400) in ({'conv': (2, 1)}, {'conv': (1, 2)})
     with pytest.raises(DistillationError, match=r'a share of 0\.25 of its FLOPs is 0\.2083'):
         plan_for_share(found, uniform_base(found), 0.25)

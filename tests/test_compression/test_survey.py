@@ -7,7 +7,7 @@ from mmcv.cnn.bricks import wrappers
 from mmengine.model import BaseModule
 from torch import nn
 
-from mmdet_kd.compression import Layer, replace_layers, survey
+from mmdet_kd.compression import SurveyedLayer, replace_layers, survey
 from mmdet_kd.errors import DistillationError
 
 
@@ -98,22 +98,22 @@ def test_a_picture_that_is_too_small_is_said():
 
 
 def test_the_work_of_a_layer_by_hand():
-    conv = Layer('conv', nn.Conv2d(8, 12, 3, groups=2), inputs=100, outputs=25)
+    conv = SurveyedLayer('conv', nn.Conv2d(8, 12, 3, groups=2), inputs=100, outputs=25)
     assert conv.flops((4, 6)) == 25 * 12 * 4 * 9
     assert conv.flops((2, 3)) == 100 * 8 * 2 + 25 * (2 * 3) * 2 * 9 + 25 * 12 * 3
     assert conv.parameters((2, 3)) == 8 * 2 + (2 * 3) * 2 * 9 + 12 * 3 + 12
-    linear = Layer('fc', nn.Linear(10, 20), inputs=7, outputs=7)
+    linear = SurveyedLayer('fc', nn.Linear(10, 20), inputs=7, outputs=7)
     assert linear.flops((10, 20)) == 7 * 10 * 20
     assert linear.flops((10, 3)) == 7 * (10 * 3 + 3 * 20)
     assert (linear.written((10, 3)), conv.written((2, 3))) == (3, (2, 3))
 
 
 def test_the_best_ranks_cost_the_least_and_lose_nothing():
-    conv = Layer('conv', nn.Conv2d(32, 32, 3), inputs=100, outputs=100)
+    conv = SurveyedLayer('conv', nn.Conv2d(32, 32, 3), inputs=100, outputs=100)
     assert conv.best((8, 8)) == (8, 8)
     assert conv.best((31, 8)) == (32, 8)  # a 1x1 that saves nothing is left out
     assert conv.best((31, 31)) == (32, 32)
     assert conv.best((20, 1)) == (32, 1)
-    assert Layer('conv1', nn.Conv2d(3, 32, 3), inputs=100, outputs=100).best((1, 8)) == (3, 8)
-    assert Layer('1x1', nn.Conv2d(32, 32, 1), inputs=100, outputs=100).best((1, 8)) == (32, 8)
-    assert Layer('1x1', nn.Conv2d(32, 32, 1), inputs=100, outputs=100).best((1, 16)) == (32, 32)
+    assert SurveyedLayer('conv1', nn.Conv2d(3, 32, 3), inputs=100, outputs=100).best((1, 8)) == (3, 8)
+    assert SurveyedLayer('1x1', nn.Conv2d(32, 32, 1), inputs=100, outputs=100).best((1, 8)) == (32, 8)
+    assert SurveyedLayer('1x1', nn.Conv2d(32, 32, 1), inputs=100, outputs=100).best((1, 16)) == (32, 32)

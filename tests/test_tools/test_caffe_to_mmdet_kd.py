@@ -6,7 +6,7 @@ import torch
 from helpers.tiny import call_tool
 from mmdet.registry import MODELS
 
-from mmdet_kd.backbones.caffe import KEY_MAPS, Layer
+from mmdet_kd.backbones.caffe import KEY_MAPS, CaffeLayer
 
 TOOL = 'tools/model_converters/caffe_to_mmdet_kd.py'
 
@@ -15,7 +15,7 @@ TOOL = 'tools/model_converters/caffe_to_mmdet_kd.py'
 def narrow(monkeypatch):
     """AlexNet with 3 and 2 outputs of fc6 and fc7, and weights for it."""
     layers = KEY_MAPS['alexnet'][:-2]
-    layers += (Layer('fc6', 'classifier.1', (3, 9216)), Layer('fc7', 'classifier.4', (2, 3)))
+    layers += (CaffeLayer('fc6', 'classifier.1', (3, 9216)), CaffeLayer('fc7', 'classifier.4', (2, 3)))
     monkeypatch.setitem(KEY_MAPS, 'alexnet', layers)
     rng = np.random.default_rng(0)
     shapes = {f'{layer.caffe}.weight': layer.shape for layer in layers}
