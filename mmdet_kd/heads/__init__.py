@@ -12,6 +12,7 @@ from . import (  # noqa: F401  (each registers its views)
     yolox,
 )
 from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
+from .box import BoxHeadView, with_background
 from .dense import (
     Assignment,
     DenseMaps,
@@ -24,7 +25,7 @@ from .dense import (
 )
 from .maps import fit, rows_of, sizes_of, which_fit
 from .mask import MaskView, RoIMasks
-from .roi import BoxHeadView, PositiveRoIs, RoIView, box_heads, with_background
+from .roi import PositiveRoIs, RoIView, box_heads
 from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 
