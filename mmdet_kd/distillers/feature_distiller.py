@@ -40,8 +40,9 @@ class FeatureDistiller(BaseDistiller):
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
             ``pairing``.
-        pairing: 'stride' pairs levels of alike strides, within a factor of the square root of 2; 'index' pairs levels
-            of the same index. Where a level has no partner, or several, the error has the line to write.
+        pairing: 'stride' pairs levels of alike strides, in the teacher's pixels, within a factor of the square root of
+            2; 'index' pairs levels of the same index. Where a level has no partner, or several, the error has the line
+            to write.
         adapter: config of the adapter; its channels are filled in. None compares the bare maps.
         teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). It
             learns with the student's. None leaves the maps as they are.
@@ -76,7 +77,7 @@ class FeatureDistiller(BaseDistiller):
         raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
         maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
         self.levels, self.teacher_levels = pair_levels(
-            'FeatureDistiller', source, maps_s, maps_t, levels, teacher_levels, pairing
+            'FeatureDistiller', source, maps_s, maps_t, levels, teacher_levels, pairing, pair.student_scale
         )
         shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
         if adapter is None:

@@ -20,11 +20,13 @@ def pair_levels(
     levels: Sequence[int] | None = None,
     teacher_levels: Sequence[int] | None = None,
     pairing: Pairing = 'stride',
+    student_scale: float | None = None,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Pair the levels of two networks.
 
-    Two levels are alike where their strides, in pixels of the picture that each network sees, differ by less than a
-    factor of the square root of 2.
+    Networks whose lists of strides are the same are paired by index. Otherwise two levels are alike where their cells
+    span alike parts of the picture: where their strides, in the teacher's pixels, differ by less than a factor of the
+    square root of 2.
 
     Args:
         who: pairs them; for messages.
@@ -34,6 +36,7 @@ def pair_levels(
         levels: indices of the student's levels that are meant; all of them if not given.
         teacher_levels: indices of the teacher's, one for each of ``levels``. If not given, they are found.
         pairing: how they are found: 'stride', the level that is alike; or 'index', the level of the same index.
+        student_scale: size of the student's pictures relative to the teacher's; None where both see the same.
 
     Returns:
         Indices of the student's levels, and of the teacher's.
@@ -64,22 +67,32 @@ def pair_levels(
     if pairing == 'index' or _strides(student) == _strides(teacher):
         raise_if_any(_level_problems(who, 'teacher', source, levels, teacher))
         if pairing == 'index' and every and len(student) != len(teacher):
-            raise_if_any([_undecided(who, source, student, teacher)])
+            raise_if_any([_undecided(who, source, student, teacher, student_scale)])
         return levels, levels
-    partners = {level: [i for i, shape in enumerate(teacher) if _alike(student[level], shape)] for level in levels}
+    partners = {
+        level: [i for i, shape in enumerate(teacher) if _alike(student[level], shape, student_scale)]
+        for level in levels
+    }
     chosen = [found[0] for found in partners.values() if len(found) == 1]
     decided = len(chosen) == len(levels) and len(set(chosen)) == len(chosen)
     if not decided or (every and len(chosen) != len(teacher)):
-        raise_if_any([_undecided(who, source, student, teacher)])
+        raise_if_any([_undecided(who, source, student, teacher, student_scale)])
     return levels, tuple(chosen)
 
 
-def _alike(first: MapShape, second: MapShape) -> bool:
-    return max(first.stride, second.stride) <= _ALIKE * min(first.stride, second.stride)
+def _alike(student: MapShape, teacher: MapShape, student_scale: float | None) -> bool:
+    strides = student.stride / (student_scale or 1.0), teacher.stride
+    return max(strides) <= _ALIKE * min(strides)
 
 
-def _undecided(who: str, source: str, student: Sequence[MapShape], teacher: Sequence[MapShape]) -> str:
-    pairs = [(i, j) for i, s in enumerate(student) for j, t in enumerate(teacher) if _alike(s, t)]
+def _undecided(
+    who: str,
+    source: str,
+    student: Sequence[MapShape],
+    teacher: Sequence[MapShape],
+    student_scale: float | None,
+) -> str:
+    pairs = [(i, j) for i, s in enumerate(student) for j, t in enumerate(teacher) if _alike(s, t, student_scale)]
     ours, theirs = (tuple(side) for side in zip(*pairs, strict=True)) if pairs else ((), ())
     unique = pairs and len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs)
     line = f'levels={ours}, teacher_levels={theirs}' if unique else 'levels=(...), teacher_levels=(...)'

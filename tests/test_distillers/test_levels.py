@@ -29,6 +29,10 @@ def pair(student, teacher, **arguments):
         (FASTER, RETINANET, dict(levels=(0,), teacher_levels=(0,)), ((0,), (0,))),
         (FASTER, RETINANET, dict(pairing='index'), ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))),
         ((8, 17), (8, 16), {}, ((0, 1), (0, 1))),  # a network that rounds
+        # a student of pictures of half the size: cells that span the same part of the picture
+        ((4, 8, 16), (8, 16, 32), dict(student_scale=0.5), ((0, 1, 2), (0, 1, 2))),
+        ((4, 8, 16), (4, 8, 16, 32), dict(student_scale=0.5, levels=(0, 1)), ((0, 1), (1, 2))),
+        (FASTER, FASTER, dict(student_scale=0.5), ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))),  # of one architecture
         ((8, 11), (8, 16), dict(levels=(1,), pairing='index'), ((1,), (1,))),
     ],
 )
@@ -46,6 +50,7 @@ def test_pairs(student, teacher, arguments, expected):
         ((4, 4), (4,), {}, 'levels=(...), teacher_levels=(...)'),
         ((4,), (4, 4), {}, 'levels=(...), teacher_levels=(...)'),
         ((4,), (8,), {}, 'levels=(...), teacher_levels=(...)'),
+        ((4, 8), (4, 8, 16), dict(student_scale=0.5), 'levels=(0, 1), teacher_levels=(1, 2)'),
         (FASTER, YOLOX, dict(pairing='index', levels=(0, 1, 2, 3)), "the teacher's neck has no level 3"),
     ],
 )
