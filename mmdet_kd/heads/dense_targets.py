@@ -49,18 +49,14 @@ def sampled_truth(samples: Sequence[Call], truth: Truth, count: int) -> Tensor:
         truth: the true boxes of the batch.
         count: of positive priors that are expected.
     """
-    results = [call.result for call in samples]
-    first = [0]
-    for boxes in truth.boxes:
-        first.append(first[-1] + len(boxes))
-    assigned = [result.pos_assigned_gt_inds + start for result, start in zip(results, first, strict=False)]
-    found = sum(len(each) for each in assigned)
-    if len(results) != len(truth.boxes) or found != count:
+    noted = [call.result.pos_assigned_gt_inds for call in samples]
+    found = sum(map(len, noted))
+    if len(noted) != len(truth.boxes) or found != count:
         raise RuntimeError(
-            f'a dense head sampled {len(results)} times for {len(truth.boxes)} pictures, with {found} positive priors, '
+            f'a dense head sampled {len(noted)} times for {len(truth.boxes)} pictures, with {found} positive priors, '
             f'where its labels have {count}'
         )
-    return torch.cat(assigned)
+    return in_batch(noted, truth)
 
 
 def nearest_truth(

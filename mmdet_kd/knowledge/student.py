@@ -79,7 +79,7 @@ class StudentKnowledge:
     @property
     def dense(self) -> DensePredictions:
         """What the dense head predicts for its priors."""
-        return self.cached('dense', lambda: self._predictions())
+        return self.cached('dense', self._predictions)
 
     @property
     def dense_assignment(self) -> Assignment:
