@@ -11,7 +11,7 @@ from torch import Tensor
 from .anchors import AnchorView
 from .base import Calls, Point, register_view
 from .dense import Assignment, DenseMaps, PositivePriors, Priors
-from .dense_targets import TargetsOfLevels, join_levels, sampled_truth
+from .dense_targets import TargetsOfLevels, in_batch, join_levels, sampled_truth
 from .structures import Truth
 
 
@@ -95,15 +95,13 @@ class PAAView(AnchorView):
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`. A candidate that was kept has a class yet."""
         images, places, assigned = [], [], []
-        first = 0
-        for image, (call, boxes) in enumerate(zip(calls['reassign'], truth.boxes, strict=True)):
+        for image, (call, _) in enumerate(zip(calls['reassign'], truth.boxes, strict=True)):
             candidates, of_candidates = (call.arguments[name] for name in ('pos_inds', 'pos_gt_inds'))
             kept = call.result[0][candidates] < self.num_classes
             places.append(candidates[kept])
-            assigned.append(of_candidates[kept] + first)
+            assigned.append(of_candidates[kept])
             images.append(torch.full_like(places[-1], image))
-            first += len(boxes)
-        return PositivePriors(torch.cat(images), torch.cat(places), torch.cat(assigned))
+        return PositivePriors(torch.cat(images), torch.cat(places), in_batch(assigned, truth))
 
 
 @register_view(LADHead)

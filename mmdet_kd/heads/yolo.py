@@ -10,7 +10,7 @@ from torch import Tensor
 from .anchors import AnchorView
 from .base import Call, Calls, Point, register_view
 from .dense import Assignment, DenseMaps, DensePredictions, DenseView, PositivePriors, Priors
-from .dense_targets import TargetsOfLevels
+from .dense_targets import TargetsOfLevels, in_batch
 from .structures import Truth
 
 
@@ -80,14 +80,12 @@ class YOLOFView(AnchorView):
         """See :class:`~mmdet_kd.heads.DenseView`. A pair may be there twice, as it is in the head's loss."""
         predicted = DensePredictions(self, self.maps(calls['forward'][0].result, training=True)).boxes.detach()
         images, places, assigned = [], [], []
-        first = 0
         for image, (call, boxes) in enumerate(zip(calls['assign'], truth.boxes, strict=True)):
             pairs, of_pairs = _pairs(call, predicted[image], len(boxes))
             images.append(torch.full_like(pairs, image))
             places.append(pairs)
-            assigned.append(of_pairs + first)
-            first += len(boxes)
-        return PositivePriors(torch.cat(images), torch.cat(places), torch.cat(assigned))
+            assigned.append(of_pairs)
+        return PositivePriors(torch.cat(images), torch.cat(places), in_batch(assigned, truth))
 
 
 def _pairs(call: Call, predicted: Tensor, boxes: int) -> tuple[Tensor, Tensor]:
