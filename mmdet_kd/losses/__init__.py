@@ -1,23 +1,23 @@
 """Registered losses, each a thin module over a pure function of :mod:`mmdet_kd.losses.functional`."""
 
-from .channel_wise_loss import ChannelWiseLoss
 from .class_weighted_soft_cross_entropy_loss import ClassWeightedSoftCrossEntropyLoss
-from .focal_global_loss import FocalGlobalLoss
+from .cwd_loss import CWDLoss
+from .fgd_loss import FGDLoss
 from .frame import Frame
 from .hint_loss import HintLoss
-from .masked_generation_loss import MaskedGenerationLoss
-from .pearson_loss import PearsonLoss
+from .mgd_loss import MGDLoss
+from .pkd_loss import PKDLoss
 from .softened_losses import SoftenedBCELoss, SoftenedKLLoss
 from .teacher_bounded_l2_loss import TeacherBoundedL2Loss
 
 __all__ = [
-    'ChannelWiseLoss',
+    'CWDLoss',
     'ClassWeightedSoftCrossEntropyLoss',
-    'FocalGlobalLoss',
+    'FGDLoss',
     'Frame',
     'HintLoss',
-    'MaskedGenerationLoss',
-    'PearsonLoss',
+    'MGDLoss',
+    'PKDLoss',
     'SoftenedBCELoss',
     'SoftenedKLLoss',
     'TeacherBoundedL2Loss',

@@ -21,8 +21,8 @@ from mmdet_kd.errors import DistillationError
 
 LOSSES = {
     'hint': dict(type='HintLoss'),
-    'channel-wise': dict(type='ChannelWiseLoss'),
-    'pearson': dict(type='PearsonLoss'),
+    'channel-wise': dict(type='CWDLoss'),
+    'pearson': dict(type='PKDLoss'),
     'weighted': dict(type='ClassWeightedSoftCrossEntropyLoss'),
     'kl': dict(type='SoftenedKLLoss'),
     'kl of sigmoids': dict(type='SoftenedKLLoss', use_sigmoid=True),

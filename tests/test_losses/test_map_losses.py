@@ -6,10 +6,10 @@ from statistics import fmean, stdev
 import pytest
 import torch
 from helpers.numeric import finite_differences
+from mmdet_kd.losses.focal_global_loss import GlobalContext
 from torch import nn
 
-from mmdet_kd.losses import ChannelWiseLoss, FocalGlobalLoss, Frame, MaskedGenerationLoss, PearsonLoss
-from mmdet_kd.losses.focal_global_loss import GlobalContext
+from mmdet_kd.losses import CWDLoss, FGDLoss, Frame, MGDLoss, PKDLoss
 from mmdet_kd.losses.functional import (
     attention_loss,
     channel_attention,
@@ -159,7 +159,7 @@ def test_the_whole_of_fgd_is_the_sum_of_its_parts():
     feat_s, feat_t = maps(shape=(2, 4, 3, 4))
     told = frame(boxes=[torch.tensor([[0.5, 0.5, 2.0, 1.5]], dtype=torch.float64), torch.zeros(0, 4).double()])
     weights = dict(foreground_weight=2.0, background_weight=3.0, attention_weight=5.0, global_weight=7.0)
-    loss = FocalGlobalLoss(4, 4, temperature=0.8, loss_weight=0.5, **weights).double()
+    loss = FGDLoss(4, 4, temperature=0.8, loss_weight=0.5, **weights).double()
     for context in (loss.student_context, loss.teacher_context):
         nn.init.normal_(context.transform[-1].weight)
     foreground, background = focal_loss(feat_s, feat_t, *focal_masks(told.boxes, told.valid), 0.8)
@@ -203,7 +203,7 @@ def test_masked_generation_by_hand():
 
 
 def test_masks_have_their_ratio_and_are_drawn_by_their_own_generator():
-    loss = MaskedGenerationLoss(2, 2, mask_ratio=0.65, loss_weight=1.0)
+    loss = MGDLoss(2, 2, mask_ratio=0.65, loss_weight=1.0)
     seen = []
     loss.generation.register_forward_pre_hook(lambda _, args: seen.append((args[0] == 0).float().mean().item()))
     ones = torch.ones(2, 2, 100, 100)
@@ -217,10 +217,10 @@ def test_masks_have_their_ratio_and_are_drawn_by_their_own_generator():
 @pytest.mark.parametrize(
     ('loss', 'told'),
     [
-        (ChannelWiseLoss(), False),
-        (PearsonLoss(), False),
-        (MaskedGenerationLoss(3, 3), True),
-        (FocalGlobalLoss(3, 3), True),
+        (CWDLoss(), False),
+        (PKDLoss(), False),
+        (MGDLoss(3, 3), True),
+        (FGDLoss(3, 3), True),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -238,7 +238,7 @@ class TestEveryLoss:
 
     def test_its_gradient_reaches_the_student_and_all_that_it_trains(self, loss, told):
         feat_s, feat_t = (feat.float().requires_grad_() for feat in maps())
-        if isinstance(loss, FocalGlobalLoss):
+        if isinstance(loss, FGDLoss):
             for context in (loss.student_context, loss.teacher_context):
                 nn.init.normal_(context.transform[-1].weight)
         self.call(loss, told, feat_s, feat_t).backward()

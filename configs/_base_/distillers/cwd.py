@@ -4,5 +4,5 @@ distillers = dict(
         type='FeatureDistiller',
         source='neck',
         adapter=dict(type='ChannelAdapter'),
-        loss=dict(type='ChannelWiseLoss', temperature=1.0, loss_weight=10.0),
+        loss=dict(type='CWDLoss', temperature=1.0, loss_weight=10.0),
         reduction='sum'))

@@ -6,7 +6,7 @@ distillers = dict(
         source='neck',
         adapter=dict(type='ChannelAdapter'),
         loss=dict(
-            type='FocalGlobalLoss',
+            type='FGDLoss',
             temperature=0.5,
             foreground_weight=1e-3,
             background_weight=5e-4,

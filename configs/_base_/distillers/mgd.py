@@ -5,5 +5,5 @@ distillers = dict(
         type='FeatureDistiller',
         source='neck',
         adapter=dict(type='ChannelAdapter'),
-        loss=dict(type='MaskedGenerationLoss', mask_ratio=0.65, loss_weight=2e-5),
+        loss=dict(type='MGDLoss', mask_ratio=0.65, loss_weight=2e-5),
         reduction='sum'))

@@ -6,5 +6,5 @@ distillers = dict(
         source='neck',
         levels=(0, 1, 2, 3),
         adapter=dict(type='ChannelAdapter'),
-        loss=dict(type='PearsonLoss', loss_weight=10.0),
+        loss=dict(type='PKDLoss', loss_weight=10.0),
         reduction='sum'))

@@ -10,7 +10,7 @@ from .precision import in_full_precision
 
 
 @MODELS.register_module()
-class PearsonLoss(nn.Module):
+class PKDLoss(nn.Module):
     """Distance of two maps whose channels are standardised, which is one minus their correlation (PKD).
 
     See :func:`~mmdet_kd.losses.functional.pearson_loss`.

@@ -12,7 +12,7 @@ from .precision import in_full_precision
 
 
 @MODELS.register_module()
-class FocalGlobalLoss(nn.Module):
+class FGDLoss(nn.Module):
     r"""Compares maps inside and outside of the true boxes, where the teacher looks, and as a whole (FGD).
 
     .. math:: L = \alpha L_{fg} + \beta L_{bg} + \gamma L_{att} + \lambda L_{glob}

@@ -12,7 +12,7 @@ from .precision import in_full_precision
 
 
 @MODELS.register_module()
-class MaskedGenerationLoss(nn.Module):
+class MGDLoss(nn.Module):
     """Has a small network generate the teacher's map from a student's map with random holes (MGD).
 
     See :func:`~mmdet_kd.losses.functional.masked_generation`. The network is two 3x3 convolutions with a ReLU between

@@ -10,7 +10,7 @@ from .precision import in_full_precision
 
 
 @MODELS.register_module()
-class ChannelWiseLoss(nn.Module):
+class CWDLoss(nn.Module):
     """Divergence of where each channel of two maps is active (CWD).
 
     See :func:`~mmdet_kd.losses.functional.channel_wise_kl`.
