@@ -2,11 +2,12 @@
 """Train the rows of a table and keep what each of them reached.
 
 A table is a file in benchmarks/tables: rows, the first of which is the one that the others are compared with, and
-seeds. With one seed every row starts from the same weights, where they have the same student, and sees the same data
-in the same order. Finished rows are kept, an interrupted one continues; a row whose config or teacher is another one
-by now begins anew. When all rows of all seeds are asked for, what a step costs (see step_time.py) is measured last;
-leave the machine alone then. The numbers go to benchmarks/results/<table>.json, from where `make docs` puts them into
-the documents.
+seeds. A row is a config, or dict(config=..., options={...}) with what differs from it, as --cfg-options take it.
+With one seed every row starts from the same weights, where they have the same student, and sees the same data in the
+same order. What benchmarks/results/<table>.json has is not trained again, an interrupted training continues; a row
+whose config or teacher is another one by now begins anew. When all rows of all seeds are asked for, what a step costs
+(see step_time.py) is measured last, with the weights of the first seed, which are trained for that if they are gone;
+leave the machine alone then. `make docs` puts the numbers into the documents.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
@@ -46,18 +47,36 @@ STEP = distilled_by('as it comes')  # of a row's training, taught or not
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
+class Recipe(NamedTuple):
+    """What a row trains.
+
+    Args:
+        config: path of a config.
+        options: dotted key -> value, in its place.
+    """
+
+    config: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def read(self) -> Config:
+        """The config with the options in it."""
+        cfg = Config.fromfile(self.config)
+        cfg.merge_from_dict(dict(self.options))
+        return cfg
+
+
 class Run(NamedTuple):
     """One row of a table with one seed.
 
     Args:
         row: name of the row.
-        config: what it trains.
+        recipe: what it trains.
         seed: of weights, order and augmentation.
         folder: of the table's trainings.
     """
 
     row: str
-    config: str
+    recipe: Recipe
     seed: int
     folder: Path
 
@@ -69,7 +88,7 @@ class Run(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """Changes with its config and with the weights that this reads, wherever the checkout lies."""
-        return fingerprint(self.config)
+        return fingerprint(self.recipe)
 
 
 def main() -> None:
@@ -89,19 +108,30 @@ def main() -> None:
     unknown = sorted(set(args.rows or ()) - set(table.rows))
     if unknown:
         sys.exit(f'error: the table has no row {", ".join(unknown)}; it has {", ".join(table.rows)}')
-    require_weights(table.rows[row] for row in args.rows or table.rows)
+    recipes = {row: recipe_of(table.rows[row]) for row in args.rows or table.rows}
+    require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
+    with_costs = not args.rows and not args.seeds
     for seed in args.seeds or table.seeds:
-        for row in args.rows or table.rows:
-            finish(Run(row, table.rows[row], seed, folder), results, list(table.rows))
-    if not args.rows and not args.seeds:
-        measure_costs(table, results, folder, args.repeats)
+        for row, recipe in recipes.items():
+            run = Run(row, recipe, seed, folder)
+            if not is_known(run, results) or (with_costs and seed == table.seeds[0]):
+                finish(run, results, list(table.rows))
+    if with_costs:
+        measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
     show(table_cells(read_json(results), table), table.title)
 
 
-def require_weights(configs: Iterable[str]) -> None:
+def recipe_of(row: str | Config) -> Recipe:
+    """What a row of a table says: a config, or one with options."""
+    return Recipe(row) if isinstance(row, str) else Recipe(row.config, tuple(row.get('options', {}).items()))
+
+
+def require_weights(recipes: Iterable[Recipe]) -> None:
     """Stop before anything is trained if weights are missing that some row will want."""
-    missing = [f'{file}, for {config}' for config in configs for file in local_weights(config) if not file.is_file()]
+    missing = [
+        f'{file}, for {recipe.config}' for recipe in recipes for file in local_weights(recipe) if not file.is_file()
+    ]
     if missing:
         sys.exit(
             'error: there is no\n  '
@@ -110,22 +140,28 @@ def require_weights(configs: Iterable[str]) -> None:
         )
 
 
-def local_weights(config: str) -> list[Path]:
-    """The files of weights that a config reads: its teachers', and those that it starts from."""
-    cfg = Config.fromfile(config)
+def local_weights(recipe: Recipe) -> list[Path]:
+    """The files of weights that a training reads: its teachers', and those that it starts from."""
+    cfg = recipe.read()
     named = [*(teacher.checkpoint for teacher in teachers_of(cfg)), cfg.get('load_from')]
     return [Path(file) for file in named if file and '://' not in file]
 
 
 @cache
-def fingerprint(config: str) -> str:
+def fingerprint(recipe: Recipe) -> str:
     """Says whether a config, wherever its checkout lies, and the weights that it reads are still the same."""
-    digest = hashlib.sha256(Config.fromfile(config).pretty_text.replace(str(ROOT), '').encode())
-    for file in local_weights(config):
+    digest = hashlib.sha256(recipe.read().pretty_text.replace(str(ROOT), '').encode())
+    for file in local_weights(recipe):
         for name, tensor in sorted(read_checkpoint(file)['state_dict'].items()):
             digest.update(name.encode())
             digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def is_known(run: Run, results: Path) -> bool:
+    """Whether the results have the numbers of a run, as its config and its teacher are now."""
+    row = read_json(results).get(run.row, {})
+    return row.get('fingerprint') == run.fingerprint and str(run.seed) in row['seeds']
 
 
 def finish(run: Run, results: Path, order: list[str]) -> None:
@@ -145,11 +181,16 @@ def finish(run: Run, results: Path, order: list[str]) -> None:
     content = read_json(results)  # now: another row may have been finished beside this one
     row = content.get(run.row, {})
     if row.get('fingerprint') != run.fingerprint:
-        row = dict(config=run.config, fingerprint=run.fingerprint, seeds={})  # the old numbers are of something else
+        row = dict(**describe(run.recipe), fingerprint=run.fingerprint, seeds={})  # the old are of something else
     row['seeds'] = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
     content[run.row] = row
     write_json(results, {row: content[row] for row in order if row in content})
     CONSOLE.print(f'{run.row}, seed {run.seed}: AP {curve[last]["AP"]:.1f}')
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """What the results say of what a row trains."""
+    return dict(config=recipe.config, **(dict(options=dict(recipe.options)) if recipe.options else {}))
 
 
 def train(run: Run, mark: Path) -> None:
@@ -158,17 +199,16 @@ def train(run: Run, mark: Path) -> None:
         shutil.rmtree(run.work_dir)  # of another config
     run.work_dir.mkdir(parents=True, exist_ok=True)
     write_json(mark, dict(fingerprint=run.fingerprint, finished=False))
-    command = [sys.executable, 'tools/train.py', run.config, '--work-dir', str(run.work_dir), '--resume']
+    command = [sys.executable, 'tools/train.py', run.recipe.config, '--work-dir', str(run.work_dir), '--resume']
+    options = [f'{key}={value}' for key, value in (*run.recipe.options, ('randomness.seed', run.seed))]
     with (run.work_dir / 'console.log').open('a') as log:
-        done = subprocess.run(
-            [*command, '--cfg-options', f'randomness.seed={run.seed}'], stdout=log, stderr=subprocess.STDOUT
-        )
+        done = subprocess.run([*command, '--cfg-options', *options], stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
         sys.exit(f'error: {run.row}, seed {run.seed}, failed; the reason stands at the end of {log.name}')
     write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
 
 
-def measure_costs(table: Config, results: Path, folder: Path, repeats: int) -> None:
+def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folder: Path, repeats: int) -> None:
     """Put into the results what a step of each row takes, and its tax where a detector alone teaches it.
 
     A step of the training as it was at the end, with the first seed: its weights, and its first batch. On a CPU, one
@@ -177,15 +217,15 @@ def measure_costs(table: Config, results: Path, folder: Path, repeats: int) -> N
     set_up()
     torch.set_num_threads(1)
     works: dict[tuple[str, str], Work] = {}
-    for row, path in table.rows.items():
-        cfg = Config.fromfile(path)
-        weights, batch = latest_checkpoint(Run(row, path, table.seeds[0], folder).work_dir), first_batch(cfg)
+    for row, recipe in recipes.items():
+        cfg = recipe.read()
+        weights, batch = latest_checkpoint(Run(row, recipe, seed, folder).work_dir), first_batch(cfg)
         taught = taught_by_a_detector_alone(cfg)
         kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
         works |= {(row, kind): work for kind, work in kinds.items()}
     found = in_turns(works, repeats)
     content = read_json(results)
-    for row in table.rows:
+    for row in recipes:
         content[row]['step, s'] = median(found[row, STEP])
         if (row, STUDENT) in found:
             content[row]['tax'] = tax(*(found[row, kind] for kind in (STEP, STUDENT, PLAIN)))

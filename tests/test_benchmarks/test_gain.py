@@ -1,6 +1,7 @@
 """The table of gains: two tiny trainings, their numbers, and what a second call leaves alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 import uuid
@@ -95,11 +96,33 @@ def test_an_interrupted_row_is_not_taken_for_finished(table):
     gain(table, '--rows', 'slow')
     mark = table.parent / 'runs' / 'speeds' / 'slow' / 'seed3' / 'gain.json'
     mark.write_text(mark.read_text().replace('true', 'false'))
+    (table.parent / 'speeds.json').unlink()
     log = mark.parent / 'console.log'
     before = log.stat().st_size
     gain(table, '--rows', 'slow')
     assert log.stat().st_size > before
     assert 'true' in mark.read_text()
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_what_the_results_know_is_not_trained_again(table):
+    """Trainings lie in a folder that a checkout does not have; results are committed."""
+    results = gain(table, '--rows', 'slow')
+    shutil.rmtree(table.parent / 'runs')
+    assert gain(table, '--rows', 'slow') == results
+    assert not (table.parent / 'runs').exists()
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_a_row_may_differ_from_a_config_in_options(table):
+    """The same training as with the number in the config."""
+    direct = gain(table, '--rows', 'fast')['fast']
+    rows = {'fast': dict(config=str(table.parent / 'slow.py'), options={'optim_wrapper.optimizer.lr': 0.02})}
+    table.write_text(f"title = 'Speeds'\nseeds = [3]\nrows = {rows}\n")
+    (table.parent / 'speeds.json').unlink()
+    optional = gain(table, '--rows', 'fast')['fast']
+    assert optional['seeds'] == direct['seeds']
+    assert optional['options'] == {'optim_wrapper.optimizer.lr': 0.02}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 # FitNets (Romero et al., ICLR 2015), on the neck of a detector: the mean square of each level, and their sum.
 distillers = dict(
-    hint=dict(
+    fitnets=dict(
         type='FeatureDistiller',
         source='neck',
         adapter=dict(type='ChannelAdapter'),

@@ -1,0 +1,5 @@
+# PKD.
+_base_ = ['../_base_/retinanet.py', '../../_base_/distillers/pkd.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers

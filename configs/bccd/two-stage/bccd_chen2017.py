@@ -1,0 +1,5 @@
+# The whole of Chen et al.
+_base_ = ['../_base_/two-stage.py', '../../_base_/distillers/chen2017.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers

@@ -1,0 +1,5 @@
+# CWD.
+_base_ = ['../_base_/two-stage.py', '../../_base_/distillers/cwd.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers

@@ -1,0 +1,5 @@
+# FGD.
+_base_ = ['../_base_/two-stage.py', '../../_base_/distillers/fgd-two-stage.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers

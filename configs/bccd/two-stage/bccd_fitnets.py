@@ -1,0 +1,5 @@
+# FitNets.
+_base_ = ['../_base_/two-stage.py', '../../_base_/distillers/fitnets.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers
