@@ -75,7 +75,12 @@ def main() -> None:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('configs', nargs='*', default=CONFIGS, help='distillations (default: hints, and all of Chen)')
+    parser.add_argument(
+        'configs',
+        nargs='*',
+        default=CONFIGS,
+        help='distillations, or fragments of configs/_base_/distillers (default: hints, and all of Chen)',
+    )
     parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
     parser.add_argument(
         '--size', type=int, nargs='+', default=[320], help='pixels of their sides, or height and width (default: 320)'
@@ -99,8 +104,15 @@ def set_up() -> None:
 
 
 def read_config(path: str, amp: str | bool = False) -> Config:
-    """A distillation; with ``amp``, the name of a half precision, trained in mixed precision."""
+    """A distillation; with ``amp``, the name of a half precision, trained in mixed precision.
+
+    A fragment of distillers alone is measured on the pair of the configs above.
+    """
     cfg = Config.fromfile(path)
+    if 'model' not in cfg:
+        distillers = cfg.get('distillers')
+        cfg = Config.fromfile(CONFIGS[0])
+        cfg.model.distillers = distillers
     if not taught_by_a_detector_alone(cfg):
         sys.exit(f'error: {path} has not one teacher that is a detector; a tax is counted in the passes of one')
     if amp:

@@ -3,7 +3,7 @@
 from .coco import check_coco
 from .ilsvrc_det import ILSVRC_DET_CLASSES, convert_ilsvrc_det
 from .kitti import KITTI_CLASSES, convert_kitti
-from .own_voc import convert_voc
+from .own import convert_own
 from .shapes import SHAPES, SPLITS, Shape, ShapesSpec, draw_image, draw_shapes, is_drawn
 from .voc import check_voc
 
@@ -18,7 +18,7 @@ __all__ = [
     'check_voc',
     'convert_ilsvrc_det',
     'convert_kitti',
-    'convert_voc',
+    'convert_own',
     'draw_image',
     'draw_shapes',
     'is_drawn',

@@ -23,7 +23,7 @@ class Box:
         category: name of its class.
         corners: x1, y1, x2, y2 in pixels, x2 and y2 exclusive.
         ignore: whether it counts neither as an object nor as background.
-        extra: further keys of its COCO annotation.
+        extra: further keys of its COCO annotation, or others in the place of those that are made.
     """
 
     category: str
@@ -150,17 +150,15 @@ def coco_content(pictures: Sequence[Picture], categories: Sequence[str]) -> dict
         images.append(dict(id=image_id, file_name=picture.file_name, width=width, height=height))
         for box in picture.boxes:
             x1, y1, x2, y2 = box.corners
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,  # COCO's evaluation takes an id 0 for no match
-                    image_id=image_id,
-                    category_id=ids[box.category],
-                    bbox=[x1, y1, x2 - x1, y2 - y1],
-                    area=(x2 - x1) * (y2 - y1),
-                    iscrowd=int(box.ignore),
-                    **box.extra,
-                )
+            own = dict(
+                id=len(annotations) + 1,  # COCO's evaluation takes an id 0 for no match
+                image_id=image_id,
+                category_id=ids[box.category],
+                bbox=[x1, y1, x2 - x1, y2 - y1],
+                area=(x2 - x1) * (y2 - y1),
+                iscrowd=int(box.ignore),
             )
+            annotations.append({**own, **box.extra})
     return dict(images=images, annotations=annotations, categories=[dict(id=i, name=name) for name, i in ids.items()])
 
 

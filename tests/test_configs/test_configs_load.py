@@ -31,7 +31,7 @@ from mmdet_kd.teachers.config import find_config
 
 MMDET = Path(mmdet.__file__).parent / '.mim'
 # Folders whose configs are not called after a method: mmdet's own grammar, and the demo.
-NOT_METHODS = ('baselines', 'demo')
+NOT_METHODS = ('baselines', 'bccd', 'demo')
 FIELD = r'[a-z0-9.]+(?:-[a-z0-9.]+)*'
 SCHEDULE_AND_DATASET = rf'(?P<schedule>\d+[xek])_(?P<dataset>{FIELD})'
 DISTILLED = re.compile(rf'(?P<method>{FIELD})_(?P<student>{FIELD})-from-(?P<teacher>{FIELD})_{SCHEDULE_AND_DATASET}')

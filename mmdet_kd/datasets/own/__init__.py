@@ -1,0 +1,91 @@
+"""Your own data, in the layouts that people have, as COCO's JSON."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import DistillationError
+from ..annotated import write_splits
+from .coco_json import is_coco, read_coco_folder
+from .found import Found, describe, leave_out_flat, with_splits
+from .xml import is_labelimg, is_voc, read_labelimg, read_voc
+from .yolo import is_yolo, read_yolo
+
+__all__ = ['LAYOUTS', 'OwnData', 'convert_own']
+
+#: Name of a layout -> whether a folder has it, and its reader.
+LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Found]]] = {
+    'voc': (is_voc, read_voc),
+    'coco': (is_coco, read_coco_folder),
+    'yolo': (is_yolo, read_yolo),
+    'labelimg': (is_labelimg, read_labelimg),
+}
+
+
+class OwnData(NamedTuple):
+    """A set that was converted.
+
+    Args:
+        layout: that it has.
+        classes: names, in the order of the labels.
+        files: split -> file in COCO's format; pictures are named from the root of the set.
+        said: what was found and written, in words.
+    """
+
+    layout: str
+    classes: list[str]
+    files: dict[str, Path]
+    said: str
+
+
+def convert_own(
+    root: str | Path,
+    out: str | Path | None = None,
+    layout: str | None = None,
+    val_share: float = 0.2,
+    seed: int = 0,
+    leave_out_broken: bool = False,
+) -> OwnData:
+    """Check a set and write a file in COCO's format for each split of it.
+
+    Args:
+        root: folder of the set.
+        out: folder to write to; ``root/coco`` if not given.
+        layout: one of :data:`LAYOUTS`; looked for if not given.
+        val_share: of the pictures, in (0, 1), that are drawn for validation where the set has no split to validate on.
+        seed: of that draw.
+        leave_out_broken: leave out pictures that something is wrong with, instead of refusing the set.
+
+    Raises:
+        DistillationError: with everything that is wrong; nothing is written then.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DistillationError([f'there is no folder {root.absolute()}'])
+    if not 0 < val_share < 1:
+        raise DistillationError([f'val_share must lie between 0 and 1, not {val_share}'])
+    layout = layout or _layout_of(root)
+    found = LAYOUTS[layout][1](root)
+    leave_out_flat(found)
+    found = with_splits(found, val_share, seed)
+    if not any(picture.boxes for picture in found.pictures):
+        raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])
+    folder = Path(out) if out is not None else root / 'coco'
+    written = write_splits(folder, found.splits, found.classes, leave_out_broken)
+    files = {split: folder / f'{split}.json' for split in found.splits}
+    said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])
+    return OwnData(layout, found.classes, files, said)
+
+
+def _layout_of(root: Path) -> str:
+    named = [name for name, (has, _) in LAYOUTS.items() if has(root)]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise DistillationError([f'{root.absolute()} has the layouts {", ".join(named)}: say which is meant'])
+    raise DistillationError(
+        [
+            f'{root.absolute()} has none of the layouts {", ".join(LAYOUTS)}: Annotations/*.xml, annotations/*.json, '
+            'labels/*.txt, or an XML beside each picture'
+        ]
+    )

@@ -1,0 +1,88 @@
+"""Data with an XML file a picture: in VOC's folders, or beside the pictures, as LabelImg leaves them.
+
+VOC's folders::
+
+    root/Annotations/NAME.xml
+    root/JPEGImages/NAME.jpg
+    root/ImageSets/Main/{train,val,...}.txt   a NAME a line; without them a split is drawn
+
+Beside the pictures, in the root or in a folder a split::
+
+    root/NAME.jpg, root/NAME.xml              or root/train/NAME.jpg, ...
+
+Corners are taken as they stand, and the upper left corner of a picture is 0, 0. (PASCAL VOC itself counts from 1; mmdet
+reads it without a converter.) Difficult boxes are ignored regions.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...errors import DistillationError
+from ..annotated import Picture, read_list
+from ..voc_xml import read_xml
+from .found import PICTURE_SUFFIXES, Found, pictures_in, split_name
+
+LISTS = Path('ImageSets', 'Main')
+
+
+def is_voc(root: Path) -> bool:
+    """Whether a folder has VOC's folders."""
+    return (root / 'Annotations').is_dir()
+
+
+def is_labelimg(root: Path) -> bool:
+    """Whether a folder has XML files beside its pictures."""
+    return not is_voc(root) and any(path.with_suffix('.xml').exists() for path in pictures_in(root))
+
+
+def read_voc(root: Path) -> Found:
+    """Read a set in VOC's folders.
+
+    Raises:
+        DistillationError: a list cannot be read.
+    """
+    lists = _read_lists(root / LISTS)
+    if not lists:
+        lists = {'all': [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
+    pictures = {name: _read_named(root, name) for names in lists.values() for name in names}
+    return _found({split: [pictures[name] for name in names] for split, names in lists.items()})
+
+
+def read_labelimg(root: Path) -> Found:
+    """Read pictures with an XML beside each; one without it has no object."""
+    splits: dict[str, list[Picture]] = {}
+    for path in pictures_in(root):
+        inside = path.relative_to(root)
+        split = split_name(inside.parts[0]) if len(inside.parts) > 1 else ''
+        splits.setdefault(split if split in ('train', 'val', 'test') else 'all', []).append(_read_beside(root, path))
+    return _found(splits)
+
+
+def _read_beside(root: Path, path: Path) -> Picture:
+    name, annotation = path.relative_to(root).as_posix(), path.with_suffix('.xml')
+    return Picture(path, name, *read_xml(annotation)) if annotation.exists() else Picture(path, name)
+
+
+def _read_named(root: Path, name: str) -> Picture:
+    folder = root / 'JPEGImages'
+    suffixes = [suffix for each in PICTURE_SUFFIXES for suffix in (each, each.upper())]
+    path = next((p for s in suffixes if (p := folder / (name + s)).exists()), folder / f'{name}.jpg')
+    return Picture(path, path.relative_to(root).as_posix(), *read_xml(root / 'Annotations' / f'{name}.xml'))
+
+
+def _read_lists(folder: Path) -> dict[str, list[str]]:
+    """The lists of names; those of one class (a name and 1 or -1 a line) are not meant."""
+    lists = {}
+    for path in sorted(folder.glob('*.txt')):
+        try:
+            lines = read_list(path)
+        except (OSError, ValueError) as error:
+            raise DistillationError([f'cannot read the list {path} ({error}): copy it again']) from None
+        if lines and all(len(line) == 1 for line in lines):
+            lists[split_name(path.stem)] = list(dict.fromkeys(line[0] for line in lines))
+    return lists
+
+
+def _found(splits: dict[str, Sequence[Picture]]) -> Found:
+    names = {box.category for pictures in splits.values() for picture in pictures for box in picture.boxes}
+    return Found({split: list(pictures) for split, pictures in splits.items()}, sorted(names))
