@@ -5,4 +5,4 @@ model = dict(
     type='KnowledgeDistillationOneStageDetector',
     teacher=dict(
         config='{{ fileDirname }}/../bccd_retinanet-teacher.py',
-        checkpoint='work_dirs/bccd/bccd_retinanet-teacher/epoch_16.pth'))
+        checkpoint='work_dirs/bccd_retinanet-teacher/epoch_16.pth'))

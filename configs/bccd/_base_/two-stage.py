@@ -4,4 +4,4 @@ _base_ = '../bccd_student.py'
 model = dict(
     type='KnowledgeDistillationTwoStageDetector',
     teacher=dict(
-        config='{{ fileDirname }}/../bccd_teacher.py', checkpoint='work_dirs/bccd/bccd_teacher/epoch_16.pth'))
+        config='{{ fileDirname }}/../bccd_teacher.py', checkpoint='work_dirs/bccd_teacher/epoch_16.pth'))

@@ -1,0 +1,22 @@
+# Which weight each method gets in the table bccd-retinanet: three values, trained on train, tested on val.
+title = 'BCCD, RetinaNet: AP on val by the weight of the loss'
+seeds = [0]
+on_val = {
+    'train_dataloader.dataset.ann_file': 'coco/train.json',
+    'val_dataloader.dataset.ann_file': 'coco/val.json',
+    'val_evaluator.ann_file': 'data/bccd/coco/val.json',
+}
+weights = {  # in the middle, or first, what the authors' weight is worth at this size and with these channels
+    'pkd': [3.0, 10.0, 30.0],
+    'cwd': [3.0, 10.0, 30.0],
+    'mgd': [2e-4, 1e-3, 5e-3],
+    'fgd': [1.0, 4.0, 16.0],
+    'fitnets': [1.0, 3.0, 10.0],
+}
+rows = {'alone': dict(config='configs/bccd/bccd_retinanet-student.py', options=on_val)}
+for method, values in weights.items():
+    for value in values:
+        rows[f'{method} {value:g}'] = dict(
+            config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
+            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value})
+del on_val, weights, method, values, value

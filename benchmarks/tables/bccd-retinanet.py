@@ -1,0 +1,12 @@
+# The field's methods on real pictures, RetinaNet student.
+title = 'BCCD, RetinaNet: R18 of base width 64 teaches base width 16'
+seeds = [0, 1, 2]
+rows = {
+    'alone': 'configs/bccd/bccd_retinanet-student.py',
+    'pkd': 'configs/bccd/retinanet/bccd_retinanet-pkd.py',
+    'hint-adapted': 'configs/bccd/retinanet/bccd_retinanet-hint-adapted.py',
+    'fitnets': 'configs/bccd/retinanet/bccd_retinanet-fitnets.py',
+    'cwd': 'configs/bccd/retinanet/bccd_retinanet-cwd.py',
+    'mgd': 'configs/bccd/retinanet/bccd_retinanet-mgd.py',
+    'fgd': 'configs/bccd/retinanet/bccd_retinanet-fgd.py',
+}

@@ -1,0 +1,13 @@
+# The field's methods on real pictures, two-stage student.
+title = 'BCCD, Faster R-CNN: R18 of base width 64 teaches base width 16'
+seeds = [0, 1, 2]
+rows = {
+    'alone': 'configs/bccd/bccd_student.py',
+    'pkd': 'configs/bccd/two-stage/bccd_pkd.py',
+    'chen2017': 'configs/bccd/two-stage/bccd_chen2017.py',
+    'hint-adapted': 'configs/bccd/two-stage/bccd_hint-adapted.py',
+    'fitnets': 'configs/bccd/two-stage/bccd_fitnets.py',
+    'cwd': 'configs/bccd/two-stage/bccd_cwd.py',
+    'mgd': 'configs/bccd/two-stage/bccd_mgd.py',
+    'fgd': 'configs/bccd/two-stage/bccd_fgd.py',
+}
