@@ -21,8 +21,7 @@ class FGDLoss(nn.Module):
     :class:`GlobalContext`. The default weights are the authors' for RetinaNet and GFL.
 
     Args:
-        student_channels: of the adapted student map; filled in.
-        teacher_channels: of the teacher's map, the same number; filled in.
+        channels: of the two maps, of which the student's is adapted; filled in.
         temperature: of the attention, > 0.
         foreground_weight: alpha >= 0.
         background_weight: beta >= 0.
@@ -38,8 +37,7 @@ class FGDLoss(nn.Module):
 
     def __init__(
         self,
-        student_channels: int,
-        teacher_channels: int,
+        channels: int,
         temperature: float = 0.5,
         foreground_weight: float = 1e-3,
         background_weight: float = 5e-4,
@@ -54,8 +52,8 @@ class FGDLoss(nn.Module):
         self.attention_weight = check_range('attention_weight', attention_weight, at_least=0)
         self.global_weight = check_range('global_weight', global_weight, at_least=0)
         self.loss_weight = check_range('loss_weight', loss_weight, at_least=0)
-        self.student_context = GlobalContext(student_channels)
-        self.teacher_context = GlobalContext(teacher_channels)
+        self.student_context = GlobalContext(channels)
+        self.teacher_context = GlobalContext(channels)
 
     @in_full_precision
     def forward(self, feat_s: Tensor, feat_t: Tensor, frame: Frame) -> Tensor:

@@ -1,15 +1,16 @@
 """Losses on maps against plain loops over their formulas."""
 
 import math
+from inspect import signature
 from statistics import fmean, stdev
 
 import pytest
 import torch
 from helpers.numeric import finite_differences
-from mmdet_kd.losses.focal_global_loss import GlobalContext
 from torch import nn
 
 from mmdet_kd.losses import CWDLoss, FGDLoss, Frame, MGDLoss, PKDLoss
+from mmdet_kd.losses.fgd_loss import GlobalContext
 from mmdet_kd.losses.functional import (
     attention_loss,
     channel_attention,
@@ -159,7 +160,7 @@ def test_the_whole_of_fgd_is_the_sum_of_its_parts():
     feat_s, feat_t = maps(shape=(2, 4, 3, 4))
     told = frame(boxes=[torch.tensor([[0.5, 0.5, 2.0, 1.5]], dtype=torch.float64), torch.zeros(0, 4).double()])
     weights = dict(foreground_weight=2.0, background_weight=3.0, attention_weight=5.0, global_weight=7.0)
-    loss = FGDLoss(4, 4, temperature=0.8, loss_weight=0.5, **weights).double()
+    loss = FGDLoss(4, temperature=0.8, loss_weight=0.5, **weights).double()
     for context in (loss.student_context, loss.teacher_context):
         nn.init.normal_(context.transform[-1].weight)
     foreground, background = focal_loss(feat_s, feat_t, *focal_masks(told.boxes, told.valid), 0.8)
@@ -220,7 +221,7 @@ def test_masks_have_their_ratio_and_are_drawn_by_their_own_generator():
         (CWDLoss(), False),
         (PKDLoss(), False),
         (MGDLoss(3, 3), True),
-        (FGDLoss(3, 3), True),
+        (FGDLoss(3), True),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -252,6 +253,6 @@ class TestEveryLoss:
             self.call(loss, told, feat_s, feat_t[..., :-1])
 
     def test_a_weight_below_zero_is_refused(self, loss, told):
-        channels = (3, 3) if told else ()
+        channels = {name: 3 for name in signature(type(loss)).parameters if name.endswith('channels')}
         with pytest.raises(ValueError, match='loss_weight must be at least 0'):
-            type(loss)(*channels, loss_weight=-1.0)
+            type(loss)(**channels, loss_weight=-1.0)
