@@ -1,13 +1,14 @@
 """FGD as a registered module."""
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .checks import check_range
 from .compares import Compares
 from .frame import Frame
-from .functional import attention_loss, focal_loss, focal_masks
+from .functional import attention, attention_loss, focal_loss, focal_masks
 from .precision import in_full_precision
 
 
@@ -58,13 +59,15 @@ class FGDLoss(nn.Module):
     @in_full_precision
     def forward(self, feat_s: Tensor, feat_t: Tensor, frame: Frame) -> Tensor:
         """Compare a student map with a teacher map of the same shape; returns a scalar."""
+        feat_t = feat_t.detach()
+        attention_s, attention_t = (attention(feat, self.temperature) for feat in (feat_s, feat_t))
         masks = focal_masks(frame.boxes, frame.valid)
-        foreground, background = focal_loss(feat_s, feat_t, *masks, self.temperature)
-        whole = (self.student_context(feat_s) - self.teacher_context(feat_t.detach())).square().sum()
+        foreground, background = focal_loss(feat_s, feat_t, *masks, attention_t)
+        whole = F.mse_loss(self.student_context(feat_s), self.teacher_context(feat_t), reduction='sum')
         loss = (
             self.foreground_weight * foreground
             + self.background_weight * background
-            + self.attention_weight * attention_loss(feat_s, feat_t, self.temperature)
+            + self.attention_weight * attention_loss(attention_s, attention_t)
             + self.global_weight * whole / max(len(feat_s), 1)
         )
         return self.loss_weight * loss

@@ -36,10 +36,11 @@ def tensors(shapes, scale=1.0, seed=0):
 )
 def test_registered_with_mmdet_under_its_own_name(name):
     kind = getattr(losses, name)
-    channels = {parameter: 4 for parameter in signature(kind).parameters if parameter.endswith('channels')}
-    module = MODELS.build({'type': name, **channels})
+    told = {name: 4 for name, parameter in signature(kind).parameters.items() if parameter.default is parameter.empty}
+    module = MODELS.build({'type': name, **told})
     assert type(module) is kind
-    assert bool(module.state_dict()) == bool(channels), 'what is told the channels of its level trains something'
+    assert told.keys() <= {'student_channels', 'teacher_channels', 'channels', 'stride'}
+    assert bool(module.state_dict()) == bool(told), 'what is told of its level trains something'
 
 
 def test_defaults_are_the_contract():

@@ -9,17 +9,16 @@ import torch
 from helpers.numeric import finite_differences
 from torch import nn
 
-from mmdet_kd.losses import CWDLoss, FGDLoss, Frame, MGDLoss, PKDLoss
+from mmdet_kd.losses import CWDLoss, FGDLoss, FKDLoss, Frame, MGDLoss, PKDLoss
 from mmdet_kd.losses.fgd_loss import GlobalContext
 from mmdet_kd.losses.functional import (
+    attention,
     attention_loss,
-    channel_attention,
     channel_wise_kl,
     focal_loss,
     focal_masks,
     masked_generation,
     pearson_loss,
-    spatial_attention,
 )
 
 
@@ -101,7 +100,7 @@ def test_a_channel_that_does_not_vary_has_a_gradient(shape):
 
 def test_attention_by_loops():
     feat, _ = maps()
-    spatial, channel = spatial_attention(feat, 0.5), channel_attention(feat, 0.5)
+    spatial, channel = attention(feat, 0.5)
     for n in range(2):
         of_places = [fmean(abs(feat[n, c, y, x].item()) for c in range(3)) for y in range(3) for x in range(4)]
         assert spatial[n].flatten().tolist() == pytest.approx([12 * p for p in softmax(of_places, 0.5)])
@@ -138,8 +137,9 @@ def test_focal_masks_by_loops():
 def test_focal_and_attention_loss_by_loops():
     feat_s, feat_t = maps()
     foreground, background = (torch.rand(2, 1, 3, 4, dtype=torch.float64) for _ in range(2))
-    found = focal_loss(feat_s, feat_t, foreground, background, 0.5)
-    spatial, channel = spatial_attention(feat_t, 0.5), channel_attention(feat_t, 0.5)
+    of_student, of_teacher = (attention(feat, 0.5) for feat in (feat_s, feat_t))
+    found = focal_loss(feat_s, feat_t, foreground, background, of_teacher)
+    spatial, channel = of_teacher
     for mask, loss in zip((foreground, background), found, strict=True):
         expected = sum(
             mask[n, 0, y, x] * spatial[n, 0, y, x] * channel[n, c, 0, 0] * (feat_t - feat_s)[n, c, y, x] ** 2
@@ -149,11 +149,8 @@ def test_focal_and_attention_loss_by_loops():
             for x in range(4)
         )
         assert loss.item() == pytest.approx(expected.item() / 2)
-    distance = sum(
-        (attention(feat_s, 0.5) - attention(feat_t, 0.5)).abs().sum()
-        for attention in (spatial_attention, channel_attention)
-    )
-    assert attention_loss(feat_s, feat_t, 0.5).item() == pytest.approx(distance.item() / 2)
+    distance = sum((s - t).abs().sum() for s, t in zip(of_student, of_teacher, strict=True))
+    assert attention_loss(of_student, of_teacher).item() == pytest.approx(distance.item() / 2)
 
 
 def test_the_whole_of_fgd_is_the_sum_of_its_parts():
@@ -163,12 +160,13 @@ def test_the_whole_of_fgd_is_the_sum_of_its_parts():
     loss = FGDLoss(4, temperature=0.8, loss_weight=0.5, **weights).double()
     for context in (loss.student_context, loss.teacher_context):
         nn.init.normal_(context.transform[-1].weight)
-    foreground, background = focal_loss(feat_s, feat_t, *focal_masks(told.boxes, told.valid), 0.8)
+    of_student, of_teacher = (attention(feat, 0.8) for feat in (feat_s, feat_t))
+    foreground, background = focal_loss(feat_s, feat_t, *focal_masks(told.boxes, told.valid), of_teacher)
     contexts = [context(feat) for context, feat in ((loss.student_context, feat_s), (loss.teacher_context, feat_t))]
     expected = (
         2 * foreground
         + 3 * background
-        + 5 * attention_loss(feat_s, feat_t, 0.8)
+        + 5 * attention_loss(of_student, of_teacher)
         + 7 * (contexts[0] - contexts[1]).square().sum() / 2
     )
     assert loss(feat_s, feat_t, told).item() == pytest.approx(0.5 * expected.item())
@@ -222,6 +220,7 @@ def test_masks_have_their_ratio_and_are_drawn_by_their_own_generator():
         (PKDLoss(), False),
         (MGDLoss(3, 3), True),
         (FGDLoss(3), True),
+        (FKDLoss(3, 3, stride=8), False),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -253,6 +252,7 @@ class TestEveryLoss:
             self.call(loss, told, feat_s, feat_t[..., :-1])
 
     def test_a_weight_below_zero_is_refused(self, loss, told):
-        channels = {name: 3 for name in signature(type(loss)).parameters if name.endswith('channels')}
+        parameters = signature(type(loss)).parameters.items()
+        of_a_level = {name: 3 for name, parameter in parameters if parameter.default is parameter.empty}
         with pytest.raises(ValueError, match='loss_weight must be at least 0'):
-            type(loss)(**channels, loss_weight=-1.0)
+            type(loss)(**of_a_level, loss_weight=-1.0)
