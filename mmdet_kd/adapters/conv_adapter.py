@@ -7,6 +7,24 @@ from torch import Tensor, nn
 from .grid import to_grid
 
 
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution as matrix products: on a CPU, half the time of torch's convolution and its backward.
+
+    Args:
+        in_channels: of the map that it is given.
+        out_channels: of the map that it makes.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, feat: Tensor) -> Tensor:
+        """Of a map (N, C_in, H, W), one of (N, C_out, H, W)."""
+        weight = self.weight.flatten(1).expand(len(feat), -1, -1)
+        bias = self.get_parameter('bias').unsqueeze(1)
+        return torch.baddbmm(bias, weight, feat.flatten(2)).unflatten(2, feat.shape[2:])
+
+
 @MODELS.register_module()
 class ConvAdapter(nn.Module):
     """Brings a student map to the teacher's channels and grid. Trained with the student and dropped after.
@@ -20,14 +38,8 @@ class ConvAdapter(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+        self.conv = PointwiseConv(in_channels, out_channels)
 
     def forward(self, feat_s: Tensor, feat_t: Tensor) -> Tensor:
         """Adapt ``feat_s`` (N, C_s, H_s, W_s) to the shape of ``feat_t`` (N, C_t, H_t, W_t)."""
-        return to_grid(self._convolve(feat_s), feat_t.shape[-2:])
-
-    def _convolve(self, feat: Tensor) -> Tensor:
-        """The 1x1 convolution, as matrix products: on a CPU, half the time of ``self.conv(feat)`` and its backward."""
-        bias = self.conv.get_parameter('bias').unsqueeze(1)
-        weight = self.conv.weight.flatten(1).expand(len(feat), -1, -1)
-        return torch.baddbmm(bias, weight, feat.flatten(2)).unflatten(2, feat.shape[2:])
+        return to_grid(self.conv(feat_s), feat_t.shape[-2:])

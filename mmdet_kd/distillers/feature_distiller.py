@@ -1,7 +1,7 @@
 """Distilling the maps of the backbone or the neck."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -19,6 +19,9 @@ from .pair import Model, ModelPair
 
 Reduction = Literal['mean', 'sum']
 
+#: What a loss may be told of its level.
+_TOLD = ('student_channels', 'teacher_channels', 'channels', 'stride')
+
 #: Of a picture of 2x2 cells without boxes, for trying a loss.
 _EMPTY = Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator())
 
@@ -34,8 +37,11 @@ class FeatureDistiller(BaseDistiller):
     Args:
         pair: the two sides; the detector fills it in.
         loss: config of a loss that is called with (adapted student map, teacher map), each (N, C, H, W), and with a
-            :class:`~mmdet_kd.losses.Frame` if its class says ``needs_frame = True``. If its constructor takes
-            ``student_channels`` or ``teacher_channels``, they are filled in: those of the maps that it is given.
+            :class:`~mmdet_kd.losses.Frame` if its class says ``needs_frame = True``. What its constructor takes of
+            the following is filled in, level by level: ``student_channels`` and ``teacher_channels``, those of the maps
+            that it is given; ``channels``, the teacher's; ``stride``, pixels of the teacher's picture that a cell
+            spans. A loss that takes both ``student_channels`` and ``teacher_channels`` adapts by itself: without an
+            adapter it may be given maps of unlike channels.
         source: 'neck' or 'backbone'.
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
@@ -43,7 +49,7 @@ class FeatureDistiller(BaseDistiller):
         pairing: 'stride' pairs levels of alike strides, in the teacher's pixels, within a factor of the square root of
             2; 'index' pairs levels of the same index. Where a level has no partner, or several, the error has the line
             to write.
-        adapter: config of the adapter; its channels are filled in. None compares the bare maps.
+        adapter: config of the adapter; its channels are filled in. None gives the loss the bare maps.
         teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). It
             learns with the student's. None leaves the maps as they are.
         reduction: 'mean' or 'sum' of the losses of the levels. Methods whose authors add them up have published loss
@@ -52,7 +58,7 @@ class FeatureDistiller(BaseDistiller):
 
     Raises:
         DistillationError: there is no such map or level, a level has no partner or several, or bare maps differ in
-            channels or stride.
+            stride, or in channels to which the loss does not adapt.
     """
 
     parts = ('feat',)
@@ -81,7 +87,8 @@ class FeatureDistiller(BaseDistiller):
         )
         shapes = [(maps_s[i], maps_t[j]) for i, j in zip(self.levels, self.teacher_levels, strict=True)]
         if adapter is None:
-            raise_if_any([p for s, t in shapes for p in _bare_problems(source, s, t, pair.student_scale)])
+            adapts = {'student_channels', 'teacher_channels'} <= _parameters_of(loss)
+            raise_if_any([p for s, t in shapes for p in _bare_problems(source, s, t, pair.student_scale, adapts)])
         self._student_scale = pair.student_scale
         self._strides = [(s.stride, t.stride) for s, t in shapes]
         self.source = source
@@ -90,7 +97,8 @@ class FeatureDistiller(BaseDistiller):
         self.teacher_adapters = (
             None if teacher_adapter is None else nn.ModuleList(_build_adapter(teacher_adapter, t, t) for _, t in shapes)
         )
-        self.loss = self._build_losses(loss, [t.channels for _, t in shapes])
+        # an adapter brings the student's channels to the teacher's
+        self.loss = self._build_losses(loss, shapes if adapter is None else [(t, t) for _, t in shapes])
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
@@ -143,26 +151,36 @@ class FeatureDistiller(BaseDistiller):
         loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
         return loss(feat_s, feat_t) if frame is None else loss(feat_s, feat_t, frame)
 
-    def _build_losses(self, cfg: dict, channels: Sequence[int]) -> nn.Module:
-        """One loss for all levels; a list of one for each where it has parameters or buffers.
+    def _build_losses(self, cfg: dict, shapes: Sequence[tuple[MapShape, MapShape]]) -> nn.Module:
+        """One loss for all levels; a list of one for each where it has parameters or buffers, or is told of its level.
 
         Args:
             cfg: of the loss.
-            channels: of the maps of each level, of both sides alike.
+            shapes: of the two maps that it is given, level by level.
         """
-        first = self._build_map_loss(cfg, channels[0])
-        if not first.state_dict():
+        first = self._build_map_loss(cfg, *shapes[0])
+        if not first.state_dict() and not _parameters_of(cfg) & set(_TOLD):
             return first
-        return nn.ModuleList([first, *(self._build_map_loss(cfg, count) for count in channels[1:])])
+        return nn.ModuleList([first, *(self._build_map_loss(cfg, *sides) for sides in shapes[1:])])
 
-    def _build_map_loss(self, cfg: dict, channels: int) -> nn.Module:
-        maps = torch.zeros(1, channels, 2, 2)
-        kind = MODELS.get(cfg['type']) if isinstance(cfg.get('type'), str) else cfg.get('type')
-        known = inspect.signature(kind).parameters if kind is not None else ()
-        told = dict.fromkeys({'student_channels', 'teacher_channels'} & set(known), channels)
-        self._needs_frame = getattr(kind, 'needs_frame', False)
+    def _build_map_loss(self, cfg: dict, student: MapShape, teacher: MapShape) -> nn.Module:
+        maps = [torch.zeros(1, side.channels, 2, 2) for side in (student, teacher)]
+        numbers = (student.channels, teacher.channels, teacher.channels, teacher.stride)
+        told = {name: n for name, n in zip(_TOLD, numbers, strict=True) if name in _parameters_of(cfg)}
+        self._needs_frame = getattr(_class_of(cfg), 'needs_frame', False)
         more = (_EMPTY,) if self._needs_frame else ()
-        return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps, *more))
+        return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(*maps, *more))
+
+
+def _class_of(cfg: dict) -> Callable | None:
+    kind = cfg.get('type')
+    return MODELS.get(kind) if isinstance(kind, str) else kind
+
+
+def _parameters_of(cfg: dict) -> set[str]:
+    """What the constructor of a configured module takes."""
+    kind = _class_of(cfg)
+    return set() if kind is None else set(inspect.signature(kind).parameters)
 
 
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:
@@ -176,12 +194,15 @@ def _source_problems(side: Model, source: str) -> list[str]:
     return [f'FeatureDistiller: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']
 
 
-def _bare_problems(source: str, student: MapShape, teacher: MapShape, student_scale: float | None) -> list[str]:
+def _bare_problems(
+    source: str, student: MapShape, teacher: MapShape, student_scale: float | None, adapts: bool
+) -> list[str]:
     same_grid = student.stride == teacher.stride or student_scale is not None  # then maps are brought to one grid
-    if student.channels == teacher.channels and same_grid:
+    if same_grid and (adapts or student.channels == teacher.channels):
         return []
+    rule = 'the loss adapts channels alone' if adapts else 'a bare hint compares equal shapes'
     return [
-        f"FeatureDistiller: a bare hint compares equal shapes, but the student's {source} has {student.channels} "
-        f"channels at stride {student.stride} and the teacher's {teacher.channels} at stride {teacher.stride}. Set "
+        f"FeatureDistiller: {rule}, but the student's {source} has {student.channels} channels at stride "
+        f"{student.stride} and the teacher's {teacher.channels} at stride {teacher.stride}. Set "
         "adapter=dict(type='ConvAdapter')"
     ]

@@ -3,6 +3,7 @@
 from .class_weighted_soft_cross_entropy_loss import ClassWeightedSoftCrossEntropyLoss
 from .cwd_loss import CWDLoss
 from .fgd_loss import FGDLoss
+from .fkd_loss import FKDLoss
 from .frame import Frame
 from .hint_loss import HintLoss
 from .mgd_loss import MGDLoss
@@ -14,6 +15,7 @@ __all__ = [
     'CWDLoss',
     'ClassWeightedSoftCrossEntropyLoss',
     'FGDLoss',
+    'FKDLoss',
     'Frame',
     'HintLoss',
     'MGDLoss',

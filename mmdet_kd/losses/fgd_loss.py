@@ -1,13 +1,14 @@
 """FGD as a registered module."""
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .checks import check_range
 from .compares import Compares
 from .frame import Frame
-from .functional import attention_loss, focal_loss, focal_masks
+from .functional import attention, attention_loss, focal_loss, focal_masks
 from .precision import in_full_precision
 
 
@@ -21,8 +22,7 @@ class FGDLoss(nn.Module):
     :class:`GlobalContext`. The default weights are the authors' for RetinaNet and GFL.
 
     Args:
-        student_channels: of the adapted student map; filled in.
-        teacher_channels: of the teacher's map, the same number; filled in.
+        channels: of the two maps, of which the student's is adapted; filled in.
         temperature: of the attention, > 0.
         foreground_weight: alpha >= 0.
         background_weight: beta >= 0.
@@ -38,8 +38,7 @@ class FGDLoss(nn.Module):
 
     def __init__(
         self,
-        student_channels: int,
-        teacher_channels: int,
+        channels: int,
         temperature: float = 0.5,
         foreground_weight: float = 1e-3,
         background_weight: float = 5e-4,
@@ -54,19 +53,21 @@ class FGDLoss(nn.Module):
         self.attention_weight = check_range('attention_weight', attention_weight, at_least=0)
         self.global_weight = check_range('global_weight', global_weight, at_least=0)
         self.loss_weight = check_range('loss_weight', loss_weight, at_least=0)
-        self.student_context = GlobalContext(student_channels)
-        self.teacher_context = GlobalContext(teacher_channels)
+        self.student_context = GlobalContext(channels)
+        self.teacher_context = GlobalContext(channels)
 
     @in_full_precision
     def forward(self, feat_s: Tensor, feat_t: Tensor, frame: Frame) -> Tensor:
         """Compare a student map with a teacher map of the same shape; returns a scalar."""
+        feat_t = feat_t.detach()
+        attention_s, attention_t = (attention(feat, self.temperature) for feat in (feat_s, feat_t))
         masks = focal_masks(frame.boxes, frame.valid)
-        foreground, background = focal_loss(feat_s, feat_t, *masks, self.temperature)
-        whole = (self.student_context(feat_s) - self.teacher_context(feat_t.detach())).square().sum()
+        foreground, background = focal_loss(feat_s, feat_t, *masks, attention_t)
+        whole = F.mse_loss(self.student_context(feat_s), self.teacher_context(feat_t), reduction='sum')
         loss = (
             self.foreground_weight * foreground
             + self.background_weight * background
-            + self.attention_weight * attention_loss(feat_s, feat_t, self.temperature)
+            + self.attention_weight * attention_loss(attention_s, attention_t)
             + self.global_weight * whole / max(len(feat_s), 1)
         )
         return self.loss_weight * loss

@@ -19,7 +19,7 @@ class MGDLoss(nn.Module):
     them; each level has its own, which is trained with the student and left out afterwards.
 
     Args:
-        student_channels: of the adapted student map; filled in.
+        student_channels: of the student's map, adapted or not; filled in.
         teacher_channels: of the teacher's; filled in.
         mask_ratio: share of the places that are masked, in [0, 1); 0.65 for one-stage detectors, 0.45 for two-stage
             ones in the paper.

@@ -168,7 +168,70 @@ def test_losses_and_adapters_hold_modules_for_either_side_a_level_each(student_c
     assert not distiller.is_active
 
 
+@MODELS.register_module()
+class ToldLoss(nn.Module):
+    """A loss without parameters that is told all that there is."""
+
+    compares = 'maps'
+
+    def __init__(self, student_channels, teacher_channels, channels, stride):
+        super().__init__()
+        self.told = student_channels, teacher_channels, channels, stride
+
+    def forward(self, feat_s, feat_t):
+        assert (feat_s.shape[1], feat_t.shape[1]) == self.told[:2]
+        return feat_s.mean() - feat_t.mean()
+
+
+@pytest.mark.parametrize(
+    ('adapter', 'told'),
+    [
+        (None, [(8, 16, 16, 4), (32, 64, 64, 16)]),
+        (CONV, [(16, 16, 16, 4), (64, 64, 64, 16)]),
+    ],
+)
+def test_a_loss_is_told_its_level(adapter, told, student_cfg, teacher_cfg):
+    """Without an adapter a loss that takes the channels of both sides adapts by itself."""
+    pair = pair_of(student_cfg, teacher_cfg)
+    distiller = FeatureDistiller(pair, dict(type='ToldLoss'), 'backbone', levels=(0, 2), adapter=adapter)
+    assert [loss.told for loss in distiller.loss] == told
+    with observed(pair) as step:
+        assert distiller(*step.sides)['feat'].isfinite()
+
+
+@pytest.mark.parametrize(
+    ('loss', 'adapter', 'channels'),
+    [
+        ('MGDLoss', None, [(8, 16), (32, 64)]),
+        ('MGDLoss', dict(type='ChannelAdapter'), [(16, 16), (64, 64)]),
+        ('FGDLoss', dict(type='ChannelAdapter'), [(16, 16), (64, 64)]),
+    ],
+)
+def test_losses_train_layers_for_the_channels_of_either_side(loss, adapter, channels, student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    distiller = FeatureDistiller(pair, dict(type=loss), 'backbone', levels=(0, 2), adapter=adapter)
+    layers = [
+        (loss.generation[0].in_channels, loss.generation[-1].out_channels)
+        if hasattr(loss, 'generation')
+        else (loss.student_context.mask.in_channels, loss.teacher_context.mask.in_channels)
+        for loss in distiller.loss
+    ]
+    assert layers == channels
+
+
 # What does not fit.
+
+
+@pytest.mark.parametrize('loss', ['FGDLoss', 'HintLoss'])
+def test_a_loss_that_does_not_adapt_is_not_given_unlike_channels(loss, student_cfg, teacher_cfg):
+    with pytest.raises(DistillationError, match=r'a bare hint compares equal shapes, .* 8 channels at stride 4'):
+        FeatureDistiller(pair_of(student_cfg, teacher_cfg), dict(type=loss), 'backbone', levels=(0,))
+
+
+def test_a_loss_that_adapts_is_not_given_unlike_strides(student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    with pytest.raises(DistillationError, match=r'the loss adapts channels alone, .* stride 8 and .* stride 16'):
+        FeatureDistiller(pair, dict(type='MGDLoss'), levels=(1,), teacher_levels=(2,))
 
 
 @pytest.mark.parametrize(

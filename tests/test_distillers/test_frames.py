@@ -10,7 +10,12 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
 
-FRAGMENTS = ('fitnets', 'cwd', 'pkd', 'pkd-two-stage', 'mgd', 'mgd-two-stage', 'fgd', 'fgd-two-stage')
+from mmdet_kd.export import student_state_dict
+
+FRAGMENTS = (
+    *('fitnets', 'cwd', 'pkd', 'pkd-two-stage', 'mgd', 'mgd-two-stage', 'fgd', 'fgd-two-stage'),
+    *('fkd', 'fkd-two-stage'),
+)
 
 
 @MODELS.register_module()
@@ -50,7 +55,7 @@ def test_the_fragments_of_methods_on_maps_train(student_cfg, teacher_cfg, name):
     """The same step twice gives the same loss; levels are added up, as the authors do."""
     distillers = Config.fromfile(REPO / f'configs/_base_/distillers/{name}.py').distillers
     (method,) = distillers
-    family = retinanet if name == 'fgd' else faster
+    family = retinanet if name in ('fgd', 'fkd') else faster
     cfg = distilled_cfg(family(student_cfg), family(teacher_cfg), None, **distillers)
     detector = build(cfg)
     first, second = (soft_part(losses_of(detector, raw_batch()))[f'{method}.loss_feat'] for _ in range(2))
@@ -62,3 +67,15 @@ def test_the_fragments_of_methods_on_maps_train(student_cfg, teacher_cfg, name):
     cfg.model.distillers[method].reduction = 'mean'
     averaged = soft_part(losses_of(build(cfg), raw_batch()))[f'{method}.loss_feat']
     assert averaged.item() == pytest.approx(first.item() / len(detector.distillers[method].levels), rel=1e-5)
+
+
+@pytest.mark.filterwarnings('ignore:The teacher is untrained')
+def test_what_a_loss_trains_is_in_the_checkpoint_and_not_in_the_export(student_cfg, teacher_cfg):
+    """So a resumed training goes on with it. Nothing of a norm is averaged over steps, so nothing else need be kept."""
+    distillers = Config.fromfile(REPO / 'configs/_base_/distillers/fkd.py').distillers
+    detector = build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, **distillers))
+    state = detector.state_dict()
+    trained = {name for name, _ in detector.named_parameters() if name.startswith('distillers')}
+    assert {name for name in state if name.startswith('distillers')} == trained
+    assert {f'distillers.fkd.loss.{level}.teacher_relations.norm.weight' for level in range(5)} <= trained
+    assert student_state_dict(state).keys() == MODELS.build(retinanet(student_cfg).model).state_dict().keys()

@@ -240,7 +240,7 @@ class TestNothingIsCopiedToTheDevice:
             assert copies(call) == set()
 
     @pytest.mark.parametrize('scale', [None, 0.5])
-    @pytest.mark.parametrize('loss', ['CWDLoss', 'PKDLoss', 'MGDLoss', 'FGDLoss'])
+    @pytest.mark.parametrize('loss', ['CWDLoss', 'PKDLoss', 'MGDLoss', 'FGDLoss', 'FKDLoss'])
     def test_by_losses_on_maps(self, student_cfg, teacher_cfg, loss, scale):
         """Those that are told the true boxes and the valid places, too; in pictures of another size."""
         cfg = distilled_cfg(student_cfg, teacher_cfg, None, hint={**HINT, 'loss': dict(type=loss)})

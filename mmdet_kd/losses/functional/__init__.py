@@ -1,8 +1,10 @@
 """The losses as pure functions: tensors in, tensor out. They import torch only."""
 
+from .attention import attention
+from .attention_guided import masked_distance, root_distance, shared_attention
 from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
-from .focal_global import attention_loss, channel_attention, focal_loss, focal_masks, spatial_attention
+from .focal_global import attention_loss, focal_loss, focal_masks
 from .hint import HintNorm, hint_loss
 from .masked_generation import masked_generation
 from .pearson import pearson_loss
@@ -12,19 +14,21 @@ from .softened import softened_bce, softened_kl, softened_sigmoid_kl
 
 __all__ = [
     'HintNorm',
+    'attention',
     'attention_loss',
-    'channel_attention',
     'channel_wise_kl',
     'class_weighted_soft_cross_entropy',
     'focal_loss',
     'focal_masks',
     'hint_loss',
+    'masked_distance',
     'masked_generation',
     'pearson_loss',
+    'root_distance',
+    'shared_attention',
     'softened_bce',
     'softened_kl',
     'softened_sigmoid_kl',
-    'spatial_attention',
     'teacher_bounded_l2',
     'weighted_average',
 ]

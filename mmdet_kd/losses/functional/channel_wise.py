@@ -26,6 +26,9 @@ def channel_wise_kl(feat_s: Tensor, feat_t: Tensor, *, temperature: float = 1.0)
     Source: Shu et al., ICCV 2021 (CWD), equations 3 and 4.
     """
     check_same_shape(feat_s, feat_t)
-    log_s, log_t = (F.log_softmax(feat.flatten(2) / temperature, dim=-1) for feat in (feat_s, feat_t.detach()))
+    maps = [feat_s, feat_t.detach()]
+    if temperature != 1:  # as it is on necks: a division would copy both maps
+        maps = [feat / temperature for feat in maps]
+    log_s, log_t = (F.log_softmax(feat.flatten(2), dim=-1) for feat in maps)
     divergence = F.kl_div(log_s, log_t, reduction='sum', log_target=True)
     return temperature**2 * divergence / max(feat_s.shape[0] * feat_s.shape[1], 1)

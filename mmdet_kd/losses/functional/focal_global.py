@@ -1,4 +1,4 @@
-"""Where an object is, and where a network looks."""
+"""Comparing maps inside and outside of the objects."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,6 @@ from torch import Tensor
 from .shapes import check_same_shape
 
 _FAR = 1e6  # cells
-
-
-def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
-    r"""How much a network looks at each place, :math:`HW \cdot \mathrm{softmax}_{hw}(\mathrm{mean}_c |F| / T)`.
-
-    Args:
-        feat: map (N, C, H, W).
-        temperature: T > 0.
-
-    Returns:
-        (N, 1, H, W); its mean is 1.
-    """
-    count = feat.shape[-2] * feat.shape[-1]
-    activity = feat.abs().mean(dim=1).flatten(1)
-    return count * F.softmax(activity / temperature, dim=1).view(len(feat), 1, *feat.shape[-2:])
-
-
-def channel_attention(feat: Tensor, temperature: float) -> Tensor:
-    r"""How much a network uses each channel, :math:`C \cdot \mathrm{softmax}_c(\mathrm{mean}_{hw} |F| / T)`.
-
-    Args:
-        feat: map (N, C, H, W).
-        temperature: T > 0.
-
-    Returns:
-        (N, C, 1, 1); its mean is 1.
-    """
-    activity = feat.abs().mean(dim=(2, 3))
-    return feat.shape[1] * F.softmax(activity / temperature, dim=1)[..., None, None]
 
 
 def focal_masks(boxes: Sequence[Tensor], valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +43,7 @@ def focal_masks(boxes: Sequence[Tensor], valid: Tensor) -> tuple[Tensor, Tensor]
 
 
 def focal_loss(
-    feat_s: Tensor, feat_t: Tensor, foreground: Tensor, background: Tensor, temperature: float
+    feat_s: Tensor, feat_t: Tensor, foreground: Tensor, background: Tensor, attention_t: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     r"""Distances of two maps inside the objects and outside of them, where the teacher looks.
 
@@ -85,7 +56,7 @@ def focal_loss(
         feat_t: teacher map, the same shape; constant.
         foreground: mask (N, 1, H, W).
         background: mask, the same shape.
-        temperature: of the attention.
+        attention_t: attention of the teacher, see :func:`attention`; constant.
 
     Returns:
         Two scalars: of the foreground and of the background.
@@ -96,27 +67,26 @@ def focal_loss(
     Source: Yang et al., CVPR 2022 (FGD), equations 7 and 8.
     """
     check_same_shape(feat_s, feat_t)
-    feat_t = feat_t.detach()
-    distance = channel_attention(feat_t, temperature) * (feat_t - feat_s).square()
-    distance = spatial_attention(feat_t, temperature) * distance.sum(dim=1, keepdim=True)
+    spatial, channel = attention_t
+    squares = channel * F.mse_loss(feat_s, feat_t.detach(), reduction='none')
+    distance = spatial * squares.sum(dim=1, keepdim=True)
     images = max(len(feat_s), 1)
     return (foreground * distance).sum() / images, (background * distance).sum() / images
 
 
-def attention_loss(feat_s: Tensor, feat_t: Tensor, temperature: float) -> Tensor:
+def attention_loss(attention_s: tuple[Tensor, Tensor], attention_t: tuple[Tensor, Tensor]) -> Tensor:
     r"""How differently two networks look, :math:`\sum |A_s - A_t| / N` over channels and over places.
 
     Args:
-        feat_s: adapted student map (N, C, H, W); receives gradient.
-        feat_t: teacher map, the same shape; constant.
-        temperature: of the attention.
+        attention_s: attention of the student, of the places (N, 1, H, W) and the channels (N, C, 1, 1), see
+            :func:`attention`; receives gradient.
+        attention_t: attention of the teacher, the same shapes; constant.
 
     Returns:
         A scalar.
 
     Source: Yang et al., CVPR 2022 (FGD), equation 9.
     """
-    total = feat_s.new_zeros(())
-    for attention in (channel_attention, spatial_attention):
-        total = total + (attention(feat_s, temperature) - attention(feat_t.detach(), temperature)).abs().sum()
-    return total / max(len(feat_s), 1)
+    (places_s, channels_s), (places_t, channels_t) = attention_s, attention_t
+    total = (places_s - places_t).abs().sum() + (channels_s - channels_t).abs().sum()
+    return total / max(len(places_s), 1)

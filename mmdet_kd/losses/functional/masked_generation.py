@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from .shapes import check_same_shape
@@ -28,4 +29,4 @@ def masked_generation(feat_s: Tensor, feat_t: Tensor, kept: Tensor, generate: Ca
     """
     generated = generate(feat_s * kept)
     check_same_shape(generated, feat_t)
-    return (generated - feat_t.detach()).square().sum() / max(len(feat_s), 1)
+    return F.mse_loss(generated, feat_t.detach(), reduction='sum') / max(len(feat_s), 1)
