@@ -3,7 +3,8 @@
 from .class_weighted_soft_cross_entropy_loss import ClassWeightedSoftCrossEntropyLoss
 from .cwd_loss import CWDLoss
 from .fgd_loss import FGDLoss
-from .frame import Frame
+from .fgfi_loss import FGFILoss
+from .frame import Anchors, Frame
 from .hint_loss import HintLoss
 from .mgd_loss import MGDLoss
 from .pkd_loss import PKDLoss
@@ -11,9 +12,11 @@ from .softened_losses import SoftenedBCELoss, SoftenedKLLoss
 from .teacher_bounded_l2_loss import TeacherBoundedL2Loss
 
 __all__ = [
+    'Anchors',
     'CWDLoss',
     'ClassWeightedSoftCrossEntropyLoss',
     'FGDLoss',
+    'FGFILoss',
     'Frame',
     'HintLoss',
     'MGDLoss',

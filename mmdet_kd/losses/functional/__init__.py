@@ -2,6 +2,7 @@
 
 from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
+from .fine_grained import anchor_mask, best_overlap, imitation_loss
 from .focal_global import attention_loss, channel_attention, focal_loss, focal_masks, spatial_attention
 from .hint import HintNorm, hint_loss
 from .masked_generation import masked_generation
@@ -12,13 +13,16 @@ from .softened import softened_bce, softened_kl, softened_sigmoid_kl
 
 __all__ = [
     'HintNorm',
+    'anchor_mask',
     'attention_loss',
+    'best_overlap',
     'channel_attention',
     'channel_wise_kl',
     'class_weighted_soft_cross_entropy',
     'focal_loss',
     'focal_masks',
     'hint_loss',
+    'imitation_loss',
     'masked_generation',
     'pearson_loss',
     'softened_bce',
