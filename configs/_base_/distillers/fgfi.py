@@ -1,6 +1,6 @@
 # FGFI (Wang et al., CVPR 2019): the neck where the student's own anchors come near to a true box. The student needs
-# anchors: an RPN, or a dense head with anchors. The authors take lambda 0.01, begin after 400 iterations, and adapt by a
-# 3x3 convolution and a ReLU, which suits the map of a backbone (relu=True); a neck has values below 0.
+# anchors: an RPN, or a dense head with anchors. The authors take lambda 0.01, begin after 400 iterations, and adapt by
+# a 3x3 convolution and a ReLU, which suits the map of a backbone (relu=True); a neck has values below 0.
 distillers = dict(
     fgfi=dict(
         type='FeatureDistiller',
