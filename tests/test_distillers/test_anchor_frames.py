@@ -36,6 +36,14 @@ def rounded(cfg):
     return cfg
 
 
+def as_many_levels_as_the_backbone(cfg):
+    """A pyramid and an RPN of four levels."""
+    cfg = faster(cfg)
+    cfg.model.neck.num_outs = 4
+    cfg.model.rpn_head.anchor_generator.strides = [4, 8, 16, 32]
+    return cfg
+
+
 def of_unlike_levels(cfg):
     """Another number of anchors on each level, as SSD has."""
     cfg = ssd(cfg)
@@ -211,6 +219,11 @@ REFUSED = {
         faster,
         'backbone',
         "the student's RPNHead has them on the 5 levels of its neck, not on the 4 of its backbone: set source='neck'",
+    ),
+    'as many other maps': (
+        as_many_levels_as_the_backbone,
+        'backbone',
+        'levels of its neck, not on the 4 of its backbone',
     ),
     'another map of a dense head': (retinanet, 'backbone', "RetinaHead has them on the 5 levels .* set source='neck'"),
 }
