@@ -9,9 +9,9 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from .base import BaseDistiller, has_weight
-from .dense_pair import dense_pair_problems
 from .pair import ModelPair
 from .response import mean_over_ranks
+from .same_priors import pair_problems
 
 Priors = Literal['positive', 'all']
 
@@ -48,7 +48,7 @@ class DenseHeadDistiller(BaseDistiller):
             student.problems(('scores', 'priors', 'labels'), 'DenseHeadDistiller', 'student')
             + teacher.problems(('scores', 'priors'), 'DenseHeadDistiller', 'teacher')
         )
-        self.problems += dense_pair_problems('DenseHeadDistiller', pair)
+        self.problems += pair_problems('DenseHeadDistiller', pair, student, teacher)
         self.num_classes, self.priors = student.num_classes, priors
         logits = torch.zeros(1, student.score_channels)
         self.loss_cls = self._build_loss(

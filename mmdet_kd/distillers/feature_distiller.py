@@ -21,15 +21,12 @@ from .sources import map_shapes_of, source_problems
 
 Reduction = Literal['mean', 'sum']
 
-#: Of a picture of 2x2 cells without boxes, for trying a loss.
-_EMPTY = Frame(
-    [torch.zeros(0, 4)],
-    torch.ones(1, 2, 2, dtype=torch.bool),
-    torch.Generator(),
-    Anchors(
-        first=torch.ones(1, 1, 4), spacing=torch.ones(2), best=torch.zeros(1, 0), best_of_all_levels=torch.zeros(1, 0)
-    ),
-)
+
+def _empty_frame() -> Frame:
+    """Of a picture of 2x2 cells without boxes, for trying a loss, on the device where the detector is built."""
+    none = torch.zeros(1, 0)
+    anchors = Anchors(first=torch.ones(1, 1, 4), spacing=torch.ones(2), best=none, best_of_all_levels=none)
+    return Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator(), anchors)
 
 
 @MODELS.register_module()
@@ -106,7 +103,7 @@ class FeatureDistiller(BaseDistiller):
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
-            frame = _EMPTY if self._needs_frame else None
+            frame = _empty_frame() if self._needs_frame else None
             self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats, frame))
         raise_if_any(list(dict.fromkeys(self.problems)))
 
@@ -175,7 +172,7 @@ class FeatureDistiller(BaseDistiller):
         known = inspect.signature(kind).parameters if kind is not None else ()
         told = dict.fromkeys({'student_channels', 'teacher_channels'} & set(known), channels)
         self._needs_frame = getattr(kind, 'needs_frame', False)
-        more = (_EMPTY,) if self._needs_frame else ()
+        more = (_empty_frame(),) if self._needs_frame else ()
         return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps, *more))
 
 

@@ -1,8 +1,8 @@
 """Where the maps that are compared come from."""
 
 from ..knowledge import SCORE_MAPS, MapShape
-from .dense_pair import dense_pair_problems
 from .pair import ModelPair
+from .same_priors import pair_problems
 
 
 def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
@@ -17,7 +17,7 @@ def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
     if source == SCORE_MAPS:
         cure = "Set source='neck', or take detectors with such heads"
         unanswered = [p for side in sides for p in side.dense.problems(('scores', 'priors'), who, side.name, cure)]
-        return unanswered or dense_pair_problems(who, pair)
+        return unanswered or pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
     return [
         f'{who}: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}, or {SCORE_MAPS!r} '
         'where both have a dense head'

@@ -1,4 +1,4 @@
-"""Whether two dense heads can be compared prior by prior."""
+"""What forbids comparing two heads prior by prior."""
 
 import torch
 
@@ -6,14 +6,15 @@ from ..heads import DenseView, same_places
 from .pair import ModelPair
 
 
-def dense_pair_problems(who: str, pair: ModelPair) -> list[str]:
-    """What forbids comparing the class scores of two dense heads that answer, prior by prior.
+def pair_problems(who: str, pair: ModelPair, student: DenseView, teacher: DenseView) -> list[str]:
+    """What forbids comparing the class scores of two heads, each with its cure.
 
     Args:
-        who: compares them; for messages.
+        who: compares; for messages.
         pair: the two sides.
+        student: the view of the student's head, which answers.
+        teacher: of the teacher's.
     """
-    student, teacher = pair.student.dense, pair.teacher.dense
     problems = []
     if pair.student_scale is not None:
         problems.append(f'{who}: it compares priors of one grid: leave student_scale or it out')
@@ -32,8 +33,8 @@ def dense_pair_problems(who: str, pair: ModelPair) -> list[str]:
         )
     if student.score_kind != teacher.score_kind:
         problems.append(
-            f'{who}: the student gives {student.score_kind}, the teacher {teacher.score_kind}: take heads '
-            'that score alike'
+            f'{who}: the student gives {student.score_kind}, the teacher {teacher.score_kind}: take heads that score '
+            'alike'
         )
     return problems
 
