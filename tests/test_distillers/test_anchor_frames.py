@@ -70,6 +70,11 @@ FAMILIES = {
 }
 
 
+def quick_or_slow(names, quick):
+    """Parameters of a test, of which those that are not quick are left to the sweeps."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
 def uneven(sizes=((96, 96), (40, 96)), boxes=(3, 2)):
     """Pictures of these heights and widths, their boxes as far as they lie inside."""
     batch = raw_batch(boxes, size=max(max(size) for size in sizes))
@@ -90,7 +95,7 @@ def listening(**settings):
     return dict(type='FeatureDistiller', **settings)
 
 
-@pytest.mark.parametrize('name', FAMILIES)
+@pytest.mark.parametrize('name', quick_or_slow(FAMILIES, quick=('ssd', 'rounded')))
 def test_anchors_are_those_of_the_students_own_head(student_cfg, teacher_cfg, name):
     """And how near they come to each true box, where the cells show a picture, is what mmdet's own function says."""
     source = 'backbone' if name == 'c4' else 'neck'
@@ -131,7 +136,13 @@ def coordinates_of(generator, level, size):
 
 @pytest.mark.parametrize(
     ('scale', 'levels', 'teacher_levels'),
-    [(0.5, (0, 2), None), (0.37, (0,), None), (0.5, (1,), (2,)), (None, (1,), (2,)), (None, (2,), (1,))],
+    [
+        (0.37, (0, 2), None),
+        (None, (1,), (2,)),
+        pytest.param(0.5, (0,), None, marks=pytest.mark.slow),
+        pytest.param(0.5, (1,), (2,), marks=pytest.mark.slow),
+        pytest.param(None, (2,), (1,), marks=pytest.mark.slow),
+    ],
 )
 def test_on_another_grid_anchors_lie_where_the_students_map_is_read(
     student_cfg, teacher_cfg, scale, levels, teacher_levels
@@ -170,8 +181,7 @@ def test_on_another_grid_anchors_lie_where_the_students_map_is_read(
             torch.testing.assert_close(found[inside] * stride, expected[inside], rtol=1e-4, atol=1e-2)
 
 
-@pytest.mark.parametrize('maximum', ['all levels', 'level'])
-@pytest.mark.parametrize('family', [faster, retinanet])
+@pytest.mark.parametrize(('family', 'maximum'), [(faster, 'all levels'), (retinanet, 'level')])
 def test_fgfi_of_a_whole_step_by_the_anchors_of_the_head(student_cfg, family, maximum):
     loss = dict(type='FGFILoss', maximum=maximum, loss_weight=0.02)
     cfg = distilled_cfg(
@@ -238,17 +248,13 @@ def test_a_student_without_anchors_on_these_maps_is_refused_at_build(student_cfg
     assert all('such as FGDLoss' in problem for problem in refused.value.problems)
 
 
-def test_a_teacher_without_anchors_serves(student_cfg, teacher_cfg):
-    hint = listening(loss=dict(type='FGFILoss'))
-    losses = losses_of(build(distilled_cfg(retinanet(student_cfg), fcos(teacher_cfg), None, fgfi=hint)), raw_batch())
-    assert soft_part(losses)['fgfi.loss_feat'].item() > 0
-
-
-@pytest.mark.parametrize('family', [faster, retinanet, gfl])
-def test_the_fragment_trains(student_cfg, teacher_cfg, family):
-    """From iteration 400 on; its levels are added up; a checkpoint holds the adapters, and no anchors."""
+@pytest.mark.parametrize(
+    ('student', 'teacher'), [(faster, faster), (retinanet, fcos), pytest.param(gfl, gfl, marks=pytest.mark.slow)]
+)
+def test_the_fragment_trains(student_cfg, teacher_cfg, student, teacher):
+    """From iteration 400 on, from a teacher without anchors too; a checkpoint holds the adapters, and no anchors."""
     fragment = Config.fromfile(REPO / 'configs/_base_/distillers/fgfi.py')
-    cfg = distilled_cfg(family(student_cfg), family(teacher_cfg), None, **fragment.distillers)
+    cfg = distilled_cfg(student(student_cfg), teacher(teacher_cfg), None, **fragment.distillers)
     detector = build(cfg)
     first = soft_part(losses_of(detector, raw_batch()))['fgfi.loss_feat']
     first.backward()

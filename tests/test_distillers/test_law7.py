@@ -115,8 +115,10 @@ OTHER_HEADS = [head for head in POINT_HEADS if '_ins' not in head and 'grids' no
 EACH = pytest.mark.parametrize(
     ('detector', 'name'),
     [
-        *((scale, name) for scale in (None, 0.5) for name in (*METHOD, 'fgfi')),
-        *(('one-stage', name) for name in ('dense', 'fgfi', 'scores')),
+        *((scale, name) for scale in (None, 0.5) for name in METHOD),
+        *(('one-stage', name) for name in ('dense', 'scores')),
+        (0.5, 'fgfi'),
+        *(pytest.param(family, 'fgfi', marks=pytest.mark.slow) for family in (None, 'one-stage')),
         *(pytest.param(head, 'dense', marks=pytest.mark.slow) for head in OTHER_HEADS),
     ],
     indirect=['detector'],

