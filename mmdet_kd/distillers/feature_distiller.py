@@ -1,4 +1,4 @@
-"""Distilling the maps of the backbone or the neck."""
+"""Distilling the maps of the backbone or the neck, or of the class scores of a dense head."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -10,20 +10,26 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import MapShape, Step, StudentKnowledge, TeacherKnowledge
-from ..losses.frame import Frame
+from ..knowledge import SCORE_MAPS, MapShape, Step, StudentKnowledge, TeacherKnowledge
+from ..losses.frame import Anchors, Frame
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, call_problems, has_weight
+from .frames import Frames, student_anchors
 from .levels import Pairing, pair_levels
-from .pair import Model, ModelPair
+from .pair import ModelPair
+from .sources import map_shapes_of, source_problems
 
 Reduction = Literal['mean', 'sum']
 
 #: What a loss may be told of its level.
 _TOLD = ('student_channels', 'teacher_channels', 'channels', 'stride')
 
-#: Of a picture of 2x2 cells without boxes, for trying a loss.
-_EMPTY = Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator())
+
+def _empty_frame() -> Frame:
+    """Of a picture of 2x2 cells without boxes, for trying a loss, on the device where the detector is built."""
+    none = torch.zeros(1, 0)
+    anchors = Anchors(first=torch.ones(1, 1, 4), spacing=torch.ones(2), best=none, best_of_all_levels=none)
+    return Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator(), anchors)
 
 
 @MODELS.register_module()
@@ -42,7 +48,8 @@ class FeatureDistiller(BaseDistiller):
             that it is given; ``channels``, the teacher's; ``stride``, pixels of the teacher's picture that a cell
             spans. A loss that takes both ``student_channels`` and ``teacher_channels`` adapts by itself: without an
             adapter it may be given maps of unlike channels.
-        source: 'neck' or 'backbone'.
+        source: 'neck' or 'backbone'; or 'dense.cls', the class scores of both dense heads as they make them, with A * K
+            channels for A priors a cell and K scores of each.
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
             ``pairing``.
@@ -80,8 +87,8 @@ class FeatureDistiller(BaseDistiller):
         if reduction not in get_args(Reduction):
             raise_if_any([f'FeatureDistiller: reduction must be one of {get_args(Reduction)}, not {reduction!r}'])
         self.reduction = reduction
-        raise_if_any(_source_problems(pair.student, source) + _source_problems(pair.teacher, source))
-        maps_s, maps_t = pair.student.maps[source], pair.teacher.maps[source]
+        raise_if_any(source_problems('FeatureDistiller', pair, source))
+        maps_s, maps_t = map_shapes_of(pair, source)
         self.levels, self.teacher_levels = pair_levels(
             'FeatureDistiller', source, maps_s, maps_t, levels, teacher_levels, pairing, pair.student_scale
         )
@@ -92,17 +99,19 @@ class FeatureDistiller(BaseDistiller):
         self._student_scale = pair.student_scale
         self._strides = [(s.stride, t.stride) for s, t in shapes]
         self.source = source
-        self.kinds = (source,)
+        self.compares_classes = source == SCORE_MAPS
+        self.kinds = ('dense',) if source == SCORE_MAPS else (source,)
         self.adapters = None if adapter is None else nn.ModuleList(_build_adapter(adapter, s, t) for s, t in shapes)
         self.teacher_adapters = (
             None if teacher_adapter is None else nn.ModuleList(_build_adapter(teacher_adapter, t, t) for _, t in shapes)
         )
         # an adapter brings the student's channels to the teacher's
         self.loss = self._build_losses(loss, shapes if adapter is None else [(t, t) for _, t in shapes])
+        self._frames = self._build_frames(pair) if self._needs_frame else None
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
-            frame = _EMPTY if self._needs_frame else None
+            frame = _empty_frame() if self._needs_frame else None
             self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats, frame))
         raise_if_any(list(dict.fromkeys(self.problems)))
 
@@ -114,11 +123,12 @@ class FeatureDistiller(BaseDistiller):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean or the sum over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
-        losses = []
-        for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True)):
-            maps = self._same_region(place, maps_s[i], maps_t[j], step)
-            losses.append(self._compare(place, *maps, frame=self._frame(place, maps[1], step)))
-        losses = torch.stack(losses)
+        pairs = [
+            self._same_region(place, maps_s[i], maps_t[j], step)
+            for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True))
+        ]
+        frames = [None] * len(pairs) if self._frames is None else self._frames([feat_t for _, feat_t in pairs], step)
+        losses = torch.stack([self._compare(place, *pair, frames[place]) for place, pair in enumerate(pairs)])
         return {'feat': losses.mean() if self.reduction == 'mean' else losses.sum()}
 
     def _same_region(self, place: int, feat_s: Tensor, feat_t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
@@ -135,13 +145,14 @@ class FeatureDistiller(BaseDistiller):
             feat_s, feat_t = crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
         return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 
-    def _frame(self, place: int, feat_t: Tensor, step: Step) -> Frame | None:
-        """Where the cells of the teacher's grid, on which both maps meet, lie; None if the loss does not ask."""
-        if not self._needs_frame:
-            return None
-        size, stride = tuple(feat_t.shape[-2:]), self._strides[place][1]
-        boxes, valid = step.boxes_on(stride, 'teacher'), step.valid(size, stride, 'teacher', feat_t.device)
-        return Frame(boxes, valid, step.generator(feat_t.device, place))
+    def _build_frames(self, pair: ModelPair) -> Frames:
+        """What makes the frames of the losses, with the student's anchors if they ask for them."""
+        loss = self.loss[0] if isinstance(self.loss, nn.ModuleList) else self.loss
+        anchors = None
+        if getattr(loss, 'needs_anchors', False):
+            anchors, problems = student_anchors(pair.student, self.source, self.levels, type(loss).__name__)
+            raise_if_any(problems)
+        return Frames(self._strides, anchors)
 
     def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor, frame: Frame | None = None) -> Tensor:
         if self.teacher_adapters is not None:
@@ -168,7 +179,7 @@ class FeatureDistiller(BaseDistiller):
         numbers = (student.channels, teacher.channels, teacher.channels, teacher.stride)
         told = {name: n for name, n in zip(_TOLD, numbers, strict=True) if name in _parameters_of(cfg)}
         self._needs_frame = getattr(_class_of(cfg), 'needs_frame', False)
-        more = (_EMPTY,) if self._needs_frame else ()
+        more = (_empty_frame(),) if self._needs_frame else ()
         return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(*maps, *more))
 
 
@@ -186,12 +197,6 @@ def _parameters_of(cfg: dict) -> set[str]:
 def _build_adapter(adapter: dict, student: MapShape, teacher: MapShape) -> nn.Module:
     channels = dict(in_channels=student.channels, out_channels=teacher.channels)
     return MODELS.build({**channels, **adapter})
-
-
-def _source_problems(side: Model, source: str) -> list[str]:
-    if source in side.maps:
-        return []
-    return [f'FeatureDistiller: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']
 
 
 def _bare_problems(

@@ -31,6 +31,12 @@ class Model:
         return map_shapes(self.detector)
 
     @cached_property
+    def score_maps(self) -> tuple[MapShape, ...]:
+        """Channels and strides of each level of the class scores of its dense head."""
+        view = self.dense
+        return tuple(MapShape(c, stride[0]) for c, stride in zip(view.score_map_channels, view.strides, strict=True))
+
+    @cached_property
     def dense(self) -> DenseView:
         """What its dense head says; nothing where it has none."""
         return find_view(head_of(self.detector), DenseView)
@@ -39,6 +45,11 @@ class Model:
     def rpn(self) -> RPNView:
         """What its region proposal network says; nothing where it has none."""
         return find_view(getattr(self.detector, 'rpn_head', None), RPNView)
+
+    @property
+    def anchored(self) -> RPNView | DenseView:
+        """What the head says that may have anchors: the RPN of a two-stage detector, the dense head of another."""
+        return self.rpn if hasattr(self.detector, 'roi_head') else self.dense
 
     @cached_property
     def roi(self) -> RoIView:

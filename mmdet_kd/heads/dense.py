@@ -48,6 +48,10 @@ class PositivePriors(NamedTuple):
     truth: Tensor  # (K,); indices of the true boxes of the whole batch
 
 
+#: Of a head whose priors are points: what its ``cannot`` has beside other questions.
+ON_POINTS: Mapping[str, str] = {'anchors': 'its priors are points, which have no size'}
+
+
 class DenseView(HeadView):
     """Of a head that scores a grid of priors.
 
@@ -58,6 +62,7 @@ class DenseView(HeadView):
     questions: ClassVar[Mapping[str, str]] = {
         'scores': 'what class each prior has',
         'priors': 'where its priors are',
+        'anchors': 'where its anchors are',
         'boxes': 'which box each prior has',
         'distributions': 'a distribution of where each side of a box is',
         'quality': 'how good each box is',
@@ -114,11 +119,24 @@ class DenseView(HeadView):
 
     def priors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
         """The priors of maps of these heights and widths."""
-        levels = [get_box_tensor(level) for level in self.prior_generator.grid_priors(sizes, device=device)]
+        levels = self._level_priors(sizes, device)
         strides = [
             level.new_full((len(level), 1), stride[0]) for level, stride in zip(levels, self.strides, strict=True)
         ]
         return Priors(torch.cat(levels), torch.cat(strides))
+
+    def anchors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
+        """The anchors (m, 4) of each level, xyxy, pixels, for maps of these heights and widths."""
+        return self._level_priors(sizes, device)
+
+    @property
+    def score_map_channels(self) -> list[int]:
+        """A * K of each level."""
+        one_cell = self._level_priors([(1, 1)] * len(self.strides), torch.device('cpu'))
+        return [len(level) * self.score_channels for level in one_cell]
+
+    def _level_priors(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> list[Tensor]:
+        return [get_box_tensor(level) for level in self.prior_generator.grid_priors(sizes, device=device)]
 
     @abstractmethod
     def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
@@ -191,6 +209,14 @@ class DensePredictions:
         fitted = DenseMaps(*(maps and fit(maps, sizes) for maps in self.maps))
         valid = which_fit(self.maps.scores, sizes, self.view.score_channels)
         return DensePredictions(self.view, fitted, self._map_scores), valid
+
+    @cached_property
+    def score_maps(self) -> list[Tensor]:
+        """Logits (N, A * K, H, W) of each level."""
+        if self._map_scores is None:
+            return self.maps.scores
+        rows = [level.unflatten(1, (-1, self.view.score_channels)).movedim(2, -1) for level in self.maps.scores]
+        return [self._map_scores(level).movedim(-1, 2).flatten(1, 2) for level in rows]
 
     @cached_property
     def scores(self) -> Tensor:

@@ -21,7 +21,7 @@ from mmdet.models.dense_heads import (
 from torch import Tensor
 
 from .base import Call, Calls, Point, register_view
-from .dense import Assignment, DenseMaps, DenseView, PositivePriors, Priors
+from .dense import ON_POINTS, Assignment, DenseMaps, DenseView, PositivePriors, Priors
 from .dense_targets import by_picture, in_batch, nearest_truth
 from .structures import Truth
 
@@ -56,7 +56,7 @@ class FCOSView(DistanceView):
     Source: ``FCOSHead.forward_single`` and ``FCOSHead.get_targets`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, 'distributions': 'it regresses numbers'}
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:
         """See :class:`~mmdet_kd.heads.DenseView`. In training, the head regresses strides if ``norm_on_bbox``."""
@@ -114,6 +114,7 @@ class VFNetView(FCOSView):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
     }
@@ -146,6 +147,7 @@ class AutoAssignView(DistanceView):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
         'distributions': 'it regresses numbers',
         'labels': 'each prior in a box is trained towards it in part, and none towards a class alone',
         'positives': 'each prior in a box is trained towards it in part, and none is positive',
@@ -161,7 +163,7 @@ class FoveaView(FCOSView):
     Source: ``FoveaHead.get_targets`` and ``FoveaHead._bbox_decode`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
+    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, **DenseView.cannot}
     relies_on = ('_bbox_decode',)
     _CLIPPED = (1 / 16, 16.0)  # of the head's targets, in base lengths
 
@@ -210,7 +212,7 @@ class CenterNetUpdateView(FCOSView):
     Source: ``CenterNetUpdateHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
+    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, **DenseView.cannot}
     relies_on = ('add_cls_pos_inds',)
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:

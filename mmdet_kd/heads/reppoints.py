@@ -8,7 +8,7 @@ from mmdet.models.dense_heads import RepPointsHead
 from torch import Tensor
 
 from .base import Calls, register_view
-from .dense import Assignment, DenseMaps, DenseView, PositivePriors, Priors
+from .dense import ON_POINTS, Assignment, DenseMaps, DenseView, PositivePriors, Priors
 from .dense_targets import TargetsOfLevels
 from .structures import Truth
 
@@ -22,7 +22,7 @@ class RepPointsView(TargetsOfLevels):
     Source: ``RepPointsHead.forward_single`` and ``RepPointsHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = DenseView.cannot
+    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, **DenseView.cannot}
     relies_on = ('points2bbox', 'get_points', '_bbox_decode')
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:

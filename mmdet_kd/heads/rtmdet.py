@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from mmdet.models.dense_heads import RTMDetHead, RTMDetInsHead, RTMDetInsSepBNHead, RTMDetSepBNHead
 
 from .base import register_view
-from .dense import DenseMaps
+from .dense import ON_POINTS, DenseMaps
 from .dense_targets import TargetsOfLevels
 from .points import DistanceView
 
@@ -19,6 +19,7 @@ class RTMDetView(DistanceView, TargetsOfLevels):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
     }

@@ -9,7 +9,7 @@ from mmdet.models.task_modules.samplers import SamplingResult
 from torch import Tensor, nn
 
 from .base import Calls, Point, register_view
-from .dense import Assignment, DenseView, PositivePriors, Priors
+from .dense import ON_POINTS, Assignment, DenseView, PositivePriors, Priors
 from .dense_targets import in_batch
 from .structures import Truth
 
@@ -24,7 +24,7 @@ class YOLOXView(DenseView):
     Source: ``YOLOXHead._bbox_decode`` and ``YOLOXHead._get_targets_single`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, 'distributions': 'it regresses numbers'}
     relies_on = ('_bbox_decode',)
 
     def __init__(self, head: nn.Module) -> None:

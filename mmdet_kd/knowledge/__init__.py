@@ -9,12 +9,13 @@ from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, on_meta
 from .recorder import record_calls
 from .step import Side, Step, progress
-from .student import KINDS, StudentKnowledge, observe_student, views_of
+from .student import KINDS, SCORE_MAPS, StudentKnowledge, observe_student, views_of
 from .teacher import TeacherKnowledge
 
 __all__ = [
     'AS_IT_COMES',
     'KINDS',
+    'SCORE_MAPS',
     'ClassMap',
     'ClassifierKnowledge',
     'MapShape',

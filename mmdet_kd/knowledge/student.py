@@ -30,6 +30,8 @@ from .recorder import record_calls
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 #: The questions of a dense head that concern what it is trained towards are kinds of their own.
 KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives')
+#: Where maps may come from beside the 'backbone' and the 'neck': the class scores of the dense head, as it makes them.
+SCORE_MAPS = 'dense.cls'
 _Found = TypeVar('_Found')
 
 
@@ -63,8 +65,8 @@ class StudentKnowledge:
         self._found.clear()
 
     def features(self, source: str) -> tuple[Tensor, ...]:
-        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each."""
-        return tuple(self._only(source).result)
+        """The maps of the 'backbone' or the 'neck', or the :data:`SCORE_MAPS`, (N, C, H, W) each."""
+        return tuple(self.dense.score_maps if source == SCORE_MAPS else self._only(source).result)
 
     @property
     def rpn(self) -> RPNOutputs:

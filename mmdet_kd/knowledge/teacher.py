@@ -10,6 +10,7 @@ from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs
 from .class_map import ClassMap
 from .layout import to_plain_layout
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
+from .student import SCORE_MAPS
 
 
 class TeacherKnowledge:
@@ -41,7 +42,9 @@ class TeacherKnowledge:
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
 
     def features(self, source: str) -> tuple[Tensor, ...]:
-        """The maps of the 'backbone' or the 'neck', (N, C, H, W) each, contiguous."""
+        """The maps of the 'backbone' or the 'neck', or the :data:`SCORE_MAPS`, (N, C, H, W) each, contiguous."""
+        if source == SCORE_MAPS:
+            return self._plain_scores
         return self._plain_backbone if source == 'backbone' else self._plain_neck
 
     @cached_property
@@ -99,6 +102,11 @@ class TeacherKnowledge:
     @cached_property
     def _plain_neck(self) -> tuple[Tensor, ...]:
         return tuple(map(to_plain_layout, self._neck))
+
+    @cached_property
+    def _plain_scores(self) -> tuple[Tensor, ...]:
+        """Of the student's classes."""
+        return tuple(map(to_plain_layout, self.dense.score_maps))
 
     @cached_property
     def _roi_maps(self) -> tuple[Tensor, ...]:

@@ -3,8 +3,9 @@
 from .class_weighted_soft_cross_entropy_loss import ClassWeightedSoftCrossEntropyLoss
 from .cwd_loss import CWDLoss
 from .fgd_loss import FGDLoss
+from .fgfi_loss import FGFILoss
 from .fkd_loss import FKDLoss
-from .frame import Frame
+from .frame import Anchors, Frame
 from .hint_loss import HintLoss
 from .mgd_loss import MGDLoss
 from .pkd_loss import PKDLoss
@@ -12,9 +13,11 @@ from .softened_losses import SoftenedBCELoss, SoftenedKLLoss
 from .teacher_bounded_l2_loss import TeacherBoundedL2Loss
 
 __all__ = [
+    'Anchors',
     'CWDLoss',
     'ClassWeightedSoftCrossEntropyLoss',
     'FGDLoss',
+    'FGFILoss',
     'FKDLoss',
     'Frame',
     'HintLoss',

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from mmdet_kd import adapters
-from mmdet_kd.adapters import ConvAdapter, LinearAdapter, to_grid
+from mmdet_kd.adapters import Conv3x3Adapter, ConvAdapter, LinearAdapter, to_grid
 
 SIZES = [((8, 8), (8, 8)), ((4, 6), (8, 12)), ((9, 7), (4, 3)), ((1, 1), (5, 5)), ((5, 5), (1, 1))]
 
@@ -14,7 +14,7 @@ def noise(*shape, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
-@pytest.mark.parametrize('adapter', [ConvAdapter, LinearAdapter])
+@pytest.mark.parametrize('adapter', [ConvAdapter, Conv3x3Adapter, LinearAdapter])
 @pytest.mark.parametrize(('size_s', 'size_t'), SIZES)
 def test_a_map_gets_the_teachers_shape(adapter, size_s, size_t):
     feat_t = torch.zeros(2, 7, *size_t)
@@ -48,13 +48,36 @@ def test_it_is_the_1x1_convolution_that_its_checkpoint_says(memory_format):
     assert adapter.state_dict().keys() == {'conv.weight', 'conv.bias'}
 
 
+@pytest.mark.parametrize('relu', [False, True])
+def test_the_3x3_convolution_sees_the_neighbours_of_a_cell(relu):
+    """By loops, zeros around the map."""
+    adapter, feat = Conv3x3Adapter(2, 3, relu=relu).double(), noise(2, 2, 4, 5, dtype=torch.float64)
+    found, (weight, bias) = adapter(feat, torch.zeros(2, 3, 4, 5)), adapter.conv.parameters()
+    for y, x, out in ((0, 0, 0), (1, 2, 1), (3, 4, 2), (2, 0, 0)):
+        expected = bias[out].item()
+        for dy, dx in ((i, j) for i in range(-1, 2) for j in range(-1, 2)):
+            if 0 <= y + dy < 4 and 0 <= x + dx < 5:
+                expected += (weight[out, :, dy + 1, dx + 1] @ feat[1, :, y + dy, x + dx]).item()
+        assert found[1, out, y, x].item() == pytest.approx(max(expected, 0) if relu else expected)
+    assert (found < 0).any() == (not relu)
+
+
+def test_the_3x3_convolution_begins_as_it_is_told():
+    torch.manual_seed(0)
+    conv = Conv3x3Adapter(64, 64, init_std=0.01).conv
+    assert conv.weight.abs().max().item() == pytest.approx(0.02, rel=0.01)
+    assert conv.weight.std().item() == pytest.approx(0.88 * 0.01, rel=0.02)  # cut off at two deviations
+    assert not conv.bias.any()
+    assert Conv3x3Adapter(64, 64).conv.bias.any()
+
+
 def test_equal_channels_are_adapted_all_the_same():
     """Chen et al. find that the adapter matters also there; it must not become an identity."""
     feat = noise(1, 4, 3, 3)
     assert not torch.equal(ConvAdapter(4, 4)(feat, feat), feat)
 
 
-@pytest.mark.parametrize('name', ['ConvAdapter', 'LinearAdapter'])
+@pytest.mark.parametrize('name', ['ConvAdapter', 'Conv3x3Adapter', 'LinearAdapter'])
 def test_registered_with_mmdet(name):
     adapter = MODELS.build({'type': name, 'in_channels': 2, 'out_channels': 3})
     assert type(adapter) is getattr(adapters, name)

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from helpers import tiny_student_cfg, tiny_teacher_cfg
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
-from helpers.distil import build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
+from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import retinanet
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
@@ -53,6 +53,13 @@ def by_detector(family, student_cfg, teacher_cfg, path):
     return distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint)
 
 
+def by_anchors(family, student_cfg, teacher_cfg, path):
+    """FGFI, which divides by the number of cells near the true boxes of the whole batch."""
+    cfg = by_detector(family, student_cfg, teacher_cfg, path)
+    cfg.model.distillers = dict(fgfi=dict(HINT, loss=dict(type='FGFILoss')))
+    return cfg
+
+
 def by_classifier(family, student_cfg, teacher_cfg, path):
     classifier = classifier_of(student_cfg)
     cfg = taught_by_classifier(family(student_cfg), classifier, kd_cls=kd_cls(family is retinanet), kd_loc=KD_LOC)
@@ -65,6 +72,7 @@ CASES = {
     for family in (faster, retinanet)
     for taught in (by_detector, by_classifier)
 }
+CASES['retinanet, by_anchors'] = retinanet, by_anchors
 
 
 @pytest.fixture(scope='module')

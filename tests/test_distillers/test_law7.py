@@ -87,7 +87,7 @@ class Seen:
         self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
 
     def features(self, source):
-        return self.maps
+        return self.dense.score_maps if source == 'dense.cls' else self.maps
 
     def roi(self, stage, rois):
         return self._roi[stage]
@@ -106,6 +106,8 @@ def one_step(detector, boxes):
         return calls, Seen(knowledge, rois), step_of(data, knowledge), student._views
 
 
+FGFI = {**HINT, 'loss': dict(type='FGFILoss')}
+SCORES = dict(type='FeatureDistiller', source='dense.cls', loss=dict(type='CWDLoss'))
 # their views differ; heads of masks, which need masks, have the same views as others, and RepPoints' forward makes its
 # grids on the host
 OTHER_HEADS = [head for head in POINT_HEADS if '_ins' not in head and 'grids' not in head]
@@ -114,7 +116,9 @@ EACH = pytest.mark.parametrize(
     ('detector', 'name'),
     [
         *((scale, name) for scale in (None, 0.5) for name in METHOD),
-        ('one-stage', 'dense'),
+        *(('one-stage', name) for name in ('dense', 'scores')),
+        (0.5, 'fgfi'),
+        *(pytest.param(family, 'fgfi', marks=pytest.mark.slow) for family in (None, 'one-stage')),
         *(pytest.param(head, 'dense', marks=pytest.mark.slow) for head in OTHER_HEADS),
     ],
     indirect=['detector'],
@@ -125,12 +129,13 @@ EACH = pytest.mark.parametrize(
 def detector(request, student_cfg, teacher_cfg):
     """Of the two-stage family, with the pictures of the student at a scale, or of the other."""
     if request.param == 'one-stage':
-        return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None))
+        distillers = dict(hint=HINT, dense=DENSE, fgfi=FGFI, scores=SCORES)
+        return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, **distillers))
     if request.param in POINT_HEADS:
         head = POINT_HEADS[request.param]
         return build(distilled_cfg(head(student_cfg), head(teacher_cfg), None, dense=DENSE))
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
-    cfg = distilled_cfg(student_cfg, teacher_cfg, None)
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None, **METHOD, fgfi=FGFI)
     if request.param:
         cfg.model.student_scale = request.param
         cfg.model.rpn_head.anchor_generator.scales = [2]
@@ -240,7 +245,7 @@ class TestNothingIsCopiedToTheDevice:
             assert copies(call) == set()
 
     @pytest.mark.parametrize('scale', [None, 0.5])
-    @pytest.mark.parametrize('loss', ['CWDLoss', 'PKDLoss', 'MGDLoss', 'FGDLoss', 'FKDLoss'])
+    @pytest.mark.parametrize('loss', ['CWDLoss', 'PKDLoss', 'MGDLoss', 'FGDLoss', 'FGFILoss', 'FKDLoss'])
     def test_by_losses_on_maps(self, student_cfg, teacher_cfg, loss, scale):
         """Those that are told the true boxes and the valid places, too; in pictures of another size."""
         cfg = distilled_cfg(student_cfg, teacher_cfg, None, hint={**HINT, 'loss': dict(type=loss)})

@@ -12,6 +12,7 @@ from helpers.dense_heads import (
     predicted_boxes,
     seen,
 )
+from helpers.distil import build
 from helpers.point_heads import POINT_HEADS, classified
 
 from mmdet_kd.heads import DensePredictions, DenseView, find_view
@@ -75,6 +76,24 @@ def test_boxes_are_those_that_the_head_predicts(student_cfg, name):
     torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-2)
     assert len(asked) > 10
     assert asked <= rounded[True] | rounded[False]
+
+
+@EVERY
+def test_anchors_are_the_priors_of_a_head_that_has_boxes_for_priors(student_cfg, name):
+    """Level by level; a head on points has none, and says so."""
+    view = find_view(build(DENSE_HEADS[name](student_cfg), init=False).bbox_head, DenseView)
+    sizes = [(height, height + 1) for height in range(2, 2 + len(view.strides))]
+    priors = view.priors(sizes, torch.device('cpu'))
+    if priors.places.shape[1] == 2:
+        assert view.why_not('anchors') == 'its priors are points, which have no size'
+        return
+    assert view.why_not('anchors') is None
+    levels = view.anchors(sizes, torch.device('cpu'))
+    assert torch.equal(torch.cat(levels), priors.places)
+    for level, (height, width), stride in zip(levels, sizes, view.strides, strict=True):
+        cells = level.view(height, width, -1, 4)
+        moved = cells[1:, 1:] - torch.tensor([*stride, *stride])
+        torch.testing.assert_close(moved, cells[:-1, :-1], rtol=1e-4, atol=1e-3)
 
 
 @each(*(name for name in DENSE_HEADS if name not in SILENT))

@@ -4,6 +4,7 @@ from .attention import attention
 from .attention_guided import masked_distance, root_distance, shared_attention
 from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
+from .fine_grained import anchor_mask, best_overlap, imitation_loss
 from .focal_global import attention_loss, focal_loss, focal_masks
 from .hint import HintNorm, hint_loss
 from .masked_generation import masked_generation
@@ -14,13 +15,16 @@ from .softened import softened_bce, softened_kl, softened_sigmoid_kl
 
 __all__ = [
     'HintNorm',
+    'anchor_mask',
     'attention',
     'attention_loss',
+    'best_overlap',
     'channel_wise_kl',
     'class_weighted_soft_cross_entropy',
     'focal_loss',
     'focal_masks',
     'hint_loss',
+    'imitation_loss',
     'masked_distance',
     'masked_generation',
     'pearson_loss',

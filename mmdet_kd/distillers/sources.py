@@ -1,0 +1,33 @@
+"""Where the maps that are compared come from."""
+
+from ..knowledge import SCORE_MAPS, MapShape
+from .pair import ModelPair
+from .same_priors import pair_problems
+
+
+def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
+    """What forbids comparing the maps of a source.
+
+    Args:
+        who: compares them; for messages.
+        pair: the two sides.
+        source: 'backbone', 'neck' or :data:`~mmdet_kd.knowledge.SCORE_MAPS`.
+    """
+    sides = (pair.student, pair.teacher)
+    if source == SCORE_MAPS:
+        cure = "Set source='neck', or take detectors with such heads"
+        unanswered = [p for side in sides for p in side.dense.problems(('scores', 'priors'), who, side.name, cure)]
+        return unanswered or pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
+    return [
+        f'{who}: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}, or {SCORE_MAPS!r} '
+        'where both have a dense head'
+        for side in sides
+        if source not in side.maps
+    ]
+
+
+def map_shapes_of(pair: ModelPair, source: str) -> tuple[tuple[MapShape, ...], tuple[MapShape, ...]]:
+    """Channels and strides of the student's maps of a source, and of the teacher's."""
+    if source == SCORE_MAPS:  # of the same priors and, since the teacher's are mapped, of the same classes
+        return pair.student.score_maps, pair.student.score_maps
+    return pair.student.maps[source], pair.teacher.maps[source]
