@@ -1,8 +1,9 @@
 """Small trainable modules that bring what the student makes into the teacher's space."""
 
 from .channel_adapter import ChannelAdapter
+from .conv3x3_adapter import Conv3x3Adapter
 from .conv_adapter import ConvAdapter
 from .grid import to_grid
 from .linear_adapter import LinearAdapter
 
-__all__ = ['ChannelAdapter', 'ConvAdapter', 'LinearAdapter', 'to_grid']
+__all__ = ['ChannelAdapter', 'Conv3x3Adapter', 'ConvAdapter', 'LinearAdapter', 'to_grid']

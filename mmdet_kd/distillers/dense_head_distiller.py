@@ -7,11 +7,11 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..heads import DenseView, same_places
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from .base import BaseDistiller, has_weight
 from .pair import ModelPair
 from .response import mean_over_ranks
+from .same_priors import pair_problems
 
 Priors = Literal['positive', 'all']
 
@@ -48,7 +48,7 @@ class DenseHeadDistiller(BaseDistiller):
             student.problems(('scores', 'priors', 'labels'), 'DenseHeadDistiller', 'student')
             + teacher.problems(('scores', 'priors'), 'DenseHeadDistiller', 'teacher')
         )
-        self.problems += _pair_problems(pair)
+        self.problems += pair_problems('DenseHeadDistiller', pair, student, teacher)
         self.num_classes, self.priors = student.num_classes, priors
         logits = torch.zeros(1, student.score_channels)
         self.loss_cls = self._build_loss(
@@ -76,38 +76,3 @@ class DenseHeadDistiller(BaseDistiller):
         logits = [predicted.scores.flatten(0, 1) for predicted in (student.dense, predicted_t)]
         avg_factor = mean_over_ranks(positive.sum(), labels.device)
         return {'cls': self.loss_cls(*logits, weight.flatten(), avg_factor=avg_factor)}
-
-
-def _pair_problems(pair: ModelPair) -> list[str]:
-    student, teacher = pair.student.dense, pair.teacher.dense
-    problems = []
-    if pair.student_scale is not None:
-        problems.append('DenseHeadDistiller: it compares priors of one grid: leave student_scale or it out')
-    if not same_places(student, teacher):
-        problems.append(
-            f"DenseHeadDistiller: the priors of the student's {_describe(student)} are not those of the teacher's "
-            f'{_describe(teacher)}: give both the same levels, and the same anchors or points'
-        )
-    if student.num_classes != teacher.num_classes and not (
-        pair.classes_by_name and student.num_classes < teacher.num_classes
-    ):
-        problems.append(
-            f'DenseHeadDistiller: the student knows {student.num_classes} classes, the teacher {teacher.num_classes}: '
-            "take a teacher that was trained on the student's classes, write teacher=dict(classes_by_name=True, ...) "
-            'if it knows all of these and more, or set num_classes of the student'
-        )
-    if student.score_kind != teacher.score_kind:
-        problems.append(
-            f'DenseHeadDistiller: the student gives {student.score_kind}, the teacher {teacher.score_kind}: take heads '
-            'that score alike'
-        )
-    return problems
-
-
-def _describe(view: DenseView) -> str:
-    priors = view.priors([(1, 1)] * len(view.strides), torch.device('cpu'))
-    kind = 'anchors' if priors.places.shape[1] == 4 else 'points'
-    strides = priors.strides.flatten().tolist()
-    counts = ', '.join(f'{strides.count(stride)} at stride {stride:g}' for stride in sorted(set(strides)))
-    first = ', '.join(f'{number:g}' for number in priors.places[0].tolist())
-    return f'{type(view.head).__name__} ({kind}: {counts} a cell, the first at {first})'

@@ -21,6 +21,7 @@ class RTMDetView(DistanceView, TargetsOfLevels):
     cannot: ClassVar[Mapping[str, str]] = {
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
+        'assign': 'it assigns priors by what it predicts for them',
     }
     labels_at = 1  # the points come first
 

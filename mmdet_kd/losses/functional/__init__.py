@@ -4,6 +4,7 @@ from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
 from .focal_global import attention_loss, channel_attention, focal_loss, focal_masks, spatial_attention
 from .hint import HintNorm, hint_loss
+from .instances import class_distances, instance_feature_loss, instance_pairs, instance_relation_loss
 from .masked_generation import masked_generation
 from .pearson import pearson_loss
 from .reduction import weighted_average
@@ -15,10 +16,14 @@ __all__ = [
     'attention_loss',
     'channel_attention',
     'channel_wise_kl',
+    'class_distances',
     'class_weighted_soft_cross_entropy',
     'focal_loss',
     'focal_masks',
     'hint_loss',
+    'instance_feature_loss',
+    'instance_pairs',
+    'instance_relation_loss',
     'masked_generation',
     'pearson_loss',
     'softened_bce',
