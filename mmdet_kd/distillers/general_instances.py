@@ -9,7 +9,6 @@ Source: Dai et al., CVPR 2021 (GID), section 3.1.
 from typing import Literal, NamedTuple
 
 import torch
-from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..heads import DensePredictions
@@ -97,6 +96,13 @@ def choose_instances(
         best = boxes.gather(1, place[..., None].expand(-1, -1, 4))
         chosen.append(best)
         valid.append(score >= 0)
-        overlapping = bbox_overlaps(best, boxes)[:, 0] > iou_threshold
-        left = left.masked_fill(overlapping, _NONE).scatter(1, place, _NONE)
+        left = left.masked_fill(_overlaps(best, boxes) > iou_threshold, _NONE).scatter(1, place, _NONE)
     return Instances(torch.cat(chosen, dim=1), torch.cat(valid, dim=1))
+
+
+def _overlaps(best: Tensor, boxes: Tensor) -> Tensor:
+    """Intersection over union (N, m) of one box (N, 1, 4) with others (N, m, 4); of no area, 0."""
+    # mmdet's copies a number to the device, which waits for it
+    shared = (best[..., 2:].minimum(boxes[..., 2:]) - best[..., :2].maximum(boxes[..., :2])).clamp(min=0).prod(dim=-1)
+    areas = [(each[..., 2:] - each[..., :2]).prod(dim=-1) for each in (best, boxes)]
+    return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)

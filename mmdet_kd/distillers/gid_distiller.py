@@ -44,7 +44,8 @@ class GIDDistiller(BaseDistiller):
       number of these priors.
 
     Denominators are averaged over the ranks. The paper's weights of the response are lambda_3 alpha, here
-    ``cls_weight``, and lambda_3 beta, ``bbox_weight``. A softmax is compared with its background, and chosen by without it.
+    ``cls_weight``, and lambda_3 beta, ``bbox_weight``. Of a softmax, the background is compared, and plays no part in
+    the choice.
 
     With ``predictions='rpn'`` instances come from the RPN: its objectness is the one class, and its anchors are the
     priors. The paper has results of two-stage detectors, but no code behind them was published; RoI heads are not

@@ -63,45 +63,51 @@ class InstanceFeatures(nn.Module):
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """The adapted student's and the teacher's features (N * K, C, 10, 10) of boxes (N, K, 4), xyxy, pixels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
-        feat_s, feat_t = cut_out(
-            [maps_s[i] for i, _ in self.levels], [maps_t[j] for _, j in self.levels], self.strides, boxes
-        )
+        strides_s, strides_t = zip(*self.strides, strict=True)
+        levels = levels_of(boxes, strides_s)
+        feat_s = cut_out([maps_s[i] for i, _ in self.levels], strides_s, boxes, levels)
+        feat_t = cut_out([maps_t[j] for _, j in self.levels], strides_t, boxes, levels)
         return (feat_s if self.adapter is None else self.adapter(feat_s, feat_t)), feat_t
 
 
-def cut_out(
-    maps_s: Sequence[Tensor], maps_t: Sequence[Tensor], strides: Sequence[tuple[int, int]], boxes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The features of boxes in the maps of both sides, each from the level of its size.
+def levels_of(boxes: Tensor, strides: Sequence[int]) -> Tensor:
+    """The level of each box, (N, K): the coarsest that has 14 cells in its length, or the finest.
 
-    The level of a box is the coarsest that has 14 cells in its length, the root of its area, or the finest. Boxes are
-    cut out of every level: which of them a level has need not be known, and nothing waits for the device.
+    The length of a box is the root of its area, so that 224 pixels belong to stride 16.
 
     Args:
-        maps_s: the student's levels (N, C, H, W), the finest first.
-        maps_t: the teacher's, one for each.
-        strides: of each level, the student's and the teacher's.
         boxes: (N, K, 4), xyxy, pixels.
-
-    Returns:
-        Two tensors (N * K, C, 10, 10), in single precision; the first has a gradient towards the student's maps.
+        strides: of the levels, the finest first.
 
     Source: ``SingleRoIExtractor.map_roi_levels`` of mmdet, with a ``finest_scale`` of 14 strides of the first level.
     """
+    length = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1).sqrt()
+    reached = torch.stack([length >= _CELLS_OF_A_LEVEL * stride for stride in strides])
+    return reached[1:].sum(dim=0)
+
+
+def cut_out(maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, levels: Tensor) -> Tensor:
+    """The features of boxes, each from the map of its level.
+
+    Boxes are cut out of every map: which of them a level has need not be known, and nothing waits for the device.
+
+    Args:
+        maps: of the levels (N, C, H, W).
+        strides: of the levels.
+        boxes: (N, K, 4), xyxy, pixels.
+        levels: of the boxes (N, K).
+
+    Returns:
+        (N * K, C, 10, 10), in single precision, with a gradient towards the maps.
+    """
     images = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)
     rois = torch.cat([images[:, None, None].expand(-1, boxes.shape[1], 1), boxes], dim=2).flatten(0, 1)
-    length = (rois[:, 3:] - rois[:, 1:3]).clamp(min=0).prod(dim=1).sqrt()
-    student, teacher = (_cut_out(maps[0], rois, stride) for maps, stride in zip((maps_s, maps_t), strides[0]))
-    for feat_s, feat_t, (stride_s, stride_t) in zip(maps_s[1:], maps_t[1:], strides[1:], strict=True):
-        here = (length >= _CELLS_OF_A_LEVEL * stride_s)[:, None, None, None]  # or on a coarser level
-        student = torch.where(here, _cut_out(feat_s, rois, stride_s), student)
-        teacher = torch.where(here, _cut_out(feat_t, rois, stride_t), teacher)
-    return student, teacher
-
-
-def _cut_out(feat: Tensor, rois: Tensor, stride: int) -> Tensor:
-    """The features (n, C, 10, 10) of RoIs (n, 5) in one map; mmcv's operator reads contiguous memory."""
-    return roi_align(feat.float().contiguous(), rois, (_CELLS, _CELLS), 1 / stride, _SAMPLES, 'avg', True)
+    features = rois.new_zeros(())
+    for level, (feat, stride) in enumerate(zip(maps, strides, strict=True)):
+        feat = feat.float().contiguous()  # mmcv's operator would read another layout wrongly
+        of_level = roi_align(feat, rois, (_CELLS, _CELLS), 1 / stride, _SAMPLES, 'avg', True)
+        features = torch.where((levels == level).view(-1, 1, 1, 1), of_level, features)
+    return features
 
 
 def _source_problems(who: str, side: Model, source: str) -> list[str]:
