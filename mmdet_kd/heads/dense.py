@@ -192,6 +192,8 @@ class DenseView(HeadView):
 class DensePredictions:
     """What a dense head predicts for its priors. Each piece is computed when it is first asked for.
 
+    It has its gradient whoever asks first: it is computed with gradients enabled, since all who ask share it.
+
     Args:
         view: of the head.
         maps: what it gave.
@@ -224,17 +226,20 @@ class DensePredictions:
         return DensePredictions(self.view, fitted, self._map_scores), valid
 
     @cached_property
+    @torch.enable_grad()
     def scores(self) -> Tensor:
         """Logits (N, M, K)."""
         scores = rows_of(self.maps.scores, self.view.score_channels)
         return scores if self._map_scores is None else self._map_scores(scores)
 
     @cached_property
+    @torch.enable_grad()
     def regressed(self) -> Tensor:
         """What is regressed, (N, M, R)."""
         return rows_of(self.maps.regressed, self.view.box_channels)
 
     @cached_property
+    @torch.enable_grad()
     def quality(self) -> Tensor:
         """Logits (N, M)."""
         return rows_of(self.maps.quality, 1)[..., 0]
@@ -254,6 +259,7 @@ class DensePredictions:
         return self.view.decode(regressed, Priors(*(each[places] for each in self.priors)))
 
     @cached_property
+    @torch.enable_grad()
     def boxes(self) -> Tensor:
         """The boxes of all priors, (N, M, 4)."""
         images = len(self.regressed)
