@@ -1,6 +1,7 @@
 """GID as a whole: each part against the formula on real tiny detectors, what has a gradient, and what is refused."""
 
 import copy
+import dataclasses
 import functools
 import math
 
@@ -16,7 +17,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.structures.bbox import bbox2roi, bbox_overlaps
 from mmengine.config import Config
 
-from mmdet_kd.distillers import gid_distiller
+from mmdet_kd.distillers import GIDDistiller, Model, ModelPair, gid_distiller
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.heads import rows_of
 from mmdet_kd.knowledge import StudentKnowledge, record_calls
@@ -35,7 +36,14 @@ PAIRS = {
     'atss of gfl': (atss, gfl),
     'rpn': (faster, faster),
 }
-EVERY = pytest.mark.parametrize('name', PAIRS)
+
+
+def every(*quick):
+    """All pairs; all but these in the slow sweep."""
+    pairs = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in PAIRS]
+    return pytest.mark.parametrize('name', pairs)
+
+
 LAST_LAYERS = ('retina_cls', 'retina_reg', 'conv_cls', 'conv_reg', 'gfl_cls', 'gfl_reg', 'atss_cls', 'atss_reg')
 LAST_LAYERS += ('rpn_cls', 'rpn_reg', *(f'{kind}_convs.{level}.0' for kind in ('cls', 'reg') for level in range(5)))
 
@@ -58,15 +66,14 @@ def fix_norms(detector):
             module.eval()
 
 
-def distilled(cfgs, name, init=True, **gid):
+def distilled(cfgs, name, **gid):
     make_s, make_t = PAIRS[name]
     gid = {**(RPN if name == 'rpn' else GID), **gid}
     cfg = distilled_cfg(make_s(cfgs[0]), make_t(cfgs[1]), None, gid=gid)
     cfg.model.teacher.update(AS_ALONE)
-    detector = build(cfg, init=init)
-    if init:
-        for seed, side in enumerate((detector, detector.teacher.detector)):
-            spread(head_of(side), seed)
+    detector = build(cfg)
+    for seed, side in enumerate((detector, detector.teacher.detector)):
+        spread(head_of(side), seed)
     return detector
 
 
@@ -156,7 +163,7 @@ def numbers_of_boxes(head, raw, name, training):
     return torch.stack([(head.bbox_coder.decode(anchors, own) - centres) / strides for own in deltas])
 
 
-@EVERY
+@every('retinanet', 'ssd', 'fcos', 'atss of gfl', 'rpn')
 def test_each_part_is_the_formula(cfgs, name):
     """With the teacher's canvas narrower than the student's, and one picture smaller than the other."""
     detector = distilled(cfgs, name, **WEIGHTS)
@@ -211,7 +218,7 @@ def gradients(detector):
     return {name: p.grad.abs().sum().item() for name, p in detector.named_parameters() if p.grad is not None}
 
 
-@EVERY
+@every('fcos', 'rpn')
 def test_each_part_has_its_gradient(cfgs, name):
     """Maps and the adapter; the last layer of the scores; that of the boxes. The teacher stays as it is."""
     detector = distilled(cfgs, name)
@@ -239,7 +246,7 @@ def test_each_part_has_its_gradient(cfgs, name):
     assert all(parameter.grad is None for parameter in detector.teacher.detector.parameters())
 
 
-@EVERY
+@every('retinanet', 'gfl')
 def test_a_step_makes_the_distilled_loss_smaller(cfgs, name):
     detector = distilled(cfgs, name)
     before = total(Observed(detector, two_pictures()).losses)
@@ -247,12 +254,12 @@ def test_a_step_makes_the_distilled_loss_smaller(cfgs, name):
     moved = [parameter for parameter in detector.parameters() if parameter.grad is not None]
     assert all(p.grad is not None for n, p in detector.named_parameters() if n.startswith('distillers'))
     square = sum(parameter.grad.square().sum().item() for parameter in moved)
-    torch.optim.SGD(moved, lr=0.02 * before.item() / square).step()  # 2 % where the loss were straight
+    torch.optim.SGD(moved, lr=0.005 * before.item() / square).step()  # half a percent
     after = total(Observed(detector, two_pictures()).losses)
-    assert 0.9 * before.item() < after.item() < before.item()
+    assert 0.97 * before.item() < after.item() < before.item()
 
 
-@pytest.mark.parametrize('name', ['retinanet', 'fcos', 'rpn'])
+@every('fcos')
 def test_no_truth_is_needed(cfgs, name):
     """Pictures without true boxes have instances all the same; those of the others are as they were."""
     some, none = (Observed(distilled(cfgs, name), two_pictures(counts)) for counts in ((3, 2), (0, 0)))
@@ -260,7 +267,7 @@ def test_no_truth_is_needed(cfgs, name):
     assert all(loss > 0 for loss in none.parts.values())
 
 
-@EVERY
+@every('retinanet', 'fcos', 'rpn')
 def test_without_instances_all_parts_are_zeros_in_the_graph(cfgs, name):
     detector = distilled(cfgs, name, min_size=1e3)
     step = Observed(detector, two_pictures())
@@ -292,9 +299,11 @@ def test_few_instances_have_relations_that_are_zero(cfgs, counts, monkeypatch):
     assert few.parts['cls'] > 0
 
 
-@pytest.mark.parametrize('name', ['retinanet', 'fcos', 'ssd', 'rpn'])
+@every('retinanet')
 def test_a_student_that_is_its_teacher(student_cfg, name):
     """The two disagree nowhere: no distance is left, and no gradient but that of rounding."""
+    if name == 'atss of gfl':
+        pytest.skip('the two are of one family')
     detector = distilled((student_cfg, student_cfg), name, adapter=None)
     fix_norms(detector)
     detector.load_state_dict(detector.teacher.detector.state_dict(), strict=False)
@@ -398,11 +407,16 @@ def test_where_only_the_student_has_priors_nothing_is_compared(cfgs, monkeypatch
     assert step.parts['bbox'] == pytest.approx(total_of / count, rel=1e-3)
 
 
-def test_the_measure_of_the_authors_code(cfgs):
-    boxes = {}
-    for by in ('class', 'maximum'):
-        boxes[by] = torch.cat(Observed(distilled(cfgs, 'retinanet', disagreement=by), two_pictures()).boxes)
-    assert boxes['class'].shape != boxes['maximum'].shape or not torch.equal(*boxes.values())
+def test_the_settings_reach_the_choice(cfgs):
+    detector = distilled(
+        cfgs, 'retinanet', disagreement='maximum', candidates=70, instances=3, iou_threshold=0.2, min_size=5.0
+    )
+    points = {name: (gid_distiller, name) for name in ('find_candidates', 'choose_instances')}
+    with record_calls(points) as calls:
+        losses_of(detector, two_pictures())
+    (found,), (chosen,) = calls['find_candidates'], calls['choose_instances']
+    assert list(found.arguments.values())[3:] == [70, 'maximum']
+    assert list(chosen.arguments.values())[2:] == [3, 0.2, 5.0]
 
 
 @pytest.mark.parametrize('name', ['gid', 'gid-two-stage'])
@@ -419,42 +433,47 @@ def test_the_fragments_train(student_cfg, teacher_cfg, name):
     assert len(detector.distillers['gid'].features.levels) == (4 if name == 'gid-two-stage' else 5)
 
 
-def refused(cfgs, match, pair='retinanet', **gid):
-    with pytest.raises(DistillationError, match=match):
-        distilled(cfgs, pair, init=False, **gid)
+def pair_of(student, teacher, **settings):
+    """Two detectors as far as they are known before any weights are."""
+    sides = zip(('student', 'teacher'), (student, teacher), strict=True)
+    return ModelPair(*(Model(side, build(cfg, init=False), cfg.model) for side, cfg in sides), **settings)
 
 
 def test_a_pair_that_does_not_fit_is_refused(student_cfg, teacher_cfg):
-    cfgs = student_cfg, teacher_cfg
-    refused(cfgs, "set adapter=dict\\(type='Conv3x3Adapter'\\)", adapter=None)
-    refused(cfgs, 'the student does not say which anchors hold an object', predictions='rpn')
-    refused(cfgs, 'source must be one of backbone, neck', source='memory')
-    refused(cfgs, "the student's levels have 8, 16, 32, 64 channels", source='backbone')
-    refused(cfgs, 'GIDDistiller: predictions must be one of', predictions='roi')
-    refused(cfgs, 'GIDDistiller: disagreement must be one of', disagreement='mean')
-    refused(cfgs, 'nothing would be distilled', **dict.fromkeys(WEIGHTS))
-    refused(cfgs, 'feat_weight must be at least 0', feat_weight=-1.0)
-    refused(cfgs, 'instances must be at least 1', instances=0)
     other = copy.deepcopy(teacher_cfg)
     other.model.rpn_head.anchor_generator.scales = [8]
-    refused((student_cfg, other), 'GIDDistiller: the priors of the student', 'retinanet')
-    refused((student_cfg, other), 'GIDDistiller: the priors of the student', 'rpn')
-    cfg = distilled_cfg(retinanet(student_cfg), ssd(teacher_cfg), None, gid=GID)
-    with pytest.raises(DistillationError, match='the student gives sigmoid scores, the teacher softmax scores'):
-        build(cfg, init=False)
-    cfg = distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, gid=GID)
-    cfg.model.student_scale = 0.5
-    with pytest.raises(DistillationError, match='leave student_scale or it out'):
-        build(cfg, init=False)
+    pair = pair_of(retinanet(student_cfg), retinanet(teacher_cfg))
+    options = {
+        "set adapter=dict\\(type='Conv3x3Adapter'\\)": (pair, dict(adapter=None)),
+        'the student does not say which anchors hold an object': (pair, dict(predictions='rpn')),
+        'source must be one of backbone, neck': (pair, dict(source='memory')),
+        "the student's levels have 8, 16, 32, 64 channels": (pair, dict(source='backbone')),
+        'predictions must be one of': (pair, dict(predictions='roi')),
+        'disagreement must be one of': (pair, dict(disagreement='mean')),
+        'nothing would be distilled': (pair, dict.fromkeys(WEIGHTS)),
+        'adapter cannot be used here': (pair, dict(adapter=dict(type='Conv3x3Adapter', out_channels=5))),
+        'has no level 7': (pair, dict(levels=(7,))),
+        'leave student_scale or it out': (dataclasses.replace(pair, student_scale=0.5), {}),
+        'the priors of the student': (pair_of(retinanet(student_cfg), retinanet(other)), {}),
+        'the priors of the student.* are not those of': (pair_of(student_cfg, other), dict(predictions='rpn')),
+        'the student gives sigmoid scores, the teacher softmax scores': (
+            pair_of(retinanet(student_cfg), ssd(teacher_cfg)),
+            {},
+        ),
+    }
+    for message, (each, given) in options.items():
+        with pytest.raises(DistillationError, match=f'{message}'):
+            GIDDistiller(each, **{'adapter': ADAPTER, **given})
+    for given in (dict(feat_weight=-1.0), dict(instances=0), dict(iou_threshold=-0.1), dict(candidates=0)):
+        (name,) = given
+        with pytest.raises(ValueError, match=f'{name} must be at least'):
+            GIDDistiller(pair, adapter=ADAPTER, **given)
 
 
 def test_a_head_that_assigns_by_its_predictions_is_compared_on_maps_alone(student_cfg, teacher_cfg):
-    cfg = distilled_cfg(tood(student_cfg), tood(teacher_cfg), None, gid=GID)
+    pair = pair_of(tood(student_cfg), tood(teacher_cfg))
     with pytest.raises(
         DistillationError, match='TOODHead does not say which priors it would train towards other boxes'
     ):
-        build(cfg, init=False)
-    cfg.model.distillers.gid.update(cls_weight=None, bbox_weight=None)
-    losses = soft_part(losses_of(build(cfg), raw_batch((3, 2))))
-    assert losses.keys() == {'gid.loss_feat', 'gid.loss_rel'}
-    assert all(loss > 0 for loss in losses.values())
+        GIDDistiller(pair, adapter=ADAPTER)
+    assert GIDDistiller(pair, adapter=ADAPTER, cls_weight=None, bbox_weight=None).parts == ('feat', 'rel')

@@ -7,6 +7,7 @@ from helpers.dense_heads import DENSE_HEADS, QUICK, detector_of, each, pictures,
 from helpers.distil import build
 from helpers.two_stage import RPN_HEADS, step_of_own, two_pictures
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.structures import InstanceData
 
 from mmdet_kd.heads import DenseView, RPNView, find_view, known_heads
 from mmdet_kd.knowledge import observe_student, record_calls
@@ -67,19 +68,36 @@ def test_anchors_beyond_the_border_and_in_the_padding_are_left_out_as_in_the_hea
     cfg = DENSE_HEADS['retinanet'](student_cfg)
     cfg.model.train_cfg.allowed_border = border
     detector = detector_of(cfg)
-    batch = pictures(size=(64, 96), counts=(1, 1))
+    batch = pictures(size=(64, 96), counts=(2, 2))
     batch['inputs'][1] = batch['inputs'][1][:, :, :64]
     batch['data_samples'][1].set_metainfo(dict(img_shape=(64, 64), ori_shape=(64, 64)))
     for sample in batch['data_samples']:
-        sample.gt_instances.bboxes = torch.tensor([[36.0, 10.0, 63.0, 60.0]])
+        sample.gt_instances.bboxes = torch.tensor([[36.0, 10.0, 63.0, 60.0], [60.0, 8.0, 94.0, 44.0]])
     with seen(detector, batch, ('labels', 'assign')) as step:
         labels = step.view.assignment(step.calls).labels
         found = step.view.assign(step.calls, step.truth.boxes)
         anchors = step.predictions.priors.places
     assert torch.equal(found, (labels >= 0) & (labels < 3))
-    beyond = (anchors < 0).any(dim=1) | (anchors[:, 2] >= 64) | (anchors[:, 3] >= 64)
-    assert found[1, beyond].any() == (border == -1)
+    assert found[1, (anchors < 0).any(dim=1) | (anchors[:, 2:] >= 64).any(dim=1)].any() == (border == -1)
+    in_padding = anchors[:, :2].add(anchors[:, 2:])[:, 0] / 2 >= 64
+    assert found[0, in_padding].any()
+    assert not found[1, in_padding].any()
     assert found[1].any()
+
+
+def test_true_boxes_that_are_to_be_ignored_do_not_count(student_cfg):
+    """The instances of a teacher may be crowds."""
+    cfg = DENSE_HEADS['retinanet'](student_cfg)
+    cfg.model.train_cfg.assigner.ignore_iof_thr = 0.5
+    detector = detector_of(cfg)
+    batch = pictures()
+    with seen(detector, batch, ('assign',)) as step:
+        expected = step.view.assign(step.calls, BOXES)
+    for sample in batch['data_samples']:
+        sample.ignored_instances = InstanceData(bboxes=torch.tensor([[0.0, 0, 96, 64]]), labels=torch.tensor([0]))
+    with seen(detector, batch, ('labels', 'assign')) as step:
+        assert torch.equal(step.view.assign(step.calls, BOXES), expected)
+        assert not step.view.assignment(step.calls).label_weights.all()
 
 
 RPNS = ('sigmoid', 'softmax', 'two_scales', 'decoded')
