@@ -23,8 +23,6 @@ from mmdet_kd.teachers.verification import full_single_precision
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 GPU = torch.device('cuda')
 DEVICES = [pytest.param('cpu', marks=pytest.mark.slow), pytest.param('cuda', marks=needs_gpu)]
-#: GID on maps; to compare priors it asks mmdet's assigners, which wait.
-INSTANCES = dict(type='GIDDistiller', adapter=dict(type='Conv3x3Adapter'), cls_weight=None, bbox_weight=None)
 FAMILIES = {'two-stage': faster, 'RetinaNet': retinanet, 'GFL': gfl}
 
 
@@ -250,13 +248,12 @@ def test_the_teacher_moves_along(device, cfg_of):
 
 
 @needs_gpu
-@pytest.mark.parametrize('name', [*METHOD, 'dense', 'dense, GFL', 'gid'])
+@pytest.mark.parametrize('name', [*METHOD, 'dense', 'dense, GFL'])
 @pytest.mark.parametrize('precision', [None, 'bfloat16'])
 def test_a_distiller_waits_for_nothing(name, precision, cfg_of):
-    family = {'dense': 'RetinaNet', 'dense, GFL': 'GFL', 'gid': 'RetinaNet'}.get(name, 'two-stage')
-    cfg = cfg_of(family, precision=precision)
+    cfg = cfg_of({'dense': 'RetinaNet', 'dense, GFL': 'GFL'}.get(name, 'two-stage'), precision=precision)
     name = name.partition(',')[0]
-    cfg.model.distillers = {name: {**METHOD, 'dense': DENSE, 'gid': INSTANCES}[name]}
+    cfg.model.distillers = {name: {**METHOD, 'dense': DENSE}[name]}
     detector = build_on(GPU, cfg)
     for call in soft_losses(detector):
         call()  # the first one finds out how to compute
