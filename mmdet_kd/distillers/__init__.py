@@ -5,6 +5,7 @@ from .classifier_cls_distiller import ClassifierClsDistiller
 from .classifier_loc_distiller import ClassifierLocDistiller
 from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
+from .gid_distiller import GIDDistiller
 from .pair import Model, ModelPair
 from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
@@ -18,6 +19,7 @@ __all__ = [
     'ClassifierLocDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
+    'GIDDistiller',
     'Model',
     'ModelPair',
     'RPNDistiller',

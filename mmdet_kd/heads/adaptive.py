@@ -14,6 +14,8 @@ from .dense import Assignment, DenseMaps, PositivePriors, Priors
 from .dense_targets import TargetsOfLevels, in_batch, join_levels, sampled_truth
 from .structures import Truth
 
+_BY_PREDICTIONS = 'it assigns priors by what it predicts for them'
+
 
 @register_view(ATSSHead)
 class ATSSView(AnchorView):
@@ -36,7 +38,7 @@ class DDODView(AnchorView):
     Source: ``DDODHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers', 'assign': _BY_PREDICTIONS}
     relies_on: ClassVar[tuple[str, ...]] = ('get_cls_targets', 'get_reg_targets')
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
@@ -71,7 +73,7 @@ class PAAView(AnchorView):
     Source: ``PAAHead.loss_by_feat`` and ``PAAHead.paa_reassign`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers', 'assign': _BY_PREDICTIONS}
     relies_on: ClassVar[tuple[str, ...]] = ('paa_reassign',)
 
     def why_not(self, question: str) -> str | None:
@@ -128,6 +130,7 @@ class TOODView(TargetsOfLevels):
     Source: ``TOODHead.forward`` and ``TOODHead.get_targets`` of mmdet.
     """
 
+    cannot: ClassVar[Mapping[str, str]] = {**TargetsOfLevels.cannot, 'assign': _BY_PREDICTIONS}
     #: Probabilities nearer to 0 or 1 are taken for this one, or 1 minus it: a logit within ±13.8.
     closest: ClassVar[float] = 1e-6
     labels_at = 1  # the anchors come first

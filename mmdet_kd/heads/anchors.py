@@ -34,9 +34,14 @@ class AnchorView(TargetsOfLevels):
     Source: ``AnchorHead.loss_by_feat`` and ``BaseDenseHead._predict_by_feat_single`` of mmdet.
     """
 
+    @property
+    def coder(self) -> Any:
+        """See :class:`~mmdet_kd.heads.DenseView`."""
+        return self.head.bbox_coder
+
     def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
         """See :class:`~mmdet_kd.heads.DenseView`."""
-        return get_box_tensor(self.head.bbox_coder.decode(priors.places, regressed))
+        return get_box_tensor(self.coder.decode(priors.places, regressed))
 
 
 @register_view(YOLACTHead)
@@ -62,6 +67,7 @@ class FreeAnchorView(AnchorView):
         **AnchorView.cannot,
         'labels': 'it weighs its priors, and assigns a class to none',
         'positives': 'it weighs its priors, and assigns a true box to none',
+        'assign': 'it weighs its priors, and assigns a true box to none',
     }
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
@@ -89,6 +95,11 @@ class SABLView(TargetsOfLevels):
         """R: 4 sides of so many buckets; their scores and their offsets."""
         return 2 * 4 * self.head.side_num
 
+    def _arguments_again(self, calls: Calls) -> dict[str, Any]:
+        """See :class:`~mmdet_kd.heads.DenseView`. This head leaves them as they are."""
+        del calls
+        return {}
+
     def maps(self, raw: Any, training: bool) -> DenseMaps:
         """See :class:`~mmdet_kd.heads.DenseView`."""
         del training
@@ -111,6 +122,10 @@ class FSAFView(AnchorView):
     Source: ``FSAFHead.loss_by_feat`` and ``FSAFHead.reweight_loss_single`` of mmdet.
     """
 
+    cannot: ClassVar[Mapping[str, str]] = {
+        **AnchorView.cannot,
+        'assign': 'it chooses the level of a true box by its losses',
+    }
     relies_on: ClassVar[tuple[str, ...]] = ('reweight_loss_single',)
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:

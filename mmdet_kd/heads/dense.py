@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..losses.compares import Compares
 from .base import Calls, HeadView, Point
 from .maps import fit, rows_of, sizes_of, which_fit
+from .reassign import targets_of_boxes
 from .structures import Truth
 
 
@@ -68,6 +69,7 @@ class DenseView(HeadView):
         'quality': 'how good each box is',
         'labels': 'which class each prior is trained towards',
         'positives': 'which true box each positive prior is trained towards',
+        'assign': 'which priors it would train towards other boxes',
     }
     cannot: ClassVar[Mapping[str, str]] = {
         'distributions': 'it regresses numbers',
@@ -96,6 +98,11 @@ class DenseView(HeadView):
     def score_kind(self) -> Compares:
         """What the scores are, in the words of the losses that compare them."""
         return 'sigmoid scores' if self.use_sigmoid else 'softmax scores'
+
+    @property
+    def coder(self) -> Any:
+        """The box coder whose deltas of a prior are what is regressed; None where other numbers are."""
+        return None
 
     @property
     def prior_generator(self) -> Any:
@@ -154,7 +161,7 @@ class DenseView(HeadView):
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`HeadView`."""
         points: dict[str, Point] = {'forward': (self.head, 'forward')}
-        if {'labels', 'positives'} & set(questions):
+        if {'labels', 'positives', 'assign'} & set(questions):
             points['get_targets'] = (self.head, 'get_targets')
         return points
 
@@ -171,13 +178,39 @@ class DenseView(HeadView):
             truth: the true boxes of the batch.
         """
 
+    def assign(self, calls: Calls, boxes: Sequence[Tensor]) -> Tensor:
+        """Which priors (N, M) the head would train towards other boxes than the true ones, by its own rule.
+
+        Its ``get_targets`` is called once more. True boxes that are to be ignored do not count.
+
+        Args:
+            calls: of the points of ``points(('assign',))``.
+            boxes: of each picture (k, 4), xyxy, pixels. They have no class.
+
+        Returns:
+            True on the priors of a box; False on the background, and on what the head's assigner leaves out.
+        """
+        (call,) = calls['get_targets']
+        again = targets_of_boxes(self.head, call, boxes, **self._arguments_again(calls))
+        return self._is_positive(self.assignment({**calls, 'get_targets': [again]}).labels)
+
+    def _arguments_again(self, calls: Calls) -> dict[str, Any]:
+        """The arguments of ``get_targets`` which the head changed when it was called, as they were before."""
+        del calls
+        return {}
+
+    def _is_positive(self, labels: Tensor) -> Tensor:
+        return (labels >= 0) & (labels < self.num_classes)
+
     def _positive(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures and places of the priors (N, M) whose label is a class; counted on the host, as heads do."""
-        return torch.nonzero((labels >= 0) & (labels < self.num_classes), as_tuple=True)
+        return torch.nonzero(self._is_positive(labels), as_tuple=True)
 
 
 class DensePredictions:
     """What a dense head predicts for its priors. Each piece is computed when it is first asked for.
+
+    It has its gradient whoever asks first: it is computed with gradients enabled, since all who ask share it.
 
     Args:
         view: of the head.
@@ -211,6 +244,7 @@ class DensePredictions:
         return DensePredictions(self.view, fitted, self._map_scores), valid
 
     @cached_property
+    @torch.enable_grad()
     def score_maps(self) -> list[Tensor]:
         """Logits (N, A * K, H, W) of each level."""
         if self._map_scores is None:
@@ -219,17 +253,20 @@ class DensePredictions:
         return [self._map_scores(level).movedim(-1, 2).flatten(1, 2) for level in rows]
 
     @cached_property
+    @torch.enable_grad()
     def scores(self) -> Tensor:
         """Logits (N, M, K)."""
         scores = rows_of(self.maps.scores, self.view.score_channels)
         return scores if self._map_scores is None else self._map_scores(scores)
 
     @cached_property
+    @torch.enable_grad()
     def regressed(self) -> Tensor:
         """What is regressed, (N, M, R)."""
         return rows_of(self.maps.regressed, self.view.box_channels)
 
     @cached_property
+    @torch.enable_grad()
     def quality(self) -> Tensor:
         """Logits (N, M)."""
         return rows_of(self.maps.quality, 1)[..., 0]
@@ -249,6 +286,7 @@ class DensePredictions:
         return self.view.decode(regressed, Priors(*(each[places] for each in self.priors)))
 
     @cached_property
+    @torch.enable_grad()
     def boxes(self) -> Tensor:
         """The boxes of all priors, (N, M, 4)."""
         images = len(self.regressed)

@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .base import Call, Calls, Point
 from .dense import Assignment, DenseView, PositivePriors
+from .maps import sizes_of
 from .structures import Truth
 
 
@@ -34,6 +36,14 @@ class TargetsOfLevels(DenseView):
         """See :class:`~mmdet_kd.heads.DenseView`. A sampler keeps the order of the priors, as do the labels."""
         images, places = self._positive(self.assignment(calls).labels)
         return PositivePriors(images, places, sampled_truth(calls['sample'], truth, len(images)))
+
+    def _arguments_again(self, calls: Calls) -> dict[str, Any]:
+        """See :class:`~mmdet_kd.heads.DenseView`. Some heads join the levels of these lists in place."""
+        (forward,), (targets,) = calls['forward'], calls['get_targets']
+        scores = self.maps(forward.result, training=True).scores
+        metas = targets.arguments['batch_img_metas']
+        anchors, valid = self.head.get_anchors(sizes_of(scores), metas, device=scores[0].device)
+        return dict(anchor_list=anchors, valid_flag_list=valid)
 
 
 def join_levels(levels: Sequence[Tensor]) -> Tensor:

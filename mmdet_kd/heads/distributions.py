@@ -47,4 +47,5 @@ class LDView(GFLView):
         **GFLView.cannot,
         'labels': "its loss needs the outputs of a teacher of its own, mmdet's",
         'positives': "its loss needs the outputs of a teacher of its own, mmdet's",
+        'assign': "its loss needs the outputs of a teacher of its own, mmdet's",
     }

@@ -97,6 +97,11 @@ class CondInstView(FCOSView):
     Source: ``CondInstBboxHead.get_targets`` of mmdet.
     """
 
+    cannot: ClassVar[Mapping[str, str]] = {
+        **FCOSView.cannot,
+        'assign': 'it looks for the middle of each mask, and other boxes have none',
+    }
+
     def positives(self, calls: Calls, truth: Truth) -> PositivePriors:
         """See :class:`~mmdet_kd.heads.DenseView`."""
         (call,) = calls['get_targets']
@@ -151,6 +156,7 @@ class AutoAssignView(DistanceView):
         'distributions': 'it regresses numbers',
         'labels': 'each prior in a box is trained towards it in part, and none towards a class alone',
         'positives': 'each prior in a box is trained towards it in part, and none is positive',
+        'assign': 'each prior in a box is trained towards it in part, and none is positive',
     }
 
 
@@ -212,7 +218,11 @@ class CenterNetUpdateView(FCOSView):
     Source: ``CenterNetUpdateHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, **DenseView.cannot}
+    cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
+        **DenseView.cannot,
+        'assign': 'it finds the positive priors of its classes beside its targets',
+    }
     relies_on = ('add_cls_pos_inds',)
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:

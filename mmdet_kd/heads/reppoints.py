@@ -22,7 +22,11 @@ class RepPointsView(TargetsOfLevels):
     Source: ``RepPointsHead.forward_single`` and ``RepPointsHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, **DenseView.cannot}
+    cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
+        **DenseView.cannot,
+        'assign': 'it assigns priors by what it predicts for them',
+    }
     relies_on = ('points2bbox', 'get_points', '_bbox_decode')
 
     def maps(self, raw: Any, training: bool) -> DenseMaps:

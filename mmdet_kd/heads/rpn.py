@@ -1,6 +1,7 @@
 """What the region proposal network of a two-stage detector says of its anchors."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,9 @@ from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.structures.bbox import cat_boxes, get_box_tensor
 from torch import Tensor, nn
 
+from .anchors import AnchorView
 from .base import Calls, HeadView, Point, register_view
+from .dense import DenseMaps, DensePredictions
 from .structures import RPNOutputs, RPNTargets
 
 _QUESTIONS = {
@@ -17,6 +20,7 @@ _QUESTIONS = {
     'deltas': 'how far each box is from its anchor',
     'anchors': 'where its anchors are',
     'targets': 'what its anchors are trained towards',
+    'assign': 'which anchors it would train towards other boxes',
 }
 
 
@@ -62,6 +66,19 @@ class RPNView(HeadView):
         """The anchors (m, 4) of each level, xyxy, pixels, for maps of these heights and widths."""
         return [get_box_tensor(level) for level in self.head.prior_generator.grid_priors(sizes, device=device)]
 
+    @cached_property
+    def dense(self) -> AnchorView:
+        """The same head as one that scores each anchor of one class, "object"."""
+        return AnchorView(self.head)
+
+    def predictions(self, outputs: RPNOutputs) -> DensePredictions:
+        """What it predicts for its anchors, as the head that ``dense`` is of."""
+        return DensePredictions(self.dense, DenseMaps(outputs.cls_scores, outputs.bbox_preds))
+
+    def assign(self, calls: Calls, boxes: Sequence[Tensor]) -> Tensor:
+        """See :class:`~mmdet_kd.heads.DenseView`. All anchors that the assigner finds count, not a sample of them."""
+        return self.dense.assign(calls, boxes)
+
     def outputs(self, raw: Any) -> RPNOutputs:
         """What ``forward`` returned; the same in training and in eval mode."""
         scores, deltas = raw
@@ -70,7 +87,7 @@ class RPNView(HeadView):
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`HeadView`."""
         points: dict[str, Point] = {'forward': (self.head, 'forward')}
-        if 'targets' in questions:
+        if {'targets', 'assign'} & set(questions):
             points['get_targets'] = (self.head, 'get_targets')
         return points
 

@@ -22,6 +22,7 @@ class RTMDetView(DistanceView, TargetsOfLevels):
         **ON_POINTS,
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
+        'assign': 'it assigns priors by what it predicts for them',
     }
     labels_at = 1  # the points come first
 

@@ -24,7 +24,10 @@ class YOLOv3View(TargetsOfLevels):
     Source: ``YOLOV3Head.loss_by_feat_single`` and ``YOLOV3Head.predict_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {
+        'distributions': 'it regresses numbers',
+        'assign': 'its assigner also asks which cells hold the centres of the true boxes',
+    }
 
     @property
     def use_sigmoid(self) -> bool:
@@ -63,6 +66,11 @@ class YOLOFView(AnchorView):
 
     Source: ``YOLOFHead.get_targets`` and ``UniformAssigner.assign`` of mmdet.
     """
+
+    cannot: ClassVar[Mapping[str, str]] = {
+        **AnchorView.cannot,
+        'assign': 'it assigns priors by what it predicts for them',
+    }
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`~mmdet_kd.heads.HeadView`."""

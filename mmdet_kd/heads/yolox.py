@@ -24,7 +24,11 @@ class YOLOXView(DenseView):
     Source: ``YOLOXHead._bbox_decode`` and ``YOLOXHead._get_targets_single`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {**ON_POINTS, 'distributions': 'it regresses numbers'}
+    cannot: ClassVar[Mapping[str, str]] = {
+        **ON_POINTS,
+        'distributions': 'it regresses numbers',
+        'assign': 'it assigns priors by what it predicts for them',
+    }
     relies_on = ('_bbox_decode',)
 
     def __init__(self, head: nn.Module) -> None:

@@ -43,6 +43,10 @@ class Step:
     epoch: int = 0
     seed: int = 0
 
+    def picture_sizes(self, device: torch.device) -> Tensor:
+        """Height and width of each of the student's pictures without its padding, (N, 2), pixels."""
+        return torch.stack([torch.stack([_fill(n, device) for n in shape]) for shape in self.img_shapes])
+
     def boxes(self, side: Side) -> list[Tensor]:
         """The true boxes of each picture (k, 4), in the pixels of one side."""
         if side == 'student' or self.ratios is None:
@@ -70,7 +74,7 @@ class Step:
             device: where the answer is wanted.
         """
         rows, columns = (torch.arange(extent, device=device) * stride for extent in size)
-        shapes = torch.stack([torch.stack([_fill(n, device) for n in shape]) for shape in self.img_shapes])
+        shapes = self.picture_sizes(device)
         if side == 'teacher' and self.ratios is not None:
             shapes = (shapes * self.ratios.flip(1)).round()  # ratios are of x and y, shapes of height and width
         return (rows[None, :, None] < shapes[:, 0, None, None]) & (columns[None, None] < shapes[:, 1, None, None])

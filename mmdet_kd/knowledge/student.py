@@ -1,6 +1,6 @@
 """The student's knowledge: recorded while its own ``loss()`` runs."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ from .recorder import record_calls
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 #: The questions of a dense head that concern what it is trained towards are kinds of their own.
-KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives')
+KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives', 'dense.assign')
 #: Where maps may come from beside the 'backbone' and the 'neck': the class scores of the dense head, as it makes them.
 SCORE_MAPS = 'dense.cls'
 _Found = TypeVar('_Found')
@@ -74,6 +74,15 @@ class StudentKnowledge:
         return self._views['rpn'].outputs(self._only('rpn.forward').result)
 
     @property
+    def rpn_predictions(self) -> DensePredictions:
+        """The same, as what a dense head of one class predicts for its priors."""
+        return self.cached('rpn.predictions', lambda: self._views['rpn'].predictions(self.rpn))
+
+    def rpn_assigned(self, boxes: Sequence[Tensor]) -> Tensor:
+        """Which anchors (N, M) the RPN head would train towards other boxes, (k, 4) of each picture; bool."""
+        return self._views['rpn'].assign(self._calls_of('rpn'), boxes)
+
+    @property
     def rpn_targets(self) -> RPNTargets:
         """The targets of the RPN head, the levels joined."""
         return self.cached('rpn.targets', lambda: self._views['rpn'].targets(self._calls_of('rpn')))
@@ -95,6 +104,10 @@ class StudentKnowledge:
             truth: the true boxes of the batch.
         """
         return self.cached('dense.positives', lambda: self._views['dense'].positives(self._calls_of('dense'), truth))
+
+    def dense_assigned(self, boxes: Sequence[Tensor]) -> Tensor:
+        """Which priors (N, M) the dense head would train towards other boxes, (k, 4) of each picture; bool."""
+        return self._views['dense'].assign(self._calls_of('dense'), boxes)
 
     def _predictions(self) -> DensePredictions:
         raw = self._only('dense.forward').result

@@ -54,6 +54,11 @@ class TeacherKnowledge:
         return view.outputs(self._run('rpn_head', self._shared))
 
     @cached_property
+    def rpn_predictions(self) -> DensePredictions:
+        """The same, as what a dense head of one class predicts for its priors."""
+        return find_view(self._detector.rpn_head, RPNView).predictions(self.rpn)
+
+    @cached_property
     def dense(self) -> DensePredictions:
         """What the dense head predicts for its priors, of the student's classes."""
         view = find_view(self._detector.bbox_head, DenseView)

@@ -67,12 +67,23 @@ def by_classifier(family, student_cfg, teacher_cfg, path):
     return cfg
 
 
+def by_instances(family, student_cfg, teacher_cfg, path):
+    """GID, with relations of each picture: pairs of pictures that lie on two ranks are in no rank's batch."""
+    for cfg in (student_cfg, teacher_cfg):  # heads that say something else of each place
+        cfg.model.rpn_head.init_cfg = dict(type='Normal', layer='Conv2d', std=0.3)
+    checkpoint = save_teacher(family(teacher_cfg), path)
+    gid = dict(type='GIDDistiller', predictions='rpn', adapter=dict(type='Conv3x3Adapter'), per_image=True)
+    gid |= dict(iou_threshold=0.05)  # few enough, so that the pictures do not have the same number
+    return distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint, gid=gid)
+
+
 CASES = {
     f'{family.__name__}, {taught.__name__}': (family, taught)
     for family in (faster, retinanet)
     for taught in (by_detector, by_classifier)
 }
 CASES['retinanet, by_anchors'] = retinanet, by_anchors
+CASES['faster, by_instances'] = faster, by_instances
 
 
 @pytest.fixture(scope='module')

@@ -209,6 +209,54 @@ class TestAClassifierOnRoIs:
         assert counts[0] == counts[1] > 0
 
 
+#: Of mmdet's heads and assigners, what copies numbers to the device when they assign priors.
+OF_ASSIGNERS = {
+    'bbox_overlaps.py:bbox_overlaps',
+    'anchor_head.py:_get_targets_single',
+    'max_iou_assigner.py:assign_wrt_overlaps',
+    'gfl_head.py:_get_targets_single',
+    'fcos_head.py:<listcomp>',
+}
+
+
+@pytest.mark.parametrize('family', [retinanet, *(pytest.param(f, marks=pytest.mark.slow) for f in (faster, fcos, gfl))])
+class TestTheInstancesOfBothSides:
+    """Choosing them and comparing their features waits for nothing; mmdet's assigners wait, as in the head's own step.
+
+    That the choice asks for no number on the host is tested with it.
+    """
+
+    def detector(self, student_cfg, teacher_cfg, family, **gid):
+        gid |= dict(type='GIDDistiller', adapter=dict(type='Conv3x3Adapter'), min_size=4.0)
+        if family is faster:
+            gid |= dict(predictions='rpn')
+        return build(distilled_cfg(family(student_cfg), family(teacher_cfg), None, gid=gid))
+
+    def test_nothing_else_is_copied_to_the_device(self, student_cfg, teacher_cfg, family):
+        for call in soft_losses(self.detector(student_cfg, teacher_cfg, family)):
+            assert copies(call) <= OF_ASSIGNERS
+        for call in soft_losses(self.detector(student_cfg, teacher_cfg, family, cls_weight=None, bbox_weight=None)):
+            assert copies(call) == set()
+
+    def test_the_number_of_operations_does_not_grow_with_the_boxes(self, student_cfg, teacher_cfg, family):
+        """Nor with the instances that are found."""
+        counts = set()
+        detector = self.detector(student_cfg, teacher_cfg, family, cls_weight=None, bbox_weight=None)
+        (distiller,) = detector.distillers.values()
+        for boxes, least in (((1, 1), 4.0), ((12, 12), 4.0), ((2, 3), 1e3)):
+            distiller.min_size = least
+            data = detector.data_preprocessor(raw_batch(boxes), training=True)
+            with observe_student(detector, distiller.kinds) as student:
+                super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
+                knowledge = taught(detector, data)
+                step = step_of(data, knowledge)
+                _ = knowledge.features('neck'), distiller._predicted(knowledge)
+                with OpCounter() as counter:
+                    distiller(student, knowledge, step)
+            counts.add(counter.count)
+        assert len(counts) == 1
+
+
 class TestNothingIsCopiedToTheDevice:
     """Distillers, losses, both knowledges, crops, the smaller view: whatever a step runs."""
 

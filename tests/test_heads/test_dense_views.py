@@ -112,3 +112,11 @@ def test_each_positive_prior_has_the_box_that_it_is_trained_towards(student_cfg,
     if step.calls.get('sample'):  # of heads that assign twice, the second time
         trained_towards = torch.cat([call.result.pos_gt_bboxes for call in step.calls['sample'][-len(counts) :]])
         assert torch.equal(torch.cat(step.truth.boxes)[truth], trained_towards)
+
+
+def test_a_prediction_that_is_first_asked_for_without_gradients_has_its_gradient(student_cfg):
+    """All who ask share it; the first to ask may only be choosing where to look."""
+    detector = detector_of(DENSE_HEADS['fcos'](student_cfg))
+    with seen(detector, pictures(), ()) as step, torch.no_grad():
+        pieces = [getattr(step.predictions, name) for name in ('scores', 'regressed', 'quality', 'boxes')]
+    assert all(piece.requires_grad for piece in pieces)

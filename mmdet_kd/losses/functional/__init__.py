@@ -7,6 +7,7 @@ from .channel_wise import channel_wise_kl
 from .fine_grained import anchor_mask, best_overlap, imitation_loss
 from .focal_global import attention_loss, focal_loss, focal_masks
 from .hint import HintNorm, hint_loss
+from .instances import class_distances, instance_feature_loss, instance_pairs, instance_relation_loss
 from .masked_generation import masked_generation
 from .pearson import pearson_loss
 from .reduction import weighted_average
@@ -20,11 +21,15 @@ __all__ = [
     'attention_loss',
     'best_overlap',
     'channel_wise_kl',
+    'class_distances',
     'class_weighted_soft_cross_entropy',
     'focal_loss',
     'focal_masks',
     'hint_loss',
     'imitation_loss',
+    'instance_feature_loss',
+    'instance_pairs',
+    'instance_relation_loss',
     'masked_distance',
     'masked_generation',
     'pearson_loss',
