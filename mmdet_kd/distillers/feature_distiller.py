@@ -19,8 +19,10 @@ from .pair import Model, ModelPair
 
 Reduction = Literal['mean', 'sum']
 
-#: Of a picture of 2x2 cells without boxes, for trying a loss.
-_EMPTY = Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator())
+
+def _empty_frame() -> Frame:
+    """Of a picture of 2x2 cells without boxes, for trying a loss, on the device where the detector is built."""
+    return Frame([torch.zeros(0, 4)], torch.ones(1, 2, 2, dtype=torch.bool), torch.Generator())
 
 
 @MODELS.register_module()
@@ -94,7 +96,7 @@ class FeatureDistiller(BaseDistiller):
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
-            frame = _EMPTY if self._needs_frame else None
+            frame = _empty_frame() if self._needs_frame else None
             self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats, frame))
         raise_if_any(list(dict.fromkeys(self.problems)))
 
@@ -161,7 +163,7 @@ class FeatureDistiller(BaseDistiller):
         known = inspect.signature(kind).parameters if kind is not None else ()
         told = dict.fromkeys({'student_channels', 'teacher_channels'} & set(known), channels)
         self._needs_frame = getattr(kind, 'needs_frame', False)
-        more = (_EMPTY,) if self._needs_frame else ()
+        more = (_empty_frame(),) if self._needs_frame else ()
         return self._build_loss('loss', {**told, **cfg}, 'maps', lambda built: built(maps, maps, *more))
 
 

@@ -23,6 +23,7 @@ SSD512 = CONFIGS / 'dicod/dicod_ssd512-vgg16-from-classifier-r50-ssd_2x_coco.py'
 
 METHODS_C4 = [name for name in fragments('distillers') if name.endswith('-c4')]
 METHODS = [name for name in fragments('distillers') if name.startswith('chen2017') and name not in METHODS_C4]
+FIELD_TWO_STAGE = ['cwd', 'fitnets', *(name for name in fragments('distillers') if name.endswith('-two-stage'))]
 DICOD = [name for name in fragments('distillers') if name.startswith('dicod') and 'hint' not in name]
 STUDENTS_C4 = [name for name in fragments('students') if name.endswith('_c4')]
 STUDENTS = [name for name in fragments('students') if '-rcnn_' in name and name.endswith('_fpn')]
@@ -92,7 +93,7 @@ def test_swap_the_teacher(teacher: str, tmp_path: Path) -> None:
     build_shape(cfg)
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', [*METHODS, *FIELD_TWO_STAGE])
 def test_swap_the_method(method: str, tmp_path: Path) -> None:
     cfg = swapped(COCO, tmp_path, distillers=method)
     assert cfg.model.distillers == load(f'_base_/distillers/{method}.py').distillers
