@@ -67,6 +67,10 @@ def test_fragments_of_a_kind_define_the_same_keys() -> None:
     ).items():
         for name in fragments(kind):
             assert load(f'_base_/{kind}/{name}.py').keys() <= allowed, name
+    for name in fragments('pairs'):  # everything but a method
+        keys = load(f'_base_/pairs/{name}.py').keys()
+        assert {'model', 'num_classes', 'train_dataloader', 'optim_wrapper', 'default_hooks'} <= keys
+        assert not {'teacher', 'distillers'} & keys
     for name in fragments('datasets'):
         assert {'num_classes', 'train_dataloader', 'val_dataloader', 'val_evaluator'} <= load(
             f'_base_/datasets/{name}.py'

@@ -31,7 +31,7 @@ from mmdet_kd.teachers.config import find_config
 
 MMDET = Path(mmdet.__file__).parent / '.mim'
 # Folders whose configs are not called after a method: mmdet's own grammar, and the demo.
-NOT_METHODS = ('baselines', 'demo')
+NOT_METHODS = ('baselines', 'bccd', 'demo')
 FIELD = r'[a-z0-9.]+(?:-[a-z0-9.]+)*'
 SCHEDULE_AND_DATASET = rf'(?P<schedule>\d+[xek])_(?P<dataset>{FIELD})'
 DISTILLED = re.compile(rf'(?P<method>{FIELD})_(?P<student>{FIELD})-from-(?P<teacher>{FIELD})_{SCHEDULE_AND_DATASET}')
@@ -63,6 +63,7 @@ def test_every_config() -> None:
     check_each(distilled_configs(), follows_the_grammar_of_distillation)
     check_each(plain_configs(), follows_the_grammar_of_plain_detectors)
     check_each(distilled_configs(), name_says_which_fragments)
+    check_each(in_folder('fgd', 'mgd'), clips_gradients_as_the_authors_do)
     check_each(whole_configs(), heads_have_the_classes_of_the_data)
     check_each(of_dicod(distilled=True), suits_the_students_pixels_and_scores)
     check_each(of_dicod(distilled=False), is_judged_on_the_boxes_of_the_pictures_that_it_sees)
@@ -132,7 +133,7 @@ def name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     lines = base_fragments(path)
     kinds = ('students', 'distillers', 'datasets', 'schedules', '_base_')
-    (student,), (method,), (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
+    (student,), methods, (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
     # the anchors of SSD are made for a set
     student = student.removesuffix(f'_{name["dataset"]}').replace('_', '-')
     assert student == name['student']
@@ -145,10 +146,17 @@ def name_says_which_fragments(path: Path) -> None:
         teacher, _, its_set = teacher.rpartition('_')
         assert said in (teacher.replace('_', '-'), teacher.replace('_', '-').removeprefix(architecture))
         assert its_set == trained_on
-    assert method.removeprefix(name['method']) in ('', '-c4', '-sigmoid', '-std1')
+    # a fragment may be for a family of students, and two methods may add up
+    said = '-'.join(re.sub('-(c4|sigmoid|std1|two-stage|fcos|reppoints|ssd512)$', '', method) for method in methods)
+    inherits = any(teacher.get('inherit') for teacher in teacher_configs(read(path)))
+    assert name['method'] == f'{said}-inherit' if inherits else said
     assert data.split('_')[0] == name['dataset']
     assert schedule.split('_')[:2] == ['schedule', name['schedule']]
     assert runtime == 'default_runtime'
+
+
+def clips_gradients_as_the_authors_do(path: Path) -> None:
+    assert read(path).optim_wrapper.clip_grad.max_norm == 35
 
 
 def heads_have_the_classes_of_the_data(path: Path) -> None:
@@ -260,6 +268,27 @@ def test_the_cells_of_the_tables_of_dicod_have_configs() -> None:
         assert students_of(part, 'voc0712').keys() == COMPACT.keys()
     baselines = {path.stem.replace('_', '-') for path in in_folder('baselines')}
     assert {f'{student}-{schedule}-coco' for student, schedule in COMPACT.items()} <= baselines
+
+
+#: Our fragment of a student -> mmdet's whole config of it.
+STUDENTS_OF_MMDET = {
+    'gfl_r50_fpn': 'gfl/gfl_r50_fpn_1x_coco.py',
+    'fcos_r50-caffe_fpn': 'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py',
+    'reppoints_r50_fpn': 'reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py',
+}
+
+
+@pytest.mark.parametrize('name', STUDENTS_OF_MMDET)
+def test_a_one_stage_student_is_mmdets(name: str) -> None:
+    """But for the address of its pretrained weights."""
+    ours = plain(read(f'_base_/students/{name}.py').model)
+    theirs = plain(Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[name]).model)
+    if theirs['backbone']['init_cfg']['checkpoint'] == 'torchvision://resnet50':
+        theirs['backbone']['init_cfg']['checkpoint'] = read(
+            '_base_/students/retinanet_r50_fpn.py'
+        ).model.backbone.init_cfg.checkpoint
+    theirs.setdefault('train_cfg', None)  # FCOS has none
+    assert ours == theirs
 
 
 @pytest.mark.parametrize('name', SSDS)
