@@ -164,6 +164,8 @@ def _strip(cfg: Any) -> None:
             cfg['sampler']['num'] = 32
         if 'nms_pre' in cfg:
             cfg['nms_pre'] = cfg['max_per_img'] = 64
+        if cfg.get('type') == 'GIDDistiller':
+            cfg['min_size'] = 0.0  # boxes of untrained heads may be smaller than instances should be
     for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
         _strip(value)
 
