@@ -270,6 +270,26 @@ def test_the_cells_of_the_tables_of_dicod_have_configs() -> None:
     assert {f'{student}-{schedule}-coco' for student, schedule in COMPACT.items()} <= baselines
 
 
+def test_the_rows_of_the_second_table_of_dicod_have_configs() -> None:
+    """Each method for the students of which that table has a number."""
+    names = [DISTILLED.fullmatch(path.stem) for path in distilled_configs()]
+    found = {(n['method'], n['student'], n['schedule']) for n in names if n['dataset'] == 'coco'}
+    faster, retinanet = LARGE.items()
+    all_five = [
+        *LARGE.items(),
+        *((student, schedule) for student, schedule in COMPACT.items() if 'ssd300' not in student),
+    ]
+    table = {
+        'chen2017': [faster],
+        'fgfi': [faster, retinanet],
+        'gid': [faster, retinanet],
+        'fkd': all_five,
+        'dicod': all_five,
+        'dicod-fkd': all_five,
+    }
+    assert {(method, *cell) for method, cells in table.items() for cell in cells} <= found
+
+
 #: Our fragment of a student -> mmdet's whole config of it.
 STUDENTS_OF_MMDET = {
     'gfl_r50_fpn': 'gfl/gfl_r50_fpn_1x_coco.py',
