@@ -224,6 +224,20 @@ def test_whole_config_of_the_readme_is_the_one_in_the_repository() -> None:
     assert shown == (CONFIGS / 'chen2017/chen2017_faster-rcnn-r50-fpn-from-r101-fpn_1x_coco.py').read_text()
 
 
+def test_config_on_a_pair_of_the_readme_is_the_one_in_the_repository() -> None:
+    shown = readme_example('_base_/pairs/')
+    assert shown == (CONFIGS / 'pkd/pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco.py').read_text()
+
+
+def test_two_methods_of_the_readme_add_up(tmp_path: Path) -> None:
+    text = readme_example("['./pkd_").replace("'./", f"'{CONFIGS}/pkd/").replace("'../_base_", f"'{FRAGMENTS}")
+    (tmp_path / 'two.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'two.py')
+    assert cfg.model.distillers.keys() == {'pkd', 'rpn', 'roi'}
+    assert 'distillers' not in cfg
+    build_shape(cfg)
+
+
 def test_users_own_configs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # whatever the working directory
     mine = tmp_path / 'configs/mine'

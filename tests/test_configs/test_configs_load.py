@@ -384,8 +384,10 @@ def test_metafile_lists_the_configs_of_its_folder(folder: str) -> None:
         assert model['Name'] == Path(model['Config']).stem
         listed.append(model['Config'])
     assert sorted(listed) == [f'configs/{path.as_posix()}' for path in in_folder(folder)]
-    for collection in metafile['Collections']:
-        assert (REPO / collection['README']).is_file()
+    (collection,) = metafile['Collections']
+    assert (REPO / collection['README']).is_file()
+    for method in collection['Metadata']['Methods']:
+        assert set(method['Fragments']) <= set(fragments('distillers'))
 
 
 @pytest.mark.parametrize('readme', sorted(CONFIGS.rglob('README.md')), ids=lambda path: path.parent.name)
