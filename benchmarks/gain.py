@@ -189,8 +189,10 @@ def finish(run: Run, results: Path, order: list[str]) -> None:
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
-    """What the results say of what a row trains."""
-    return dict(config=recipe.config, **(dict(options=dict(recipe.options)) if recipe.options else {}))
+    """What the results say of what a row trains; also whether its student starts with a teacher's neck and heads."""
+    options = dict(options=dict(recipe.options)) if recipe.options else {}
+    inherits = any(teacher.get('inherit') for teacher in teachers_of(recipe.read()))
+    return dict(config=recipe.config, **options, **(dict(inherits=True) if inherits else {}))
 
 
 def train(run: Run, mark: Path) -> None:

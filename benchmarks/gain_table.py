@@ -30,7 +30,8 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
         pairs = paired(found, content.get(first, {}))
         gain = '' if row == first else interval([run['scores']['AP'] - alone['scores']['AP'] for run, alone in pairs])
         others = [f'{column[row]:.1f}' if row in column else '' for column in quoted.values()]
-        cells.append([row, *scores, gain, *cost_cells(found, reach(pairs)), str(len(found['seeds'])), *others])
+        name = f'{row} (inherits)' if found.get('inherits') else row
+        cells.append([name, *scores, gain, *cost_cells(found, reach(pairs)), str(len(found['seeds'])), *others])
     return cells
 
 

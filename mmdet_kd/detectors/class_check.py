@@ -20,10 +20,14 @@ def training_class_problems(
         names: of the training set's classes, in the order of the labels; None if nobody told them.
         student: the detector that trains.
         teachers: name -> teacher, with its weights.
-        comparing: names of the teachers whose class scores a distiller compares. Another teacher's classes may
+        comparing: names of the teachers whose class scores a distiller compares. Those count too that find the
+            student's classes by name, and those whose heads the student starts with. Another teacher's classes may
             differ, with a warning.
     """
-    comparing = {*comparing, *(name for name, teacher in teachers.items() if teacher.classes_by_name)}
+    comparing = {
+        *comparing,
+        *(name for name, teacher in teachers.items() if teacher.classes_by_name or teacher.inherit),
+    }
     if names is None:
         return [_NOT_TOLD] if comparing else []
     problems = head_class_problems(
@@ -41,8 +45,8 @@ def training_class_problems(
 
 
 _NOT_TOLD = (
-    'a distiller compares class scores, or a teacher has classes_by_name, and nobody told the detector the names of '
-    "the training set's classes. To train, use tools/train.py of mmdet_kd, or add "
+    'a distiller compares class scores, or a teacher has classes_by_name or inherit, and nobody told the detector the '
+    "names of the training set's classes. To train, use tools/train.py of mmdet_kd, or add "
     "custom_hooks=[dict(type='TrainingClassesHook')] to the config, whose training set must name its classes "
     '(metainfo=dict(classes=...)). In a script, call detector.set_classes(names) before detector.init_weights()'
 )
@@ -65,7 +69,9 @@ def _teacher_problems(names: Sequence[str], teacher: BaseTeacher, compares_class
     difference = f"the teacher's classes are not the student's: {describe_difference(names, teacher.classes)}"
     if compares_classes:
         cures = 'Take a teacher trained on this set'
-        if isinstance(teacher, DetectorTeacher):
+        if teacher.inherit:
+            cures = f'Leave teacher.inherit out, since its head would give each class the weights of another. {cures}'
+        elif isinstance(teacher, DetectorTeacher):
             cures = f"If the teacher knows all of the student's, write teacher=dict(classes_by_name=True, ...). {cures}"
         return [
             f'{difference}. {cures}, or list the classes of the data in the order {teacher.classes}: in '

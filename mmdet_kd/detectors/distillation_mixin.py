@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mmdet.structures import SampleList
@@ -19,6 +20,7 @@ from ..teachers import BaseTeacher, Batch
 from .channel_check import channel_problems
 from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
+from .inheritance import check_inheritance, inherit
 from .loss_guard import FiniteLossGuard
 from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
@@ -61,6 +63,7 @@ class KnowledgeDistillationMixin:
         self._refuse_unknown_keys(student)
         super().__init__(**student)
         self._student_cfg = student_cfg
+        self._guard = FiniteLossGuard()
         raise_if_any([] if num_classes is None else num_classes_problems(self, num_classes))
         self._hold_teachers(build_teachers(teacher, teachers))
         self.student_scale = student_scale
@@ -68,10 +71,10 @@ class KnowledgeDistillationMixin:
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
         raise_if_any(canvas_problems('student', self))
+        check_inheritance(self.teachers, pairs)
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._class_names: tuple[str, ...] | None = None
         self._views: TwoViews | None = None
-        self._guard = FiniteLossGuard()
 
     def set_classes(self, names: Sequence[str]) -> None:
         """Say which classes the training set has, before ``init_weights()`` compares them with the teachers'.
@@ -86,7 +89,8 @@ class KnowledgeDistillationMixin:
     def init_weights(self) -> None:
         """Initialise the student as mmdet does, then load the teachers and check that they fit it.
 
-        mmengine's Runner calls this when a training starts, and never for a test.
+        A teacher with ``inherit`` gives the student the weights of its neck and heads. mmengine's Runner calls this
+        when a training starts, and never for a test.
 
         Raises:
             DistillationError: weights that the student is to start from are missing, or a teacher's weights or classes
@@ -95,7 +99,8 @@ class KnowledgeDistillationMixin:
         check_pretrained(self._student_cfg)
         super().init_weights()
         for name, teacher in self.teachers.items():
-            teacher.load(next(self.parameters()).device, asked=self._kinds_asked_of(name))
+            heir = partial(inherit, self, self._student_cfg, teacher.cfg.model) if teacher.inherit else None
+            teacher.load(next(self.parameters()).device, self._kinds_asked_of(name), heir)
         raise_if_any(self._class_problems() + self._view_problems())
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:

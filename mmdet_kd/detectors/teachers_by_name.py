@@ -69,5 +69,7 @@ def _build(cfg: Any, name: str) -> BaseTeacher:
     known = {'type', *inspect.signature(found).parameters}
     if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
-        raise_if_any([f'{name} must be dict(config=..., checkpoint=...), not {given}'])
+        unknown = [key for key in cfg if key not in known] if isinstance(cfg, Mapping) else []
+        why = f': a {found.__name__} has no {", ".join(unknown)}' if unknown else ''
+        raise_if_any([f'{name} must be dict(config=..., checkpoint=...), not {given}{why}'])
     return MODELS.build({**cfg, 'type': found})

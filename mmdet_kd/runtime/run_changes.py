@@ -33,7 +33,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
     seed = _at(before, 'randomness', 'seed')
     if _at(after, 'randomness', 'seed') is None and seed is not None:
         after['randomness'] = {**after['randomness'], 'seed': seed}
-    return [Change(said, _why_not(path, old, new)) for path, said in _differences('', before, after)]
+    return [Change(said, _why_not(path, old, new)) for path, said in differences('', before, after)]
 
 
 def schedules_differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -71,8 +71,14 @@ def _to_shared_end(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Any,
     return [cut(each) for each in both[0]], [cut(each) for each in both[1]]
 
 
-def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
-    """(path, in words) of each difference between two plain values."""
+def differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
+    """(path, in words) of each difference between two plain values.
+
+    Args:
+        path: of both values; the paths of what is in them begin with it.
+        old: of the one side.
+        new: of the other side.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         if 'digest' in old and 'digest' in new:
             if is_same_file(old, new) is False:
@@ -80,10 +86,10 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, str]]:
             return
         for key in dict.fromkeys([*new, *old]):
             inner = f'{path}.{key}' if path else key
-            yield from _differences(inner, old.get(key, _ABSENT), new.get(key, _ABSENT))
+            yield from differences(inner, old.get(key, _ABSENT), new.get(key, _ABSENT))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _are_parts(new):
         for index, (first, second) in enumerate(zip(old, new, strict=True)):
-            yield from _differences(f'{path}.{index}', first, second)
+            yield from differences(f'{path}.{index}', first, second)
     elif old != new:
         yield path, f'{_printable(path)} {_short(old)} -> {_short(new)}'
 

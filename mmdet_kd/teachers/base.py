@@ -22,6 +22,8 @@ from .fit import load_strictly
 
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 NOT_GIVEN: Any = object()
+#: Takes over what it wants of a loaded model.
+Heir = Callable[[nn.Module], None]
 
 
 class BaseTeacher(nn.Module):
@@ -41,6 +43,8 @@ class BaseTeacher(nn.Module):
 
     #: Whether the student's classes are looked for among the teacher's by their names.
     classes_by_name = False
+    #: Whether the student's neck and heads start with the teacher's weights.
+    inherit = False
 
     def __init__(self, config: ConfigSource, checkpoint: str | Path | None) -> None:
         super().__init__()
@@ -69,12 +73,13 @@ class BaseTeacher(nn.Module):
         with refuse_what_cannot_be_built(self.cfg):
             return on_meta(self._build)
 
-    def load(self, device: torch.device, asked: Collection[str] = ()) -> None:
+    def load(self, device: torch.device, asked: Collection[str] = (), heir: Heir | None = None) -> None:
         """Build the model and load its weights, strictly; see :func:`~mmdet_kd.teachers.fit.load_strictly`.
 
         Args:
             device: where it is to run.
             asked: the kinds of knowledge (:data:`mmdet_kd.knowledge.KINDS`) that distillers will ask for.
+            heir: is handed the model with its weights as they were trained, before anything makes it fast.
 
         Raises:
             DistillationError: the weights cannot be read, or do not fit; the message lists them.
@@ -90,6 +95,8 @@ class BaseTeacher(nn.Module):
                 self.digest = weights_digest(weights.state_dict)
                 self.classes = weights.classes or self.classes
                 load_strictly(model, weights, self.cfg, self.checkpoint)
+        if heir is not None:
+            heir(model)
         self.model = self.optimise(model.requires_grad_(False).eval().to(device), asked)
 
     def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:

@@ -27,6 +27,9 @@ class DetectorTeacher(BaseTeacher):
         checkpoint: path or URL of its weights. None, written out, leaves it untrained.
         classes_by_name: find the student's classes among the teacher's by their names. The teacher may know more, in
             any order. Otherwise both must know the same, in the same order.
+        inherit: start a training with this teacher's weights in the student's neck and heads, which must have the same
+            names and shapes on both sides; see :mod:`mmdet_kd.detectors.inheritance`. ``load_from`` and ``resume`` come
+            after.
         fold_batch_norm: fold batch norm into the convolutions before it, where that changes nothing beyond rounding.
         channels_last: keep weights and maps in that memory format, which changes nothing beyond rounding.
         precision: 'bfloat16' or 'float16' for backbone, neck and heads, also under AMP; RoIs are cut out in single
@@ -34,7 +37,8 @@ class DetectorTeacher(BaseTeacher):
         compile: run torch.compile over backbone, neck, and RPN or dense head.
 
     Raises:
-        DistillationError: there is no such config or precision, or ``checkpoint`` is not given.
+        DistillationError: there is no such config or precision, ``checkpoint`` is not given, or ``inherit`` and
+            ``classes_by_name`` are, since a head that is taken over knows the teacher's classes.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class DetectorTeacher(BaseTeacher):
         config: ConfigSource,
         checkpoint: str | Path | None = NOT_GIVEN,
         classes_by_name: bool = False,
+        inherit: bool = False,
         fold_batch_norm: bool = True,
         channels_last: bool = True,
         precision: str | None = None,
@@ -50,7 +55,15 @@ class DetectorTeacher(BaseTeacher):
         super().__init__(config, checkpoint)
         if precision not in (None, *PRECISIONS):
             raise_if_any([f'teacher.precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}, or None'])
+        if inherit and classes_by_name:
+            raise_if_any(
+                [
+                    'teacher.inherit and teacher.classes_by_name do not go together: a head that is taken over knows '
+                    "the teacher's classes in its order. Leave one of the two out"
+                ]
+            )
         self.classes_by_name = classes_by_name
+        self.inherit = inherit
         self.class_map: ClassMap | None = None
         self.speed = Speed(fold_batch_norm, channels_last, PRECISIONS.get(precision), compile)
         self.forms: dict[str, PartForm] = {}

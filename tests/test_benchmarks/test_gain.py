@@ -230,6 +230,19 @@ def test_means_spreads_gains_and_when_they_are_reached():
     assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2', '']  # one seed never has it
 
 
+def test_a_row_that_inherits_is_named_as_such(taught):
+    gain_py, config = load_tool('benchmarks/gain.py'), str(taught.parent / 'taught.py')
+    option = {'model.teachers.large.inherit': True}
+    assert gain_py.describe(gain_py.Recipe(config)) == dict(config=config)
+    described = gain_py.describe(gain_py.Recipe(config, tuple(option.items())))
+    assert described == dict(config=config, options=option, inherits=True)
+
+    content = {'alone': row((10.0, 30.0)), 'taught': row((31.0, 36.0), inherits=True)}
+    _, alone, other = load_tool('benchmarks/gain_table.py').table_cells(content, dict(rows=dict.fromkeys(content)))
+    assert (alone[0], other[0]) == ('alone', 'taught (inherits)')
+    assert other[4] == '+6.0'  # it is compared all the same
+
+
 def test_nothing_is_compared_with_a_row_that_is_not_the_first():
     definition = dict(rows=dict(alone='', taught=''))
     _, taught = load_tool('benchmarks/gain_table.py').table_cells({'taught': row((31.0, 36.0))}, definition)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmdet_kd.class_names import classes_of_config
 from mmdet_kd.knowledge.probe import on_meta
+from mmdet_kd.teachers import load_teacher_config
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = REPO / 'configs'
@@ -28,11 +29,13 @@ IMAGE_SIZE = 96
 Item = TypeVar('Item')
 
 
+@functools.cache
 def config_files() -> list[Path]:
     """Every config and every fragment, its path relative to `configs/`."""
     return sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob('*.py'))
 
 
+@functools.cache
 def whole_configs() -> list[Path]:
     """Every config that one can train, its path relative to `configs/`."""
     return [path for path in config_files() if '_base_' not in path.parts]
@@ -77,11 +80,22 @@ def base_lines(path: str | Path) -> list[str]:
     return re.findall(r"'(.+?)'", listed.group(1)) if listed else []
 
 
+#: The folders of fragments; what a config is based on besides is made of such by itself.
+KINDS = ('students', 'teachers', 'distillers', 'datasets', 'schedules', '_base_')
+
+
 def base_fragments(path: str | Path) -> dict[str, list[str]]:
-    """The names of the fragments of each kind that a config is made of, in the order of its lines."""
+    """The names of the fragments of each kind that a config is made of, in the order of its lines.
+
+    Those of a pair, or of another whole config, that it is based on stand in the place of that line.
+    """
     found: dict[str, list[str]] = {}
     for line in base_lines(path):
-        found.setdefault(Path(line).parent.name, []).append(Path(line).stem)
+        base = (CONFIGS / path).parent.joinpath(line).resolve()
+        kind = base.parent.name
+        inner = {kind: [base.stem]} if kind in KINDS else base_fragments(base.relative_to(CONFIGS))
+        for key, names in inner.items():
+            found.setdefault(key, []).extend(names)
     return found
 
 
@@ -92,14 +106,54 @@ def teacher_configs(cfg: Config) -> list[dict]:
 
 
 def shrink(cfg: Config) -> Config:
-    """Untrained weights, few proposals, few samples: what a small CPU and a test without a network ask for.
+    """Untrained weights, few proposals and samples, narrow networks: what a small CPU without a network asks for.
 
-    The architecture stays as it is. Changes `cfg` in place and returns it.
+    Layers and operators are those of the config, but for repeated blocks. Changes `cfg` in place and returns it.
     """
     _strip(cfg.model)
+    _narrow(cfg.model)
     for teacher in teacher_configs(cfg):
         teacher.checkpoint = None
+        if teacher.get('type', 'DetectorTeacher') == 'DetectorTeacher':
+            teacher.config = copy.deepcopy(_narrow_teacher(teacher.config))
     return cfg
+
+
+@functools.cache
+def _narrow_teacher(config: str) -> dict:
+    """A config with the narrow model of a teacher, and the classes that it knows."""
+    cfg = load_teacher_config(config)
+    _narrow(cfg.model)
+    metainfo = dict(classes=classes_of_config(cfg))
+    return dict(model=cfg.model.to_dict(), train_dataloader=dict(dataset=dict(metainfo=metainfo)))
+
+
+def _narrow(model: dict) -> None:
+    """A quarter of the channels and at most 50 layers, the same on both sides, where a pyramid follows the backbone."""
+    backbone, neck = model['backbone'], model.get('neck')
+    if backbone['type'] not in ('ResNet', 'ResNeXt', 'SwinTransformer', 'MobileNetV2') or neck is None:
+        return
+    if 'depth' in backbone:
+        backbone.update(depth=min(backbone['depth'], 50), base_channels=backbone.get('base_channels', 64) // 4)
+        if 'stem_channels' in backbone:
+            backbone['stem_channels'] //= 4
+    if 'groups' in backbone:
+        backbone.update(groups=4, base_width=8)
+    if 'embed_dims' in backbone:
+        backbone.update(embed_dims=backbone['embed_dims'] // 4, depths=(2, 2, 2, 2))
+    if backbone['type'] != 'MobileNetV2':
+        neck['in_channels'] = [channels // 4 for channels in neck['in_channels']]
+    for key in model.keys() & {'neck', 'rpn_head', 'roi_head', 'bbox_head'}:
+        _narrow_part(model[key])
+
+
+def _narrow_part(cfg: Any) -> None:
+    for key, value in cfg.items() if isinstance(cfg, dict) else ():
+        if key.endswith('channels') and value in (256, 1024):  # of a map, of a vector
+            cfg[key] = value // 4
+        _narrow_part(value)
+    for value in cfg if isinstance(cfg, (list, tuple)) else ():
+        _narrow_part(value)
 
 
 def _strip(cfg: Any) -> None:
@@ -110,6 +164,8 @@ def _strip(cfg: Any) -> None:
             cfg['sampler']['num'] = 32
         if 'nms_pre' in cfg:
             cfg['nms_pre'] = cfg['max_per_img'] = 64
+        if cfg.get('type') == 'GIDDistiller':
+            cfg['min_size'] = 0.0  # boxes of untrained heads may be smaller than instances should be
     for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
         _strip(value)
 

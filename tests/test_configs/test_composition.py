@@ -23,10 +23,11 @@ SSD512 = CONFIGS / 'dicod/dicod_ssd512-vgg16-from-classifier-r50-ssd_2x_coco.py'
 
 METHODS_C4 = [name for name in fragments('distillers') if name.endswith('-c4')]
 METHODS = [name for name in fragments('distillers') if name.startswith('chen2017') and name not in METHODS_C4]
+FIELD_TWO_STAGE = ['cwd', 'fitnets', *(name for name in fragments('distillers') if name.endswith('-two-stage'))]
 DICOD = [name for name in fragments('distillers') if name.startswith('dicod') and 'hint' not in name]
 STUDENTS_C4 = [name for name in fragments('students') if name.endswith('_c4')]
 STUDENTS = [name for name in fragments('students') if '-rcnn_' in name and name.endswith('_fpn')]
-COCO_TEACHERS = [name for name in fragments('teachers') if '-rcnn_' in name and name.endswith('_fpn_coco')]
+COCO_TEACHERS = [name for name in fragments('teachers') if '-rcnn_r' in name and name.endswith('_fpn_coco')]
 
 
 def covering(*axes: list[str]) -> list[tuple[str, ...]]:
@@ -66,6 +67,10 @@ def test_fragments_of_a_kind_define_the_same_keys() -> None:
     ).items():
         for name in fragments(kind):
             assert load(f'_base_/{kind}/{name}.py').keys() <= allowed, name
+    for name in fragments('pairs'):  # everything but a method
+        keys = load(f'_base_/pairs/{name}.py').keys()
+        assert {'model', 'num_classes', 'train_dataloader', 'optim_wrapper', 'default_hooks'} <= keys
+        assert not {'teacher', 'distillers'} & keys
     for name in fragments('datasets'):
         assert {'num_classes', 'train_dataloader', 'val_dataloader', 'val_evaluator'} <= load(
             f'_base_/datasets/{name}.py'
@@ -92,7 +97,7 @@ def test_swap_the_teacher(teacher: str, tmp_path: Path) -> None:
     build_shape(cfg)
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', [*METHODS, *FIELD_TWO_STAGE])
 def test_swap_the_method(method: str, tmp_path: Path) -> None:
     cfg = swapped(COCO, tmp_path, distillers=method)
     assert cfg.model.distillers == load(f'_base_/distillers/{method}.py').distillers
@@ -217,6 +222,20 @@ def readme_example(containing: str) -> str:
 def test_whole_config_of_the_readme_is_the_one_in_the_repository() -> None:
     shown = readme_example("datasets/coco_detection.py',\n")
     assert shown == (CONFIGS / 'chen2017/chen2017_faster-rcnn-r50-fpn-from-r101-fpn_1x_coco.py').read_text()
+
+
+def test_config_on_a_pair_of_the_readme_is_the_one_in_the_repository() -> None:
+    shown = readme_example('/pairs/')
+    assert shown == (CONFIGS / 'pkd/pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco.py').read_text()
+
+
+def test_two_methods_of_the_readme_add_up(tmp_path: Path) -> None:
+    text = readme_example("['./pkd_").replace("'./", f"'{CONFIGS}/pkd/").replace("'../_base_", f"'{FRAGMENTS}")
+    (tmp_path / 'two.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'two.py')
+    assert cfg.model.distillers.keys() == {'pkd', 'rpn', 'roi'}
+    assert 'distillers' not in cfg
+    build_shape(cfg)
 
 
 def test_users_own_configs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def test_every_config() -> None:
     check_each(distilled_configs(), follows_the_grammar_of_distillation)
     check_each(plain_configs(), follows_the_grammar_of_plain_detectors)
     check_each(distilled_configs(), name_says_which_fragments)
+    check_each(in_folder('fgd', 'mgd'), clips_gradients_as_the_authors_do)
     check_each(whole_configs(), heads_have_the_classes_of_the_data)
     check_each(of_dicod(distilled=True), suits_the_students_pixels_and_scores)
     check_each(of_dicod(distilled=False), is_judged_on_the_boxes_of_the_pictures_that_it_sees)
@@ -132,7 +133,7 @@ def name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     lines = base_fragments(path)
     kinds = ('students', 'distillers', 'datasets', 'schedules', '_base_')
-    (student,), (method,), (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
+    (student,), methods, (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
     # the anchors of SSD are made for a set
     student = student.removesuffix(f'_{name["dataset"]}').replace('_', '-')
     assert student == name['student']
@@ -145,10 +146,17 @@ def name_says_which_fragments(path: Path) -> None:
         teacher, _, its_set = teacher.rpartition('_')
         assert said in (teacher.replace('_', '-'), teacher.replace('_', '-').removeprefix(architecture))
         assert its_set == trained_on
-    assert method.removeprefix(name['method']) in ('', '-c4', '-sigmoid', '-std1')
+    # a fragment may be for a family of students, and two methods may add up
+    said = '-'.join(re.sub('-(c4|sigmoid|std1|two-stage|fcos|reppoints|ssd512)$', '', method) for method in methods)
+    inherits = any(teacher.get('inherit') for teacher in teacher_configs(read(path)))
+    assert name['method'] == f'{said}-inherit' if inherits else said
     assert data.split('_')[0] == name['dataset']
     assert schedule.split('_')[:2] == ['schedule', name['schedule']]
     assert runtime == 'default_runtime'
+
+
+def clips_gradients_as_the_authors_do(path: Path) -> None:
+    assert read(path).optim_wrapper.clip_grad.max_norm == 35
 
 
 def heads_have_the_classes_of_the_data(path: Path) -> None:
@@ -262,6 +270,47 @@ def test_the_cells_of_the_tables_of_dicod_have_configs() -> None:
     assert {f'{student}-{schedule}-coco' for student, schedule in COMPACT.items()} <= baselines
 
 
+def test_the_rows_of_the_second_table_of_dicod_have_configs() -> None:
+    """Each method for the students of which that table has a number."""
+    names = [DISTILLED.fullmatch(path.stem) for path in distilled_configs()]
+    found = {(n['method'], n['student'], n['schedule']) for n in names if n['dataset'] == 'coco'}
+    faster, retinanet = LARGE.items()
+    all_five = [
+        *LARGE.items(),
+        *((student, schedule) for student, schedule in COMPACT.items() if 'ssd300' not in student),
+    ]
+    table = {
+        'chen2017': [faster],
+        'fgfi': [faster, retinanet],
+        'gid': [faster, retinanet],
+        'fkd': all_five,
+        'dicod': all_five,
+        'dicod-fkd': all_five,
+    }
+    assert {(method, *cell) for method, cells in table.items() for cell in cells} <= found
+
+
+#: Our fragment of a student -> mmdet's whole config of it.
+STUDENTS_OF_MMDET = {
+    'gfl_r50_fpn': 'gfl/gfl_r50_fpn_1x_coco.py',
+    'fcos_r50-caffe_fpn': 'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py',
+    'reppoints_r50_fpn': 'reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py',
+}
+
+
+@pytest.mark.parametrize('name', STUDENTS_OF_MMDET)
+def test_a_one_stage_student_is_mmdets(name: str) -> None:
+    """But for the address of its pretrained weights."""
+    ours = plain(read(f'_base_/students/{name}.py').model)
+    theirs = plain(Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[name]).model)
+    if theirs['backbone']['init_cfg']['checkpoint'] == 'torchvision://resnet50':
+        theirs['backbone']['init_cfg']['checkpoint'] = read(
+            '_base_/students/retinanet_r50_fpn.py'
+        ).model.backbone.init_cfg.checkpoint
+    theirs.setdefault('train_cfg', None)  # FCOS has none
+    assert ours == theirs
+
+
 @pytest.mark.parametrize('name', SSDS)
 def test_ssd_is_mmdets(name: str) -> None:
     """Its fragments say the same as mmdet's whole config of it."""
@@ -335,8 +384,10 @@ def test_metafile_lists_the_configs_of_its_folder(folder: str) -> None:
         assert model['Name'] == Path(model['Config']).stem
         listed.append(model['Config'])
     assert sorted(listed) == [f'configs/{path.as_posix()}' for path in in_folder(folder)]
-    for collection in metafile['Collections']:
-        assert (REPO / collection['README']).is_file()
+    (collection,) = metafile['Collections']
+    assert (REPO / collection['README']).is_file()
+    for method in collection['Metadata']['Methods']:
+        assert set(method['Fragments']) <= set(fragments('distillers'))
 
 
 @pytest.mark.parametrize('readme', sorted(CONFIGS.rglob('README.md')), ids=lambda path: path.parent.name)

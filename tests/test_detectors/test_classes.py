@@ -107,7 +107,7 @@ class TestADetectorInAScript:
     def test_must_be_told_where_classes_are_found_by_name(self, student_cfg, teacher_cfg, tmp_path):
         cfg = taught(student_cfg, teacher_cfg, tmp_path, hint=HINT)
         cfg.model.teacher.classes_by_name = True
-        with pytest.raises(DistillationError, match='a teacher has classes_by_name, and nobody told'):
+        with pytest.raises(DistillationError, match='a teacher has classes_by_name or inherit, and nobody told'):
             MODELS.build(cfg.model).init_weights()
 
     def test_is_told_names_and_not_a_name(self, student_cfg, teacher_cfg, tmp_path):

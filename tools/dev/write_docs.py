@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write what the documents quote: the table of registered modules, the tables of results, and the lists of configs.
+"""Write what the documents quote: registered modules, methods, results, and the lists of configs.
 
 In a README each lies between `<!-- begin:NAME -->` and `<!-- end:NAME -->`; in a metafile.yml, behind `Models:`. With
 --check, nothing is written, and a document that is out of date is an error.
@@ -11,23 +11,27 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from gain_table import table_cells  # noqa: E402
+from gain_table import interval, paired, table_cells  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
+from mmengine.fileio import load  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-DOCUMENTS = ['README.md', 'docs/heads.md', 'configs/chen2017/README.md', 'configs/dicod/README.md']
+DOCUMENTS = ['README.md', 'docs/heads.md', *(f'configs/{name}README.md' for name in ('', 'chen2017/', 'dicod/'))]
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
+#: The tables of gains that have a row a method: what their column says -> their results.
+GAINS = {'gain in AP, two-stage': 'bccd-two-stage', 'gain in AP, RetinaNet': 'bccd-retinanet'}
 #: How a metafile calls what the name of a config says.
 DATA_SETS = {
     'coco': 'COCO',
@@ -56,6 +60,7 @@ def main() -> None:
         take_over_demo()
     blocks = {
         'registered': registered_table(),
+        'methods': methods_table(),
         'demo': demo_table(),
         **gain_tables(),
         'shrinking': shrinking_table(),
@@ -103,6 +108,52 @@ def list_configs(metafile: Path) -> str:
             f'      Epochs: {EPOCHS.get(schedule) or int(schedule.removesuffix("e"))}\n'
         )
     return head + 'Models:\n' + '\n'.join(entries)
+
+
+def methods_table() -> str:
+    """Every method of the metafiles: what it is, its fragments, and what is known of its gain and its cost."""
+    gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
+    costs = read_json(RESULTS / 'step_time.json').get('rows', {})
+    cells = [['method', 'paper', 'what it distils', 'families', 'fragments', *GAINS, 'tax', 'memory, MiB']]
+    for metafile in load(str(ROOT / 'model-index.yml'))['Import']:
+        (collection,) = load(str(ROOT / metafile))['Collections']
+        readme = Path(collection['README']).relative_to('configs')
+        for method in collection['Metadata']['Methods']:
+            cells.append(
+                [
+                    f'[{method["Name"]}]({readme})',
+                    f'[{method["Authors"]}]({collection["Paper"]["URL"]})',
+                    method['Distils'],
+                    method['Families'],
+                    ', '.join(f'`{name}`' for name in method['Fragments']),
+                    *(gain_of(method, results) for results in gains.values()),
+                    *costs_of(method, costs),
+                ]
+            )
+    return markdown(cells, words=5)
+
+
+def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The gain of a method over the first row of a table, with its interval; empty where there is no such row."""
+    found = _first(results, [method['Row'], *method['Fragments']])
+    if found is None:
+        return ''
+    alone = next(iter(results.values()))
+    gain = interval([run['scores']['AP'] - other['scores']['AP'] for run, other in paired(found, alone)])
+    return f'{gain} (inherits)' if found.get('inherits') else gain
+
+
+def costs_of(method: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The tax of a method, with its interval, and the memory beyond the student's; empty if not measured."""
+    by_method = {row.partition('_')[0]: found for row, found in rows.items()}
+    found = _first(by_method, [method['Row'], *method['Fragments']])
+    names = ('tax, teacher as it comes', 'beyond it, MiB')
+    return ['', ''] if found is None else [measured(name, found[name]) for name in names]
+
+
+def _first(rows: Mapping[str, Any], names: list[str]) -> Any:
+    """The row of the first of the names that there is; None if there is none."""
+    return next((rows[name] for name in names if name in rows), None)
 
 
 def registered_table() -> str:
@@ -200,9 +251,9 @@ def measured(name: str, value: dict[str, float] | float) -> str:
     return f'{value["value"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
 
 
-def markdown(cells: list[list[str]]) -> str:
-    """A Markdown table, its head first, its numbers to the right."""
-    rows = [cells[0], ['---', *['---:'] * (len(cells[0]) - 1)], *cells[1:]]
+def markdown(cells: list[list[str]], words: int = 1) -> str:
+    """A Markdown table, its head first; so many columns are words, and after them numbers stand to the right."""
+    rows = [cells[0], [*['---'] * words, *['---:'] * (len(cells[0]) - words)], *cells[1:]]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 

@@ -1,0 +1,10 @@
+_base_ = [
+    '../students/faster-rcnn_mobilenetv2_fpn.py',
+    '../teachers/faster-rcnn_r50_fpn_coco.py',
+    '../datasets/coco_detection.py',
+    '../schedules/schedule_1x.py',
+    '../default_runtime.py',
+]
+model = dict(
+    type='KnowledgeDistillationTwoStageDetector', teacher=_base_.teacher, num_classes=_base_.num_classes)
+del _base_.teacher

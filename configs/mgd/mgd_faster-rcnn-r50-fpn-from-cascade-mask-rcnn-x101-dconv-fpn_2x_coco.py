@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/pairs/faster-rcnn-r50-fpn-from-cascade-mask-rcnn-x101-dconv-fpn_2x_coco.py',
+    '../_base_/distillers/mgd-two-stage.py',
+]
+model = dict(distillers=_base_.distillers)
+optim_wrapper = dict(clip_grad=dict(max_norm=35, norm_type=2))
+del _base_.distillers
