@@ -18,5 +18,6 @@ for method, values in weights.items():
     for value in values:
         rows[f'{method} {value:g}'] = dict(
             config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
-            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value})
+            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
+        )
 del on_val, weights, method, values, value
