@@ -4,8 +4,11 @@ seeds = [0, 1, 2]
 rows = {
     'alone': 'configs/bccd/bccd_retinanet-student.py',
     'pkd': 'configs/bccd/retinanet/bccd_retinanet-pkd.py',
-    'hint-adapted': 'configs/bccd/retinanet/bccd_retinanet-hint-adapted.py',
+    'hint': 'configs/bccd/retinanet/bccd_retinanet-hint.py',
     'fitnets': 'configs/bccd/retinanet/bccd_retinanet-fitnets.py',
+    'fgfi': 'configs/bccd/retinanet/bccd_retinanet-fgfi.py',
+    'fkd': 'configs/bccd/retinanet/bccd_retinanet-fkd.py',
+    'gid': 'configs/bccd/retinanet/bccd_retinanet-gid.py',
     'cwd': 'configs/bccd/retinanet/bccd_retinanet-cwd.py',
     'mgd': 'configs/bccd/retinanet/bccd_retinanet-mgd.py',
     'fgd': 'configs/bccd/retinanet/bccd_retinanet-fgd.py',

@@ -1,0 +1,5 @@
+# FKD.
+_base_ = ['../_base_/retinanet.py', '../../_base_/distillers/fkd.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers
