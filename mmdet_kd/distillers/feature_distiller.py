@@ -107,7 +107,7 @@ class FeatureDistiller(BaseDistiller):
         )
         # an adapter brings the student's channels to the teacher's
         self.loss = self._build_losses(loss, shapes if adapter is None else [(t, t) for _, t in shapes])
-        self._frames = self._build_frames(pair) if self._needs_frame else None
+        self._frames = self._build_frames(pair)
         raise_if_any(self.problems)
         for place, sides in enumerate(shapes):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
@@ -145,14 +145,16 @@ class FeatureDistiller(BaseDistiller):
             feat_s, feat_t = crop(feat_s, common, stride_s), crop(feat_t, common, stride_t)
         return crop_to_common_cells(feat_s, feat_t) if stride_s == stride_t else (feat_s, feat_t)
 
-    def _build_frames(self, pair: ModelPair) -> Frames:
-        """What makes the frames of the losses, with the student's anchors if they ask for them."""
+    def _build_frames(self, pair: ModelPair) -> Frames | None:
+        """What makes the frames of the losses, with the student's anchors if they ask for them; None if they do not."""
         loss = self.loss[0] if isinstance(self.loss, nn.ModuleList) else self.loss
-        anchors = None
+        name, anchors = type(loss).__name__, None
         if getattr(loss, 'needs_anchors', False):
-            anchors, problems = student_anchors(pair.student, self.source, self.levels, type(loss).__name__)
+            anchors, problems = student_anchors(pair.student, self.source, self.levels, name)
+            if not self._needs_frame:
+                problems = [f'FeatureDistiller: anchors are told in a frame: set needs_frame = True in {name} as well']
             raise_if_any(problems)
-        return Frames(self._strides, anchors)
+        return Frames(self._strides, anchors) if self._needs_frame else None
 
     def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor, frame: Frame | None = None) -> Tensor:
         if self.teacher_adapters is not None:

@@ -33,7 +33,7 @@ class FGFILoss(nn.Module):
             box is learnt on the levels that fit its size; or those of the 'level', so that each level learns each box.
         loss_weight: lambda >= 0; 0.01 in the paper.
 
-    Source: Wang et al., CVPR 2019 (FGFI), equation 2.
+    Source: Wang et al., CVPR 2019 (FGFI).
     Differs: the paper has one level. Padding counts neither in the mask nor for the largest IoU. LD's reproduction on
         GFL takes the mean over the channels and no half: of C channels, that is ``loss_weight=2 / C`` for each unit of
         its weight.

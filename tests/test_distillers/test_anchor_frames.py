@@ -239,6 +239,13 @@ REFUSED = {
 }
 
 
+def test_a_loss_that_asks_for_anchors_and_for_no_frame_is_refused(student_cfg, teacher_cfg):
+    kind = type('Frameless', (AnchorListeningLoss,), {'needs_frame': False, 'forward': lambda _, s, t: s.sum() * 0})
+    cfg = distilled_cfg(student_cfg, teacher_cfg, None, hint=listening(loss=dict(type=kind)))
+    with pytest.raises(DistillationError, match='set needs_frame = True in Frameless as well'):
+        build(cfg, init=False)
+
+
 @pytest.mark.parametrize('name', REFUSED)
 def test_a_student_without_anchors_on_these_maps_is_refused_at_build(student_cfg, teacher_cfg, name):
     family, source, message = REFUSED[name]

@@ -60,7 +60,7 @@ def anchor_mask(boxes: Sequence[Tensor], valid: Tensor, first: Tensor, spacing: 
     Returns:
         Mask (N, 1, H, W) of booleans.
 
-    Source: Wang et al., CVPR 2019 (FGFI), section 3.2.
+    Source: Wang et al., CVPR 2019 (FGFI).
     Differs: cells that show padding are left out.
     """
     overlaps = _overlaps(boxes, valid, first, spacing)
@@ -90,7 +90,7 @@ def imitation_loss(feat_s: Tensor, feat_t: Tensor, mask: Tensor, count: Tensor |
     Raises:
         ValueError: the shapes differ.
 
-    Source: Wang et al., CVPR 2019 (FGFI), equation 2.
+    Source: Wang et al., CVPR 2019 (FGFI).
     """
     check_same_shape(feat_s, feat_t)
     distance = (feat_s - feat_t.detach()).square().sum(dim=1, keepdim=True)
