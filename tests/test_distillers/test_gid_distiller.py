@@ -470,6 +470,14 @@ def test_a_pair_that_does_not_fit_is_refused(student_cfg, teacher_cfg):
             GIDDistiller(pair, adapter=ADAPTER, **given)
 
 
+def test_levels_go_from_the_finest_to_the_coarsest(student_cfg, teacher_cfg):
+    """However they are named, and however a head orders its own."""
+    pair = pair_of(retinanet(student_cfg), retinanet(teacher_cfg))
+    features = GIDDistiller(pair, adapter=ADAPTER, levels=(3, 1, 2), teacher_levels=(3, 1, 2)).features
+    assert features.levels == [(1, 1), (2, 2), (3, 3)]
+    assert features.strides == [(8, 8), (16, 16), (32, 32)]
+
+
 def test_a_head_that_assigns_by_its_predictions_is_compared_on_maps_alone(student_cfg, teacher_cfg):
     pair = pair_of(tood(student_cfg), tood(teacher_cfg))
     with pytest.raises(
