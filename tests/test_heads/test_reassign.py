@@ -31,7 +31,7 @@ def view_of(cfg):
 
 
 @each(*ASSIGNING, quick=QUICK)
-@pytest.mark.parametrize('counts', [(4, 2), (0, 3), (0, 0)])
+@pytest.mark.parametrize('counts', [(4, 2), pytest.param((0, 3), marks=pytest.mark.slow), (0, 0)])
 def test_of_the_true_boxes_it_is_what_the_head_was_trained_towards(student_cfg, name, counts):
     detector = detector_of(DENSE_HEADS[name](student_cfg))
     with seen(detector, pictures(counts=counts), ('labels', 'positives', 'assign')) as step:
