@@ -1,4 +1,4 @@
-"""The table of the methods in configs/README.md: a row a method, numbers from the results, nothing where there are none."""
+"""The methods' table in configs/README.md: a row a method, numbers from the results, nothing where there are none."""
 
 import json
 
