@@ -249,6 +249,8 @@ def expected_parts(distiller: dict) -> set[str]:
         return {'cls'}
     if kind == 'ClassifierLocDistiller':
         return {'loc'}
+    if kind == 'GIDDistiller':
+        return {part for part in ('feat', 'rel', 'cls', 'bbox') if distiller.get(f'{part}_weight', 0) is not None}
     if kind in ('RPNDistiller', 'RoIDistiller'):
         return {part for part in ('cls', 'bbox') if distiller.get(f'loss_{part}')}
     return set()

@@ -16,7 +16,6 @@ from config_sweep import (
     check_each,
     expected_parts,
     load,
-    read,
     shrink,
     teacher_configs,
     train_step,
@@ -24,6 +23,8 @@ from config_sweep import (
 )
 from mmcv.ops import DeformConv2dPack
 from torch import Tensor
+
+from mmdet_kd.teachers import load_teacher_config
 
 QUICK = (
     'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py',
@@ -79,8 +80,7 @@ def what_trains(path: Path) -> tuple[str, str]:
     """The model of a config, with those of its teachers in the place of their names; and its optimizer."""
     cfg = shrink(load(path))
     for teacher in teacher_configs(cfg):
-        named = isinstance(teacher.config, str)
-        teacher.config = (read(Path(teacher.config).relative_to('configs')) if named else teacher.config).model
+        teacher.config = load_teacher_config(teacher.config).model
     return str(without_classes(cfg.model)), str(cfg.optim_wrapper)
 
 

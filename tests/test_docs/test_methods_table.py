@@ -1,0 +1,73 @@
+"""The methods' table in configs/README.md: a row a method, numbers from the results, nothing where there are none."""
+
+import json
+
+import pytest
+from helpers.tiny import REPO, load_tool
+from mmengine.fileio import load
+
+
+@pytest.fixture
+def write_docs(monkeypatch, tmp_path):
+    """The command, with results of its own."""
+    module = load_tool('tools/dev/write_docs.py')
+    monkeypatch.setattr(module, 'RESULTS', tmp_path)
+    return module
+
+
+def seeds(*aps):
+    return {str(seed): dict(scores=dict(AP=ap)) for seed, ap in enumerate(aps)}
+
+
+def cells_of(table):
+    """Name of a method -> its cells by the head of their column."""
+    head, _, *rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in table.splitlines()]
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+
+
+def test_every_method_of_a_folder_has_a_row(write_docs):
+    rows = cells_of(write_docs.methods_table())
+    folders = {line.removeprefix('configs/').split('/')[0] for line in load(str(REPO / 'model-index.yml'))['Import']}
+    assert {name.partition('](')[2].split('/')[0] for name in rows} == folders
+    assert len(rows) > len(folders)  # a part of a method may have a row of its own
+    for cells in rows.values():
+        assert all(cells[name] for name in ('paper', 'what it distils', 'families', 'fragments'))
+        assert {cells[name] for name in ('gain in AP, two-stage', 'gain in AP, RetinaNet', 'tax', 'memory, MiB')} == {
+            ''
+        }
+
+
+def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
+    two_stage = {
+        'alone': dict(seeds=seeds(46.0, 48.0, 47.0)),
+        'pkd': dict(seeds=seeds(52.0, 53.0, 54.0)),
+        'fgd': dict(seeds=seeds(50.0), inherits=True),
+        'hint': dict(seeds=seeds(47.0)),
+    }
+    (tmp_path / 'bccd-two-stage.json').write_text(json.dumps(two_stage))
+    retinanet = {'alone': dict(seeds=seeds(40.0)), 'mgd-two-stage': dict(seeds=seeds(38.5))}  # called by its fragment
+    (tmp_path / 'bccd-retinanet.json').write_text(json.dumps(retinanet))
+    tax = dict(value=1.04, low=0.9, high=1.2)
+    costs = {
+        'tax, teacher as it comes': tax,
+        'tax, teacher bf16': {},
+        'beyond it, MiB': 160.5,
+        'of weights and a pass': 1,
+    }
+    rows = {'pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco': costs, 'pkd-other_x-from-y_1x_coco': {}}
+    (tmp_path / 'step_time.json').write_text(json.dumps(dict(rows=rows)))
+
+    table = cells_of(write_docs.methods_table())
+    pkd, fgd, mgd, chen = (
+        table[f'[{name}]({folder}/README.md)']
+        for name, folder in (('PKD', 'pkd'), ('FGD', 'fgd'), ('MGD', 'mgd'), ('Chen et al.', 'chen2017'))
+    )
+    # 6, 5 and 7: the mean 6, and t(0.975, 2) = 4.30 times its standard error, 1 / sqrt(3)
+    assert pkd['gain in AP, two-stage'] == '+6.0 (+3.5 to +8.5)'
+    assert pkd['gain in AP, RetinaNet'] == ''
+    assert (pkd['tax'], pkd['memory, MiB']) == ('1.04 (0.90 to 1.20)', '160.5')
+    assert fgd['gain in AP, two-stage'] == '+4.0 (inherits)'
+    assert (fgd['tax'], fgd['memory, MiB']) == ('', '')
+    assert mgd['gain in AP, RetinaNet'] == '-1.5'
+    assert chen['gain in AP, two-stage'] == ''
+    assert table['[its adapted hint alone](chen2017/README.md)']['gain in AP, two-stage'] == '+1.0'
