@@ -176,6 +176,31 @@ def test_every_method_trains_every_kind_of_head(student: str, method: str, tmp_p
     assert any(name.startswith('backbone.') for name in step.taught)
 
 
+UNLIKE = 'retinanet-r50-fpn-from-fcos-x101-64x4d-fpn_1x_coco'  # anchors from points
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings('ignore:The teacher is untrained')
+@pytest.mark.parametrize(
+    ('pair', 'method'),
+    [
+        *((UNLIKE, method) for method in ('cwd', 'fgd', 'fgfi', 'fitnets', 'fkd', 'mgd', 'pkd')),
+        ('faster-rcnn-r50-fpn-from-r101-fpn_1x_coco', 'fitnets'),
+        ('faster-rcnn-r50-fpn-from-cascade-mask-rcnn-x101-dconv-fpn_2x_coco', 'gid-two-stage'),
+    ],
+)
+def test_methods_train_pairs_of_which_no_whole_config_is(pair: str, method: str, tmp_path: Path) -> None:
+    """With the whole configs, each method trains two-stage, one-stage and unlike pairs."""
+    bases = [f'{FRAGMENTS}/pairs/{pair}.py', f'{FRAGMENTS}/distillers/{method}.py']
+    path = tmp_path / 'whole.py'
+    path.write_text(f'_base_ = {bases}\nmodel = dict(distillers=_base_.distillers)\ndel _base_.distillers\n')
+    cfg = shrink(Config.fromfile(path))
+    step = train_step(build(cfg), cfg)
+    assert step.total.isfinite()
+    assert not step.unreached
+    assert any(name.startswith('backbone.') for name in step.taught)
+
+
 # What does not go together is refused, with the reason
 
 
