@@ -50,10 +50,12 @@ def main() -> None:
     set_up()
     size = args.size[0] if len(args.size) == 1 else (args.size[0], args.size[1])
     work = Workload(args.images, size, args.rois)
-    teachers = {**TEACHERS, **(COMPILED if args.compile else {})}
+    teachers = {**(AS_IT_COMES if args.single else TEACHERS), **(COMPILED if args.compile else {})}
     configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
     marks = {'compiled': args.compile, DEVICE: DEVICE != 'cpu', str(args.amp): args.amp}
-    stem = '_'.join(['step_time', *(mark for mark, is_set in marks.items() if is_set)])
+    stem = '_'.join(
+        ['step_time', *([args.name] if args.name else []), *(mark for mark, is_set in marks.items() if is_set)]
+    )
     results = Path(args.results) / f'{stem}.json'
     content = read_json(results)
     if content.get('settings') != settings(work, args):
@@ -90,6 +92,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='measure a compiled teacher too')
     halves = dict(nargs='?', const='float16', default=False, choices=['float16', 'bfloat16'])
     parser.add_argument('--amp', **halves, help='train in mixed precision, float16 if not said (GPUs alone)')
+    parser.add_argument('--single', action='store_true', help='leave out the teacher in bfloat16')
+    parser.add_argument('--name', help="put into the name of the results' file, so that it is one of its own")
     parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
     parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
     return parser.parse_args()

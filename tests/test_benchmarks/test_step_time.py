@@ -54,6 +54,16 @@ COSTS = {
 }
 
 
+@pytest.mark.slow
+def test_a_fragment_of_distillers_is_measured_on_the_common_pair(tmp_path):
+    fragment = REPO / 'configs' / '_base_' / 'distillers' / 'pkd-two-stage.py'
+    options = ['--images', 1, '--size', SIZE, '--rois', 8, '--repeats', 2, '--results', tmp_path, '--no-growth']
+    call_tool('benchmarks/step_time.py', fragment, *options, '--single', '--name', 'methods')
+    content = json.loads((tmp_path / 'step_time_methods.json').read_text())
+    assert content['rows'].keys() == {'pkd-two-stage'}
+    assert content['rows']['pkd-two-stage'].keys() == COSTS
+
+
 def test_every_number_that_the_documents_quote_is_written(cfg, tmp_path, capsys):
     cfg.dump(tmp_path / 'whole.py')
     content = step_time(tmp_path / 'whole.py', tmp_path, '--no-growth')

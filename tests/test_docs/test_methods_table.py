@@ -55,7 +55,7 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
         'of weights and a pass': 1,
     }
     rows = {'pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco': costs, 'pkd-other_x-from-y_1x_coco': {}}
-    (tmp_path / 'step_time.json').write_text(json.dumps(dict(rows=rows)))
+    (tmp_path / 'step_time_methods.json').write_text(json.dumps(dict(rows=rows)))
 
     table = cells_of(write_docs.methods_table())
     pkd, fgd, mgd, chen = (

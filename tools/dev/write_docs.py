@@ -113,7 +113,7 @@ def list_configs(metafile: Path) -> str:
 def methods_table() -> str:
     """Every method of the metafiles: what it is, its fragments, and what is known of its gain and its cost."""
     gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
-    costs = read_json(RESULTS / 'step_time.json').get('rows', {})
+    costs = read_json(RESULTS / 'step_time_methods.json').get('rows', {})
     cells = [['method', 'paper', 'what it distils', 'families', 'fragments', *GAINS, 'tax', 'memory, MiB']]
     for metafile in load(str(ROOT / 'model-index.yml'))['Import']:
         (collection,) = load(str(ROOT / metafile))['Collections']
