@@ -12,6 +12,7 @@ from ..datasets.annotated import raise_all
 from ..datasets.data_files import read_json
 from ..errors import DistillationError, raise_if_any
 from .annotation_files import annotation_problems
+from .console import without_pycocotools
 from .data_classes import annotation_class_problems, config_class_problems, dataset_class_problems
 from .data_files import annotation_file, leaf_configs, leaf_datasets
 from .pictures import check_pictures
@@ -66,7 +67,8 @@ def _judge_files(runner: Runner, splits: Sequence[str]) -> Path:
 def _build(runner: Runner, split: str) -> list[Any]:
     """The data sets of a loop, without wrappers."""
     try:
-        loop = getattr(runner, f'{split}_loop')
+        with without_pycocotools():
+            loop = getattr(runner, f'{split}_loop')
     except DistillationError:
         raise
     except Exception as error:  # mmdet's readers fail in as many ways as a file can be broken
