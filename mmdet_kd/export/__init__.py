@@ -15,8 +15,8 @@ from .student import export_student, require_fit
 __all__ = [
     'COUNTER',
     'DATA_HEADS',
-    'Misfits',
     'PLAIN_TYPES',
+    'Misfits',
     'export_student',
     'load_with_misfits',
     'no_weights',

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from ..errors import DistillationError, NotFiniteError, printable, raise_if_any
 from ..unknown_names import part_problems
-from .console import QuietRunner, ignore_warnings_of_packages, log_where_the_rest_is
+from .console import QuietRunner, ignore_warnings_of_packages, log_warnings, log_where_the_rest_is
 from .cpu_ranks import prepare_cpu_ranks
 from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
@@ -136,6 +136,7 @@ def build_runner(cfg: Config) -> Runner:
     prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
     runner.logger.addFilter(_make_printable)
+    log_warnings(runner.logger)
     log_where_the_rest_is(runner)
     return runner
 
@@ -152,7 +153,7 @@ def _name_problems(cfg: Config) -> list[str]:
         if isinstance(hook, dict)
         for problem in part_problems(where, hook, HOOKS, besides=('priority',), like='Hook')
     ]
-    kind = cfg.model.get('type')
+    kind = (cfg.get('model') or {}).get('type')
     if isinstance(kind, str) and MODELS.get(kind) is None:
         problems += part_problems('model', dict(type=kind), MODELS, like='Detector')
     return problems

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -39,6 +40,20 @@ def log_where_the_rest_is(runner: Runner) -> None:
     runner.logger.info(
         f'Seed {runner.seed}. The config, the environment and the order of the hooks: {runner.logger.log_file}'
     )
+
+
+def log_warnings(logger: logging.Logger) -> None:
+    """Have Python's warnings stand in the log, and its file, where the user looks for what went wrong."""
+    package = Path(__file__).parent.parent
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        del file, line
+        source = '' if Path(filename).is_relative_to(package) else f' ({category.__name__}, {filename}:{lineno})'
+        logger.warning('%s%s', message, source)
+
+    warnings.showwarning = show
 
 
 def ignore_warnings_of_packages() -> None:
