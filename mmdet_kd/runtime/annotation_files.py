@@ -144,16 +144,17 @@ def _judge_xml(
             names = [line.rstrip('\n\r') for line in lines]
     except (OSError, ValueError) as error:
         return [f'the list {path.absolute()} cannot be read ({error}): copy it again'], Counter()
-    if names and not annotations.is_dir():
-        cure = 'put them there, or correct sub_data_root or ann_subdir of the data set'
-        return [
-            f'there is no folder {annotations.absolute()} of the annotations of {path.absolute()}: {cure}'
-        ], Counter()
+    folders = (('annotations', 'ann_subdir', annotations), ('pictures', 'img_subdir', pictures))
+    missing = [
+        f'there is no folder {folder.absolute()} of the {kind} that {path.absolute()} lists: put them there, or '
+        f'correct sub_data_root or {key} of the data set'
+        for kind, key, folder in folders
+        if not folder.is_dir()
+    ]
+    if names and missing:
+        return missing, Counter()
     twice = [repr(name) for name, count in Counter(names).items() if count > 1]
     problems = [f'the list {path.absolute()} names {", ".join(twice[:10])} twice: correct it'] if twice else []
-    if names and not pictures.is_dir():  # the size of a picture may be wanted, and each one is wanted later
-        cure = 'put them there, or correct sub_data_root or img_subdir of the data set'
-        return [f'there is no folder {pictures.absolute()} of the pictures of {path.absolute()}: {cure}'], Counter()
     left_out: Counter[str] = Counter()
     for name in dict.fromkeys(names):
         xml = annotations / f'{name}.xml'

@@ -23,8 +23,8 @@ def require_annotations(runner: Runner) -> None:
 
     The loops that are built here are those that `runner.train()` runs. The first rank reads every annotation before,
     and logs what mmdet leaves out of them; it reads the header of every picture after, unless the config has
-    `check_pictures = False`. Files on a server are left to their backend. With `allow_absent_classes = True` in the config
-    a class may occur in no annotation.
+    `check_pictures = False`. Files on a server are left to their backend. With `allow_absent_classes = True` in the
+    config a class may occur in no annotation.
 
     Raises:
         DistillationError: an annotation file is broken, or a box in it is wrong; no image is left after the config's

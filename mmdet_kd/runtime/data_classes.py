@@ -122,8 +122,8 @@ def _coco_problems(dataset: CocoDataset) -> Iterator[str]:
     if missing:
         yield (
             f'{path.absolute()} has no category {_listed(missing)}, which the config asks for; its categories are '
-            f'{_listed(names)}: correct metainfo=dict(classes=...) of the data set, and num_classes; or add the category '
-            'to the file, if it has no objects'
+            f'{_listed(names)}: correct metainfo=dict(classes=...) of the data set, and num_classes; or add the '
+            'category to the file, if it has no objects'
         )
     elif len(found) > len(classes):
         yield f'{path.absolute()} has several categories of one name, among {_listed(found)}: write the file again'
@@ -144,8 +144,8 @@ def _voc_problems(datasets: Sequence[XMLDataset]) -> Iterator[str]:
             names = {box.category for info in _annotated_pictures(parts) for box in read_xml(Path(info['xml_path']))[0]}
             yield (
                 f'no annotation of the training set has an object {_listed(missing)}, which the config asks for; they '
-                f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes; or '
-                'write allow_absent_classes = True into the config, if the class is to be learned later'
+                f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes. '
+                'If that is meant, write allow_absent_classes = True into the config'
             )
 
 
