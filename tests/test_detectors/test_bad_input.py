@@ -123,11 +123,6 @@ UNKNOWN = {
         {'distillers.hint.loss.type': 'HintLos'},
         "distillers.hint: loss: there is no type 'HintLos'. Did you mean HintLoss?",
     ),
-    "type of a loss of one's own": (
-        {'distillers.roi.loss_bbox.type': 'Mine'},
-        "distillers.roi: loss_bbox: there is no type 'Mine'. This package has {LOSSES}. A class of your own needs "
-        "custom_imports=dict(imports=['its.module'])",
-    ),
 }
 
 
@@ -142,6 +137,14 @@ def test_an_unknown_name_is_one_line_with_the_nearest_known_ones(cfg, place):
     with pytest.raises(DistillationError) as caught:
         build(cfg, init=False)
     assert str(caught.value) == said
+
+
+def test_a_type_that_is_near_none_lists_ours_and_says_how_one_of_yours_is_known(cfg):
+    cfg.model.distillers.roi.loss_bbox.type = 'Mine'
+    (problem,) = refused(cfg, "^distillers.roi: loss_bbox: there is no type 'Mine'. This package has .*, HintLoss, ")
+    assert problem.endswith("A class of your own needs custom_imports=dict(imports=['its.module'])")
+    assert 'Adapter' not in problem
+    assert len(problem) < 600
 
 
 def test_a_name_that_several_parts_do_not_know_is_said_of_each(cfg):
