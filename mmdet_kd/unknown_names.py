@@ -16,19 +16,18 @@ _IMPORT = "A class of your own needs custom_imports=dict(imports=['its.module'])
 _MMENGINES = ('type', '_scope_')
 
 
-def nearest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """What may have been meant by an unknown name, as a sentence.
 
     Args:
         name: that is not known.
-        known: names, of which the nearest are said.
-        listed: those that are said where none is near; ``known`` if not given.
+        known: names, of which the nearest are said; all where none is near.
     """
     known = sorted(known)
     near = near_names(name, known)
     if near:
         return f'Did you mean {" or ".join(near)}?'
-    return f'Known are {", ".join(known if listed is None else sorted(listed))}'
+    return f'Known are {", ".join(known)}'
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
