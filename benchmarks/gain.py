@@ -31,6 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import torch  # noqa: E402
 from costs import PLAIN, STUDENT, distilled_by, tax, works_of  # noqa: E402
+from gain_input import read_table, score_problems  # noqa: E402
 from gain_table import table_cells  # noqa: E402
 from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
@@ -40,8 +41,11 @@ from rich.table import Table  # noqa: E402
 from step_time import set_up  # noqa: E402
 from steps import Batch, build, step_of, taught_by_a_detector_alone, teachers_of  # noqa: E402
 
+from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
 from mmdet_kd.runtime.checkpoints import latest_checkpoint, read_checkpoint  # noqa: E402
+from mmdet_kd.runtime.cli import command_line, read_config  # noqa: E402
 from mmdet_kd.runtime.results import read_json, trained_steps, validation_curve, write_json  # noqa: E402
+from mmdet_kd.unknown_names import nearest  # noqa: E402
 
 STEP = distilled_by('as it comes')  # of a row's training, taught or not
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -60,7 +64,7 @@ class Recipe(NamedTuple):
 
     def read(self) -> Config:
         """The config with the options in it."""
-        cfg = Config.fromfile(self.config)
+        cfg = read_config(self.config)
         cfg.merge_from_dict(dict(self.options))
         return cfg
 
@@ -101,14 +105,24 @@ def main() -> None:
     parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=20, help='turns to measure a step in (default: %(default)s)')
     args = parser.parse_args()
+    with command_line():
+        fill(args)
+
+
+def fill(args: argparse.Namespace) -> None:
+    """Train what is not done yet, and print the table.
+
+    Raises:
+        DistillationError: the table, a row of it or a config is missing, or a row cannot be trained or judged.
+    """
     path = Path(args.table).resolve()
     os.chdir(ROOT)
     os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # see tools/demo.py
-    table = Config.fromfile(path)
+    table = read_table(path)
     unknown = sorted(set(args.rows or ()) - set(table.rows))
-    if unknown:
-        sys.exit(f'error: the table has no row {", ".join(unknown)}; it has {", ".join(table.rows)}')
+    raise_if_any([f'the table has no row {row!r}. {nearest(row, table.rows)}' for row in unknown])
     recipes = {row: recipe_of(table.rows[row]) for row in args.rows or table.rows}
+    raise_if_any([p for recipe in recipes.values() for p in score_problems(recipe.config, recipe.read())])
     require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
     with_costs = not args.rows and not args.seeds
@@ -128,15 +142,21 @@ def recipe_of(row: str | Config) -> Recipe:
 
 
 def require_weights(recipes: Iterable[Recipe]) -> None:
-    """Stop before anything is trained if weights are missing that some row will want."""
+    """Stop before anything is trained if weights are missing that some row will want.
+
+    Raises:
+        DistillationError: with all that are missing.
+    """
     missing = [
         f'{file}, for {recipe.config}' for recipe in recipes for file in local_weights(recipe) if not file.is_file()
     ]
     if missing:
-        sys.exit(
-            'error: there is no\n  '
-            + '\n  '.join(missing)
-            + "\nRun `make demo`, which leaves the demo's; how others are made stands in these configs."
+        raise DistillationError(
+            [
+                'there is no\n  '
+                + '\n  '.join(missing)
+                + "\nRun `make demo`, which leaves the demo's; how others are made stands in these configs."
+            ]
         )
 
 
@@ -206,7 +226,7 @@ def train(run: Run, mark: Path) -> None:
     with (run.work_dir / 'console.log').open('a') as log:
         done = subprocess.run([*command, '--cfg-options', *options], stdout=log, stderr=subprocess.STDOUT)
     if done.returncode:
-        sys.exit(f'error: {run.row}, seed {run.seed}, failed; the reason stands at the end of {log.name}')
+        raise DistillationError([f'{run.row}, seed {run.seed}, failed; the reason stands at the end of {log.name}'])
     write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
 
 

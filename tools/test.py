@@ -14,9 +14,11 @@ if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own pac
 from mmdet.engine.hooks.utils import trigger_visualization_hook  # noqa: E402
 from mmdet.evaluation import DumpDetResults  # noqa: E402
 from mmengine.config import Config  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from torch import nn  # noqa: E402
 
 from mmdet_kd.errors import DistillationError  # noqa: E402
-from mmdet_kd.export import plain_student_config  # noqa: E402
+from mmdet_kd.export import plain_student_config, require_fit  # noqa: E402
 from mmdet_kd.hooks import StudentOnlyHook  # noqa: E402
 from mmdet_kd.runtime import check_data_files, cli, require_test_annotations  # noqa: E402
 
@@ -43,7 +45,7 @@ def main() -> None:
     args = parse_args()
     with cli.command_line():
         cfg = plain_student_config(cli.load_config(args))
-        cli.check_checkpoint(args.checkpoint)
+        checkpoint = cli.check_checkpoint(args.checkpoint)
         check_data_files(cfg, ['test'])
         cfg.load_from = args.checkpoint
         cfg.resume = False
@@ -56,11 +58,21 @@ def main() -> None:
         if args.tta:
             augment(cfg)
         runner = cli.build_runner(cfg)
+        if checkpoint is not None:
+            require_fit(detector_of(runner), checkpoint, args.checkpoint)
         runner.register_hook(StudentOnlyHook())
         require_test_annotations(runner)
         if args.out:
             runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
         runner.test()
+
+
+def detector_of(runner: Runner) -> nn.Module:
+    """The detector inside what spreads it over ranks, or merges what it detects."""
+    model = runner.model
+    while hasattr(model, 'module'):
+        model = model.module
+    return model
 
 
 def augment(cfg: Config) -> None:

@@ -32,6 +32,7 @@ from mmdet_kd.runtime import (  # noqa: E402
     owned_work_dir,
     require_annotations,
 )
+from mmdet_kd.teachers import find_teacher_files  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,6 +70,7 @@ def main() -> None:
     args = parse_args()
     with cli.command_line():
         cfg = cli.load_config(args)
+        find_teacher_files(cfg)
         if args.amp:
             use_amp(cfg)
         if args.auto_scale_lr:

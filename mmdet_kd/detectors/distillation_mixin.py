@@ -22,6 +22,7 @@ from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
 from .inheritance import check_inheritance, inherit
 from .loss_guard import FiniteLossGuard
+from .student_keys import student_key_problems
 from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
 
@@ -49,18 +50,18 @@ class KnowledgeDistillationMixin:
     def __init__(
         self,
         *,
-        distillers: Mapping[str, dict | None],
+        distillers: Mapping[str, dict | None] | None = None,
         teacher: dict | None = None,
         teachers: Mapping[str, dict] | None = None,
         student_scale: float | None = None,
         num_classes: int | None = None,
         **student: Any,
     ) -> None:
+        self._refuse_unknown_keys(student)
         check_student_scale(student_scale)
         if num_classes is not None:
             student = with_num_classes(student, num_classes)
         student_cfg = ConfigDict(copy.deepcopy(student))
-        self._refuse_unknown_keys(student)
         super().__init__(**student)
         self._student_cfg = student_cfg
         self._guard = FiniteLossGuard()
@@ -167,14 +168,8 @@ class KnowledgeDistillationMixin:
     @classmethod
     def _refuse_unknown_keys(cls, student: Mapping[str, Any]) -> None:
         plain = cls.__mro__[cls.__mro__.index(KnowledgeDistillationMixin) + 1]
-        unknown = sorted(set(student) - set(inspect.signature(plain).parameters))
-        if unknown:
-            raise_if_any(
-                [
-                    f'{cls.__name__} makes a student of a {plain.__name__}, which has no {", ".join(unknown)}: a '
-                    'detector class of mmdet with keys of its own cannot be a student; it can be the teacher of maps'
-                ]
-            )
+        own = [key for key in inspect.signature(KnowledgeDistillationMixin).parameters if key != 'student']
+        raise_if_any(student_key_problems(cls.__name__, plain, student, own))
 
     def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)

@@ -12,11 +12,12 @@ from torch import nn
 from ..distillers import BaseDistiller, ModelPair
 from ..errors import DistillationError, raise_if_any
 from ..teachers import BaseTeacher
+from ..unknown_names import key_problems, near_names, part_problems
 from .teachers_by_name import teacher_of
 
 
 def build_distillers(
-    configs: Mapping[str, dict | None], teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]
+    configs: Mapping[str, dict | None] | None, teachers: Mapping[str, BaseTeacher], pairs: Mapping[str, ModelPair]
 ) -> tuple[nn.ModuleDict, dict[str, str]]:
     """Build the distillers of a detector.
 
@@ -75,14 +76,27 @@ def _class_of(cfg: Any) -> type[BaseDistiller]:
         for name, module in MODELS.module_dict.items()
         if module.__module__.startswith(package) and _is_distiller(module)
     ]
-    raise DistillationError([f'{kind!r} is not a distiller. This package has {", ".join(sorted(ours))}'])
+    near = near_names(kind, ours) if isinstance(kind, str) else []
+    cure = f'Did you mean {" or ".join(near)}?' if near else f'This package has {", ".join(sorted(ours))}'
+    raise DistillationError([f'{kind!r} is not a distiller. {cure}'])
 
 
 def _is_distiller(found: object) -> bool:
     return inspect.isclass(found) and issubclass(found, BaseDistiller)
 
 
+def _name_problems(kind: type[BaseDistiller], cfg: Mapping[str, Any]) -> list[str]:
+    """The keys and types that nobody knows, in the config of a distiller and in those of its losses and adapters."""
+    problems = key_problems(kind, cfg, besides=('teacher',), filled='pair')
+    for key, part in cfg.items():
+        like = 'Adapter' if key.endswith('adapter') else 'Loss' if re.fullmatch('loss(_(?!weight).*)?', key) else None
+        if like is not None and isinstance(part, Mapping):
+            problems += part_problems(key, part, MODELS, like=like)
+    return problems
+
+
 def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: ModelPair) -> BaseDistiller:
+    raise_if_any(_name_problems(kind, cfg))
     arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
     try:
         distiller = MODELS.build({'type': kind, **arguments, 'pair': pair})

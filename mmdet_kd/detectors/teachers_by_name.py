@@ -8,9 +8,11 @@ from mmdet.registry import MODELS
 
 from ..errors import DistillationError, raise_if_any
 from ..teachers import BaseTeacher
+from ..unknown_names import key_problems, near_names
 
 #: The name of a teacher that is alone.
 ALONE = 'teacher'
+_TEACHERS = ('DetectorTeacher', 'ClassifierTeacher')
 
 
 def build_teachers(teacher: dict | None, teachers: Mapping[str, dict] | None) -> dict[str, BaseTeacher]:
@@ -65,9 +67,12 @@ def _build(cfg: Any, name: str) -> BaseTeacher:
     kind = cfg.get('type', 'DetectorTeacher') if isinstance(cfg, Mapping) else 'DetectorTeacher'
     found = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (inspect.isclass(found) and issubclass(found, BaseTeacher)):
-        raise_if_any([f'{name}: {kind} is not a teacher; take DetectorTeacher or ClassifierTeacher'])
-    known = {'type', *inspect.signature(found).parameters}
-    if not isinstance(cfg, Mapping) or 'config' not in cfg or not set(cfg) <= known:
+        near = near_names(str(kind), _TEACHERS)
+        cure = f'Did you mean {near[0]}?' if near else f'Take {" or ".join(_TEACHERS)}'
+        raise_if_any([f'{name}: {kind!r} is not a teacher. {cure}'])
+    if isinstance(cfg, Mapping):
+        raise_if_any([f'{name}: {problem}' for problem in key_problems(found, cfg)])
+    if not isinstance(cfg, Mapping) or 'config' not in cfg:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
         unknown = [key for key in cfg if key not in known] if isinstance(cfg, Mapping) else []
         why = f': a {found.__name__} has no {", ".join(unknown)}' if unknown else ''

@@ -126,12 +126,15 @@ def _anchor_problems(pair: ModelPair) -> list[str]:
         )
     one_cell = [(1, 1)] * len(strides[0])
     of_one_cell = (view.anchors(one_cell, torch.device('cpu')) for view in views)
-    for level, (anchors_s, anchors_t) in enumerate(zip(*of_one_cell, strict=True)):
-        if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t * scale, rtol=0.01):
-            problems.append(
-                f'RPNDistiller: the anchors of level {level} differ (student {_sizes(anchors_s)}, teacher '
-                f'{_sizes(anchors_t * scale)}{_in_its_picture(pair)}): {cure}'
-            )
+    differing = [
+        f'the anchors of level {level} differ (student {_sizes(anchors_s)}, teacher {_sizes(anchors_t * scale)}'
+        f'{_in_its_picture(pair)})'
+        for level, (anchors_s, anchors_t) in enumerate(zip(*of_one_cell, strict=True))
+        if anchors_s.shape != anchors_t.shape or not torch.allclose(anchors_s, anchors_t * scale, rtol=0.01)
+    ]
+    if differing:
+        others = f', and so do those of {len(differing) - 1} more' if len(differing) > 1 else ''
+        problems.append(f'RPNDistiller: {differing[0]}{others}: {cure}')
     return problems
 
 

@@ -1,6 +1,7 @@
 """From a distillation to an ordinary MMDetection model."""
 
 from .checkpoint import save_student, student_state_dict
+from .misfits import COUNTER, Misfits, load_with_misfits, no_weights, without
 from .plain_config import (
     DATA_HEADS,
     PLAIN_TYPES,
@@ -9,16 +10,22 @@ from .plain_config import (
     types_of_this_package,
     with_num_classes,
 )
-from .student import export_student
+from .student import export_student, require_fit
 
 __all__ = [
+    'COUNTER',
     'DATA_HEADS',
     'PLAIN_TYPES',
+    'Misfits',
     'export_student',
+    'load_with_misfits',
+    'no_weights',
     'num_classes_problems',
     'plain_student_config',
+    'require_fit',
     'save_student',
     'student_state_dict',
     'types_of_this_package',
     'with_num_classes',
+    'without',
 ]

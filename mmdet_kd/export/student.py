@@ -1,21 +1,25 @@
 """Exporting a student: its config and its weights."""
 
+import copy
 import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from torch import Tensor, nn
 
 from ..errors import DistillationError
 from ..files import written_whole
 from ..runtime.checkpoints import find_weights, read_checkpoint
 from .checkpoint import save_student, student_state_dict
+from .misfits import Misfits, load_with_misfits
 from .plain_config import plain_student_config, types_of_this_package
 
 # Settings of the training run that a student in use must not inherit.
-_LISTED = 20  # weights that an error names
 _RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume', 'model_wrapper_cfg')
 
 
@@ -55,23 +59,46 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
 
 def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
     """The weights must be exactly those of the student that the config builds."""
-    state_dict = find_weights(checkpoint, source)
     init_default_scope(plain.get('default_scope', 'mmdet'))
     with torch.device('meta'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         student = MODELS.build(plain.model)
-    shapes_model = {key: tuple(value.shape) for key, value in student.state_dict().items()}
-    shapes_file = {key: tuple(value.shape) for key, value in student_state_dict(state_dict).items()}
-    problems = [f'missing: {key}' for key in shapes_model if key not in shapes_file]
-    problems += [f'unexpected: {key}' for key in shapes_file if key not in shapes_model]
-    problems += [
-        f'{key}: {shapes_file[key]} in the checkpoint, {shape} in the config'
-        for key, shape in shapes_model.items()
-        if key in shapes_file and shapes_file[key] != shape
-    ]
-    if problems:
-        listed = '\n  '.join(problems[:_LISTED])
-        listed += f'\n  and {len(problems) - _LISTED} more' if len(problems) > _LISTED else ''
-        raise DistillationError(
-            [f'the weights in {source} are not those of the student in the config; name a pair of one run.\n  {listed}']
-        )
+    misfits = load_with_misfits(student, _on_meta(student_state_dict(find_weights(checkpoint, source))))
+    if any(misfits):
+        _refuse(misfits, source, 'student')
+
+
+def require_fit(detector: nn.Module, checkpoint: object, source: str | Path) -> None:
+    """Refuse a checkpoint that does not hold every weight of a detector, before mmengine loads what fits of it.
+
+    A checkpoint may hold more: the weights of distillers, those of a branch that the config leaves out.
+
+    Args:
+        detector: that is to be tested; not changed.
+        checkpoint: its content; tensors on the meta device will do.
+        source: its path, for the error.
+
+    Raises:
+        DistillationError: weights are missing or of another shape.
+    """
+    weights = find_weights(checkpoint, source, bare=not (isinstance(checkpoint, dict) and 'state_dict' in checkpoint))
+    misfits = load_with_misfits(copy.deepcopy(detector).to('meta'), _on_meta(weights))
+    if misfits.missing or misfits.shaped:
+        _refuse(misfits._replace(unknown=[]), source, 'detector')
+
+
+def _on_meta(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """The same weights under the names by which mmengine loads them, without their numbers.
+
+    The versions by which modules convert old weights stay.
+    """
+    shapes = OrderedDict((key.removeprefix('module.'), value.to('meta')) for key, value in state_dict.items())
+    if hasattr(state_dict, '_metadata'):
+        shapes._metadata = state_dict._metadata  # type: ignore[attr-defined]
+    return shapes
+
+
+def _refuse(misfits: Misfits, source: str | Path, whose: str) -> None:
+    raise DistillationError(
+        [f'the weights in {source} are not those of the {whose} in the config: name a pair of one run.{misfits}']
+    )

@@ -144,6 +144,15 @@ def _judge_xml(
             names = [line.rstrip('\n\r') for line in lines]
     except (OSError, ValueError) as error:
         return [f'the list {path.absolute()} cannot be read ({error}): copy it again'], Counter()
+    folders = (('annotations', 'ann_subdir', annotations), ('pictures', 'img_subdir', pictures))
+    missing = [
+        f'there is no folder {folder.absolute()} of the {kind} that {path.absolute()} lists: put them there, or '
+        f'correct sub_data_root or {key} of the data set'
+        for kind, key, folder in folders
+        if not folder.is_dir()
+    ]
+    if names and missing:
+        return missing, Counter()
     twice = [repr(name) for name, count in Counter(names).items() if count > 1]
     problems = [f'the list {path.absolute()} names {", ".join(twice[:10])} twice: correct it'] if twice else []
     left_out: Counter[str] = Counter()

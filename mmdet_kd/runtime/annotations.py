@@ -12,6 +12,7 @@ from ..datasets.annotated import raise_all
 from ..datasets.data_files import read_json
 from ..errors import DistillationError, raise_if_any
 from .annotation_files import annotation_problems
+from .console import without_pycocotools
 from .data_classes import annotation_class_problems, config_class_problems, dataset_class_problems
 from .data_files import annotation_file, leaf_configs, leaf_datasets
 from .pictures import check_pictures
@@ -22,7 +23,8 @@ def require_annotations(runner: Runner) -> None:
 
     The loops that are built here are those that `runner.train()` runs. The first rank reads every annotation before,
     and logs what mmdet leaves out of them; it reads the header of every picture after, unless the config has
-    `check_pictures = False`. Files on a server are left to their backend.
+    `check_pictures = False`. Files on a server are left to their backend. With `allow_absent_classes = True` in the
+    config a class may occur in no annotation.
 
     Raises:
         DistillationError: an annotation file is broken, or a box in it is wrong; no image is left after the config's
@@ -33,7 +35,11 @@ def require_annotations(runner: Runner) -> None:
     train, val = _build(runner, 'train'), _build(runner, 'val')
     if not any(map(_has_object, train)):
         raise DistillationError(_describe_empty(runner, 'train'))
-    problems = [*dataset_class_problems({'train': train, 'val': val}), *annotation_class_problems(train, val)]
+    may_be_absent = runner.cfg.get('allow_absent_classes', False)
+    problems = [
+        *dataset_class_problems({'train': train, 'val': val}),
+        *annotation_class_problems(train, val, may_be_absent),
+    ]
     raise_if_any(list(dict.fromkeys(problems)))
     if is_main_process() and runner.cfg.get('check_pictures', True):
         check_pictures([*train, *val], report, runner.logger)
@@ -66,7 +72,8 @@ def _judge_files(runner: Runner, splits: Sequence[str]) -> Path:
 def _build(runner: Runner, split: str) -> list[Any]:
     """The data sets of a loop, without wrappers."""
     try:
-        loop = getattr(runner, f'{split}_loop')
+        with without_pycocotools():
+            loop = getattr(runner, f'{split}_loop')
     except DistillationError:
         raise
     except Exception as error:  # mmdet's readers fail in as many ways as a file can be broken

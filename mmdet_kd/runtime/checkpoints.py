@@ -21,6 +21,13 @@ from .pickled import check_contents, scan
 #: What torch's weights-only loader says of a pickle that names something to call.
 _REFUSED = re.compile('GLOBAL|Trying to call reduce|Can only (create|build)')
 _ZIP = b'PK\x03\x04'  # by which torch tells its format from the older one
+#: How files begin that are sometimes named, or downloaded, in the place of a checkpoint.
+_OTHER_FILES = {
+    b'\xff\xd8\xff': 'a JPEG picture',
+    b'\x89PNG': 'a PNG picture',
+    b'version https://git-lfs': 'a pointer of git LFS, which `git lfs pull` replaces by the file',
+    b'<': 'a web page',
+}
 _PICKLES_OF_OLD_FORMAT = 5
 _LISTED = 10
 _REAL = ('weight', 'bias', 'running_mean', 'running_var')
@@ -46,6 +53,7 @@ def read_checkpoint(
     """
     path = Path(path).expanduser()
     _require_regular(path, what)
+    _refuse_other_files(path, what)
     try:
         is_zip = _is_zip(path)
         if is_zip:
@@ -192,6 +200,14 @@ def _require_regular(path: Path, what: str) -> None:
         kind = 'a folder' if stat.S_ISDIR(mode) else 'a pipe, a socket or a device'
         problem = f"there is no {what} '{path}': it is {kind} (looked at {path.absolute()}). Correct the path"
         raise DistillationError([problem])
+
+
+def _refuse_other_files(path: Path, what: str) -> None:
+    with path.open('rb') as stream:
+        beginning = stream.read(max(map(len, _OTHER_FILES)))
+    kind = next((kind for start, kind in _OTHER_FILES.items() if beginning.startswith(start)), None)
+    if kind is not None:
+        raise DistillationError([f'the {what} {path} is {kind}. Name a file that a training saved (.pth)'])
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """What the command-line tools share: options, configs, runners, and errors without a traceback."""
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -12,23 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from mmdet.registry import RUNNERS
+from mmdet.registry import HOOKS, MODELS, RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from ..errors import DistillationError, NotFiniteError, printable
+from ..errors import DistillationError, NotFiniteError, printable, raise_if_any
+from ..unknown_names import part_problems
+from .console import QuietRunner, ignore_warnings_of_packages, log_warnings, log_where_the_rest_is
 from .cpu_ranks import prepare_cpu_ranks
 from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
 from .processes import end_with_launcher
+from .work_dir import FULL, make_work_dir
 
 _DATA_CONFIGS = ('.json', '.yaml', '.yml')
 _MOST_CONFIG = 16 << 20  # bytes
 _MOST_SHOWN = 100_000  # characters of a message, which may list many problems
 _MOST_LOGGED = 100_000  # characters of a line of the log; the configs of mmdet take 30,000
-#: No room on a disk, in a quota, or for one file.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -123,13 +123,40 @@ def number_of_ranks(launcher: str) -> int:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner, on CPU ranks too; the processes of a run end together."""
+    """Build the runner, on CPU ranks too; the processes of a run end together.
+
+    Raises:
+        DistillationError: the model or a hook has a type that nobody knows, or a hook has unknown keys; or the work dir
+            cannot be written to.
+    """
+    raise_if_any(_name_problems(cfg))
+    make_work_dir(cfg.work_dir)
     end_with_launcher(cfg.get('launcher', 'none'))
     setup_cache_size_limit_of_dynamo()
     prepare_cpu_ranks(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
     runner.logger.addFilter(_make_printable)
+    log_warnings(runner.logger)
+    log_where_the_rest_is(runner)
     return runner
+
+
+def _name_problems(cfg: Config) -> list[str]:
+    """The types of the model and of the hooks, and the keys of the hooks, that nobody knows."""
+    if cfg.get('default_scope') != 'mmdet':
+        return []  # its names are those of another package's registries
+    hooks = {f'default_hooks.{name}': hook for name, hook in (cfg.get('default_hooks') or {}).items()}
+    hooks |= {f'custom_hooks.{index}': hook for index, hook in enumerate(cfg.get('custom_hooks') or ())}
+    problems = [
+        problem
+        for where, hook in hooks.items()
+        if isinstance(hook, dict)
+        for problem in part_problems(where, hook, HOOKS, besides=('priority',), like='Hook')
+    ]
+    kind = (cfg.get('model') or {}).get('type')
+    if isinstance(kind, str) and MODELS.get(kind) is None:
+        problems += part_problems('model', dict(type=kind), MODELS, like='Detector')
+    return problems
 
 
 def _make_printable(record: logging.LogRecord) -> bool:
@@ -144,6 +171,7 @@ def command_line() -> Iterator[None]:
 
     Errors of the program itself keep their traceback.
     """
+    ignore_warnings_of_packages()
     try:
         yield
     except Exception as error:
@@ -161,7 +189,7 @@ def command_line() -> Iterator[None]:
 
 def _message(error: BaseException) -> str | None:
     """What to say of an error that the user can mend; None of any other."""
-    full = next((each for each in _chain(error) if isinstance(each, OSError) and each.errno in _FULL), None)
+    full = next((each for each in _chain(error) if isinstance(each, OSError) and each.errno in FULL), None)
     if full is not None:  # torch and others raise an error of their own in its place
         place = f' ({full.filename})' if full.filename else ''
         return f'{full.strerror}{place}. Make room on that disk; a training continues with --resume'

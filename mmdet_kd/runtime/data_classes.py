@@ -80,7 +80,7 @@ def _agreement_problems(
     return list(dict.fromkeys(problems))
 
 
-def annotation_class_problems(train: Sequence[Any], val: Sequence[Any]) -> Iterator[str]:
+def annotation_class_problems(train: Sequence[Any], val: Sequence[Any], may_be_absent: bool = False) -> Iterator[str]:
     """What classes of built data sets their annotations do not have, or have in another order.
 
     In COCO's format a class must be among the categories of each file, in the file's order. VOC's has no categories:
@@ -89,12 +89,15 @@ def annotation_class_problems(train: Sequence[Any], val: Sequence[Any]) -> Itera
     Args:
         train: the training sets.
         val: the validation sets.
+        may_be_absent: whether a class may occur in no annotation of VOC's format. One that is no category of a file in
+            COCO's format may not be absent: mmdet would number the others by another count.
     """
     for dataset in (*train, *val):
         # A subclass with a reader of its own may number the categories in its own way.
         if isinstance(dataset, CocoDataset) and type(dataset).load_data_list is CocoDataset.load_data_list:
             yield from _coco_problems(dataset)
-    yield from _voc_problems([dataset for dataset in train if isinstance(dataset, XMLDataset)])
+    if not may_be_absent:
+        yield from _voc_problems([dataset for dataset in train if isinstance(dataset, XMLDataset)])
 
 
 def category_names(path: Path) -> list[str]:
@@ -119,7 +122,8 @@ def _coco_problems(dataset: CocoDataset) -> Iterator[str]:
     if missing:
         yield (
             f'{path.absolute()} has no category {_listed(missing)}, which the config asks for; its categories are '
-            f'{_listed(names)}: correct metainfo=dict(classes=...) of the data set, and num_classes'
+            f'{_listed(names)}: correct metainfo=dict(classes=...) of the data set, and num_classes; or add the '
+            'category to the file, if it has no objects'
         )
     elif len(found) > len(classes):
         yield f'{path.absolute()} has several categories of one name, among {_listed(found)}: write the file again'
@@ -140,7 +144,8 @@ def _voc_problems(datasets: Sequence[XMLDataset]) -> Iterator[str]:
             names = {box.category for info in _annotated_pictures(parts) for box in read_xml(Path(info['xml_path']))[0]}
             yield (
                 f'no annotation of the training set has an object {_listed(missing)}, which the config asks for; they '
-                f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes'
+                f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes. '
+                'If that is meant, write allow_absent_classes = True into the config'
             )
 
 

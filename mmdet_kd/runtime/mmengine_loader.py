@@ -77,7 +77,7 @@ def require_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
         raise DistillationError(
             [
                 f'no training can go on from the checkpoint {filename}: it lacks {", ".join(lacking)}. Name one that '
-                'a training saved, or start a new training from its weights with load_from'
+                f"a training saved; or leave --resume out and start from its weights with load_from='{filename}'"
             ]
         )
 

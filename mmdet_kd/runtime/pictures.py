@@ -1,6 +1,7 @@
 """Every picture of the data is there, whole, and the one that was annotated."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from logging import Logger
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from ..datasets.annotated import other_size, raise_all
 from ..datasets.picture_files import picture_sizes
+from ..errors import raise_if_any
 
 
 def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> None:
@@ -19,10 +21,13 @@ def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> Non
         logger: told how long it took.
 
     Raises:
-        DistillationError: pictures are missing, broken, or of another size than their annotations say.
+        DistillationError: folders of pictures are missing; or pictures are missing, broken, or of another size than
+            their annotations say.
     """
+    annotated_sizes = _annotated_sizes(datasets)
+    raise_if_any(_missing_folders([path for annotated in annotated_sizes.values() for path in annotated]))
     start, count, problems = time.perf_counter(), 0, []
-    for turn, annotated in _annotated_sizes(datasets).items():
+    for turn, annotated in annotated_sizes.items():
         count += len(annotated)
         for (path, size), found in zip(annotated.items(), picture_sizes(annotated, turn), strict=True):
             if isinstance(found, str):
@@ -32,6 +37,21 @@ def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> Non
     raise_all(problems, report)
     seconds = time.perf_counter() - start
     logger.info(f'{count} pictures are as annotated ({seconds:.1f} s; check_pictures = False in the config omits this)')
+
+
+def _missing_folders(paths: Sequence[str]) -> list[str]:
+    """The folders that are missing, the outermost ones: once, not once for each picture that should be in them."""
+    pictures = Counter(Path(path).absolute().parent for path in paths)
+    missing: Counter[Path] = Counter()
+    for folder, count in pictures.items():
+        outermost = next((each for each in reversed([folder, *folder.parents]) if not each.is_dir()), None)
+        if outermost is not None:
+            missing[outermost] += count
+    return [
+        f'there is no folder {folder}, and {count} annotated pictures should be in it: put them there, or correct '
+        'data_root and data_prefix of the data set'
+        for folder, count in missing.items()
+    ]
 
 
 def _annotated_sizes(datasets: Sequence[Any]) -> dict[bool, dict[str, tuple[int, int]]]:

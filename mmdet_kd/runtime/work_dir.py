@@ -1,5 +1,6 @@
 """A work dir belongs to one training at a time."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -7,12 +8,34 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TextIO
 
 from ..errors import DistillationError
 
+#: No room on a disk, in a quota, or for one file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What launchers call the number of a process among all: torchrun, Slurm, Open MPI.
 _RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+
+
+def make_work_dir(work_dir: str | Path) -> None:
+    """Make a work dir if it is missing, and try to write into it.
+
+    Raises:
+        DistillationError: it cannot be made or written to; says why.
+    """
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        reason = f'{error.strerror}: {error.filename}' if error.filename else error.strerror
+        raise DistillationError(
+            [f"nothing can be written into the work dir '{work_dir}' ({reason}). Name another by --work-dir"]
+        ) from error
 
 
 @contextmanager
@@ -27,13 +50,13 @@ def owned_work_dir(work_dir: str | Path, launcher: str = 'none') -> Iterator[Non
         launcher: that started this process, as mmengine calls it.
 
     Raises:
-        DistillationError: another process trains in it.
+        DistillationError: it cannot be made or written to, or another process trains in it.
     """
     if launcher != 'none' and _launched_rank() != 0:
         yield
         return
+    make_work_dir(work_dir)
     path = Path(work_dir) / '.owner'
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('a+') as file:
         _lock(file, path)
         file.truncate(0)

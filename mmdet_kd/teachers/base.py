@@ -88,7 +88,10 @@ class BaseTeacher(nn.Module):
             with refuse_what_cannot_be_built(self.cfg):
                 model = self._build()
             if self.checkpoint is None:
-                warnings.warn('The teacher is untrained (teacher.checkpoint=None): it teaches noise.', stacklevel=2)
+                warnings.warn(
+                    'The teacher is untrained (teacher.checkpoint=None): it teaches noise. Give it a checkpoint',
+                    stacklevel=2,
+                )
                 model.init_weights()
             else:
                 weights = read_weights(self.checkpoint)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -10,14 +9,13 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import DistillationError, raise_if_any
+from ..export import COUNTER, Misfits, load_with_misfits, no_weights, without
+from ..unknown_names import some
 from .checkpoint import Weights, extraction
 
-_LISTED = 10  # keys of each sort that an error names
 #: Relative. A normalisation that was averaged along with the weights is off by rounding; two that are in use differ by
 #: 4e-3 at least (a std of 57.12 and of 57.375).
 _SAME_NORMALISATION = 1e-3
-_NORMALISATION = ('data_preprocessor.mean', 'data_preprocessor.std')
-_COUNTER = 'num_batches_tracked'
 
 
 def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str | Path) -> None:
@@ -39,12 +37,11 @@ def load_strictly(model: nn.Module, weights: Weights, cfg: Config, source: str |
     Source: ``load_state_dict`` of mmengine, which warns where this refuses.
     """
     own = model.state_dict()
-    normalisation = [key for key in _NORMALISATION if key in weights.state_dict and key not in own]
-    averaged = _last_step_of_an_average(weights.state_dict, own)
+    normalisation, averaged = no_weights(weights.state_dict, own)
     raise_if_any(_normalisation_problems(model, weights.state_dict, normalisation, source))
-    state_dict = _without(weights.state_dict, {*normalisation, *averaged})
+    state_dict = without(weights.state_dict, {*normalisation, *averaged})
     raise_if_any(_kind_problems(state_dict, own, source))
-    misfits = _load(model, state_dict)
+    misfits = load_with_misfits(model, state_dict)
     if any(misfits):
         cure = _cure(misfits, weights._replace(state_dict=state_dict), own, cfg, source)
         raise DistillationError([f"the weights in {source} do not fit the teacher's config.{misfits}\n    {cure}"])
@@ -61,7 +58,7 @@ def _kind_problems(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor], 
         for key, value in state_dict.items()
         if key in own and value.is_floating_point() != own[key].is_floating_point()
     ]
-    return [f'the weights in {source} are of another kind of number: {_some(odd)}. Save them as floats'] if odd else []
+    return [f'the weights in {source} are of another kind of number: {some(odd)}. Save them as floats'] if odd else []
 
 
 def _normalisation_problems(
@@ -84,64 +81,7 @@ def _normalisation_problems(
     return problems
 
 
-def _last_step_of_an_average(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> set[str]:
-    """The ``ema_*`` of mmdet 2.x (YOLOX): beside each weight ``a.b`` a buffer ``ema_a_b`` of the same shape.
-
-    Its EMA hook exchanges the two before a checkpoint is saved at the end of an epoch ("the original model parameters
-    are actually saved in ema field after train"), so the average lies under the plain name.
-    """
-    shapes = {f'ema_{key.replace(".", "_")}': value.shape for key, value in own.items()}
-    return {key for key, value in state_dict.items() if key not in own and shapes.get(key) == value.shape}
-
-
-def _without(state_dict: dict[str, Tensor], keys: set[str]) -> dict[str, Tensor]:
-    """The same weights without some; the versions beside them stay."""
-    kept = state_dict.copy()
-    if hasattr(state_dict, '_metadata'):
-        kept._metadata = state_dict._metadata
-    for key in keys:
-        del kept[key]
-    return kept
-
-
-class _Misfits(NamedTuple):
-    """What does not fit, by name; empty where all does."""
-
-    missing: list[str]
-    unknown: list[str]
-    shaped: list[str]
-    other: list[str]
-
-    def __str__(self) -> str:
-        what = ('missing from the checkpoint', 'unknown to the config', 'of another shape', 'refused')
-        return ''.join(f'\n    {sort}: {_some(keys)}' for sort, keys in zip(what, self, strict=True) if keys)
-
-
-def _some(keys: list[str]) -> str:
-    more = f' and {len(keys) - _LISTED} more' if len(keys) > _LISTED else ''
-    return ', '.join(keys[:_LISTED]) + more
-
-
-def _load(model: nn.Module, state_dict: dict[str, Tensor]) -> _Misfits:
-    """Load, and say what does not fit. Modules convert what older versions of them saved, so only torch can tell."""
-    try:
-        missing, unknown = model.load_state_dict(state_dict, strict=False)
-        shaped: dict[str, str] = {}
-    except RuntimeError as error:
-        own = model.state_dict()
-        shaped = {
-            key: f'{key} {tuple(value.shape)}, in the config {tuple(own[key].shape)}'
-            for key, value in state_dict.items()
-            if key in own and own[key].shape != value.shape
-        }
-        if not shaped:
-            return _Misfits([], [], [], [str(error)])
-        missing, unknown = model.load_state_dict(_without(state_dict, set(shaped)), strict=False)
-    missing = [key for key in missing if key not in shaped and not key.endswith(_COUNTER)]
-    return _Misfits(missing, unknown, list(shaped.values()), [])
-
-
-def _cure(misfits: _Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: Config, source: str | Path) -> str:
+def _cure(misfits: Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: Config, source: str | Path) -> str:
     """What to do about weights that do not fit."""
     prefixes = _prefixes(weights.state_dict, own)
     if misfits.missing and prefixes:
@@ -150,7 +90,7 @@ def _cure(misfits: _Misfits, weights: Weights, own: Mapping[str, Tensor], cfg: C
             f'{extraction(prefixes[0], source)}, and name that file'
         )
     backbone = [key.removeprefix('backbone.') for key in own if key.startswith('backbone.')]
-    if backbone and all(key in weights.state_dict for key in backbone if not key.endswith(_COUNTER)):
+    if backbone and all(key in weights.state_dict for key in backbone if not key.endswith(COUNTER)):
         return (
             'These are the weights of a backbone alone, which knows nothing of detection: give the checkpoint of a '
             'detector'
@@ -186,7 +126,7 @@ def _without_command(keys: list[str], source: str | Path) -> str:
 
 def _prefixes(state_dict: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     """Under which prefixes a checkpoint holds every weight of a model; that of a SoftTeacher's teacher first."""
-    wanted = [key for key in own if not key.endswith(_COUNTER)]
+    wanted = [key for key in own if not key.endswith(COUNTER)]
     found = {key[: -len(wanted[0])] for key in state_dict if key.endswith(f'.{wanted[0]}')} if wanted else set()
     whole = [prefix for prefix in found if all(prefix + key in state_dict for key in wanted)]
     return sorted(whole, key=lambda prefix: (prefix != 'teacher.', prefix))

@@ -190,8 +190,38 @@ def test_missing_weights_are_named_before_anything_is_trained(table):
 
 
 def test_an_unknown_row_is_refused(table):
-    with pytest.raises(SystemExit, match='the table has no row medium; it has slow, fast'):
+    with pytest.raises(SystemExit, match=r"the table has no row 'medium'\. Known are fast, slow"):
         gain(table, '--rows', 'medium')
+
+
+def test_a_missing_table_is_refused_with_those_there_are(table):
+    with pytest.raises(SystemExit) as caught:
+        gain(table.parent / 'sped.py')
+    message = f'\nerror: there is no table {table.parent}/sped.py. benchmarks/tables has chen2017-ablation.py, '
+    assert str(caught.value).startswith(message)
+    assert len(str(caught.value)) < 400
+    with pytest.raises(SystemExit, match=r'slow\.py is no table: it has no title and no seeds and no rows\. bench'):
+        gain(table.parent / 'slow.py')
+
+
+def test_a_row_whose_config_is_missing_is_refused(table):
+    (table.parent / 'slow.py').unlink()
+    with pytest.raises(SystemExit, match=r"^\nerror: there is no config '.*slow\.py' \(looked at "):
+        gain(table)
+
+
+@pytest.mark.parametrize(
+    'metric', ["dict(_delete_=True, type='VOCMetric')", "dict(metric='proposal')", "dict(prefix='mine')", 'None']
+)
+def test_a_validation_without_the_ap_of_coco_is_refused_before_anything_is_trained(table, metric):
+    (table.parent / 'base.py').write_text((table.parent / 'fast.py').read_text())
+    (table.parent / 'fast.py').write_text(f"_base_ = 'base.py'\nval_evaluator = {metric}\n")
+    with pytest.raises(
+        SystemExit, match=r"validates with .*coco/bbox_mAP.*Set val_evaluator=dict\(type='Coco"
+    ) as caught:
+        gain(table)
+    assert len(str(caught.value).splitlines()) == 2
+    assert not (table.parent / 'runs').exists()
 
 
 @pytest.mark.slow

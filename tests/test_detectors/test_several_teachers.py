@@ -152,11 +152,11 @@ class TestWhatIsRefused:
 
     def test_settings_that_it_does_not_have(self, cfg):
         cfg.model.teachers.classifier.precision = 'bfloat16'
-        refused(cfg, r'teachers.classifier must be dict\(config=..., checkpoint=...\), not .*precision')
+        refused(cfg, "teachers.classifier: ClassifierTeacher has no 'precision'. Known are checkpoint")
 
     def test_a_type_that_is_no_teacher(self, cfg):
         cfg.model.teachers.classifier.type = 'CropClassifier'
-        refused(cfg, 'teachers.classifier: CropClassifier is not a teacher')
+        refused(cfg, "teachers.classifier: 'CropClassifier' is not a teacher. Take DetectorTeacher or")
 
     def test_all_of_them_are_checked_before_anything_trains(self, cfg, tmp_path):
         path = save_teacher(Config(cfg.model.teachers.classifier.config), tmp_path / 'classifier.pth')

@@ -164,6 +164,24 @@ def test_a_class_that_no_voc_annotation_has_is_named(voc_cfg):
         check(voc_cfg)
 
 
+def test_a_class_that_is_meant_to_be_absent_passes(voc_cfg):
+    name_classes(voc_cfg, ('dog', 'airplane', 'cat'))
+    with pytest.raises(DistillationError, match=r'If that is meant, write allow_absent_classes = True into the c') as e:
+        check(voc_cfg)
+    assert len(str(e.value)) < 500
+    voc_cfg.allow_absent_classes = True
+    check(voc_cfg)
+
+
+def test_a_class_that_no_coco_category_has_may_not_be_absent(cfg):
+    """mmdet would number the others by another count."""
+    edit(cfg, lambda content: content['categories'].pop(0))
+    edit(cfg, lambda content: content.update(annotations=[a for a in content['annotations'] if a['category_id'] > 1]))
+    cfg.allow_absent_classes = True
+    with pytest.raises(DistillationError, match=r"has no category 'circle'.* or add the category to the file, if it"):
+        check(cfg)
+
+
 def test_a_class_need_not_be_in_each_part_of_voc(voc_cfg, tmp_path):
     for name in ('tr0000', 'tr0001', 'tr0002', 'tr0003'):  # dogs are in one of the two years only
         path = tmp_path / 'VOCdevkit' / 'VOC2012' / 'Annotations' / f'{name}.xml'
@@ -269,6 +287,33 @@ def test_every_broken_picture_is_named(cfg):
         strict=True,
     ):
         assert part in problem
+
+
+def test_a_missing_folder_of_pictures_is_named_once(cfg):
+    root = Path(cfg.train_dataloader.dataset.data_root)
+    (root / 'train').rename(root / 'elsewhere')
+    with pytest.raises(DistillationError) as caught:
+        check(cfg)
+    (problem,) = caught.value.problems
+    assert problem == (
+        f'there is no folder {root}/train, and 8 annotated pictures should be in it: put them there, or correct '
+        'data_root and data_prefix of the data set'
+    )
+    # Pictures in folders of their own: the outermost one that is missing is the one to put there.
+    edit(cfg, lambda content: [image.update(file_name=f'{image["id"]}/a/b.png') for image in content['images']])
+    with pytest.raises(DistillationError) as caught:
+        check(cfg)
+    assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize('kind', ['Annotations', 'JPEGImages'])
+def test_a_missing_folder_of_voc_is_named_once(voc_cfg, tmp_path, kind):
+    (tmp_path / 'VOCdevkit' / 'VOC2012' / kind).rename(tmp_path / 'elsewhere')
+    with pytest.raises(DistillationError) as caught:
+        check(voc_cfg)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f'there is no folder {tmp_path}/VOCdevkit/VOC2012/{kind} of the ')
+    assert problem.endswith(f'{dict(Annotations="ann_subdir", JPEGImages="img_subdir")[kind]} of the data set')
 
 
 def test_pictures_are_found_inside_wrappers(cfg):
