@@ -184,7 +184,7 @@ def test_a_classifier_has_no_heads_to_give(student_cfg):
     student = retinanet(student_cfg)
     cfg = distilled_cfg(student, classifier_of(student), None, hint=HINT)
     cfg.model.teacher.update(type='ClassifierTeacher', inherit=True)
-    refused(cfg, 'a ClassifierTeacher has no inherit')
+    refused(cfg, "ClassifierTeacher has no 'inherit'")
 
 
 def test_classes_in_another_order_are_refused_though_no_distiller_compares_them(pair):
