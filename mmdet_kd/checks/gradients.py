@@ -1,21 +1,22 @@
 """What each loss of a step weighs at the maps that the student is compared at."""
 
+import math
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..distillers import BaseDistiller
-from .verdict import Verdict
+from .verdict import Tell, Verdict, foretell
 
-#: Shares of the gradient at the compared maps between which a distiller neither whispers nor drowns the labels.
-_WEAK, _STRONG = 1e-3, 0.995
+#: Gradients at the compared maps, as multiples of that of the student's own losses, between which a loss of a distiller
+#: is neither too weak to be felt nor so strong that the labels are not.
+_WEAK, _STRONG = 1e-4, 200.0
 _OWN = "the student's own losses"
 
 
@@ -25,15 +26,23 @@ class Steps:
 
     Args:
         values: loss -> its value in each step.
-        gradients: distiller, or the student's own losses -> norm of its gradient at the compared maps in each step.
+        gradients: loss of a distiller, or the sum of the student's own -> norm of its gradient at the compared maps in
+            each step.
+        objects: true boxes in all batches.
         seconds: of each step.
         memory: most bytes in use, of the GPU or of this process.
     """
 
     values: dict[str, list[float]] = field(default_factory=dict)
     gradients: dict[str, list[float]] = field(default_factory=dict)
+    objects: int = 0
     seconds: list[float] = field(default_factory=list)
     memory: int = 0
+
+    @property
+    def typical_seconds(self) -> float:
+        """Median of what a step took; the first one, which warms up, counts only if it is the only one."""
+        return median(self.seconds[1:] or self.seconds)
 
     def share(self, name: str) -> float:
         """Share of the sum of all norms, mean over the steps, in [0, 1]."""
@@ -41,28 +50,37 @@ class Steps:
         return mean(norm / total if total else 0.0 for norm, total in zip(self.gradients[name], totals, strict=True))
 
 
-def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]]) -> Steps:
+def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, tell: Tell) -> Steps:
     """Forward and backward on some batches; no weight is changed.
 
     Args:
-        model: a distilled detector whose teachers are loaded.
+        model: a distilled detector in training mode, whose teachers are loaded.
         batches: from the loader of the training.
+        count: of batches, about; for the time that is foretold.
+        tell: is told how long the steps will take, if that is long.
     """
     steps = Steps()
     device = next(model.parameters()).device
     for batch in batches:
-        start = time.perf_counter()
+        begun = time.perf_counter()
         data = model.data_preprocessor(batch, True)
-        with compared_maps(model) as maps:
+        with _compared_maps(model) as maps:
             losses = model(**data, mode='loss')
         parts = {name: _total(loss) for name, loss in losses.items()}
-        for name, value in parts.items():
+        for name, value in parts.items():  # reading them waits for the device
             steps.values.setdefault(name, []).append(value.item())
-        for who, total in _sums(model, parts).items():
-            steps.gradients.setdefault(who, []).append(_norm(total, maps))
+        forward = time.perf_counter() - begun
+        for name, total in _sums(model, parts).items():
+            steps.gradients.setdefault(name, []).append(_norm(total, maps))
+        between = time.perf_counter()
         sum(loss for name, loss in parts.items() if 'loss' in name).backward()
         model.zero_grad(set_to_none=True)
-        steps.seconds.append(time.perf_counter() - start)
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        steps.seconds.append(forward + time.perf_counter() - between)
+        steps.objects += sum(len(sample.gt_instances) for sample in data['data_samples'])
+        if len(steps.seconds) == 1:
+            foretell(tell, f'the steps, {count} of them,', (time.perf_counter() - begun) * (count - 1))
     if device.type == 'cuda':
         steps.memory = torch.cuda.max_memory_allocated(device)
     else:
@@ -70,93 +88,55 @@ def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]]) -> Steps:
     return steps
 
 
+def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
+    """A verdict on each loss of each distiller: that it has a gradient, and one that counts beside the student's own.
+
+    Args:
+        model: the distilled detector that took the steps.
+        steps: at least one.
+    """
+    verdicts = []
+    for name, distiller in model.distillers.items():
+        for loss in (f'{name}.loss_{part}' for part in distiller.parts):
+            found = f'{mean(steps.values[loss]):.3g}, {_percent(steps.share(loss))}'
+            cure = _cure(steps, loss) if distiller.is_active else 'its weight is 0: give it one, or leave it out'
+            verdicts.append(Verdict(f'distillers.{loss}', found, cure))
+    return [*verdicts, Verdict(_OWN, _percent(steps.share(_OWN)))]
+
+
+def _percent(share: float) -> str:
+    return f'{100 * share:.2g} % of the gradient at the compared maps'
+
+
+def _cure(steps: Steps, loss: str) -> str:
+    """What to do about one loss of a distiller that is active; nothing if the batches have no object to learn from."""
+    values, gradient, own = steps.values[loss], mean(steps.gradients[loss]), mean(steps.gradients[_OWN])
+    if not all(map(math.isfinite, [*values, gradient, own])):
+        return 'it, or its gradient, is not finite: lower its loss_weight'
+    if not any(values):
+        if steps.objects == 0:
+            return ''
+        return 'it was 0 in every step: give it a loss_weight, or leave it out'
+    if gradient == 0:
+        return 'it has no gradient at the maps that it compares: let the student train what comes before them'
+    if gradient < _WEAK * own:
+        return f"it is below {_WEAK:g} of the gradient of the student's own losses: raise its loss_weight"
+    if gradient > _STRONG * own:
+        return f"it is over {_STRONG:g} times the gradient of the student's own losses: lower its loss_weight"
+    return ''
+
+
 @contextmanager
-def compared_maps(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the maps that the distillers compare, or that the heads read which they compare, while the block runs."""
+def _compared_maps(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the maps from which all that is compared comes, while the block runs: the neck's, or the backbone's."""
     kinds = {kind for distiller in model.distillers.values() for kind in distiller.kinds}
-    deeper = model.neck if model.with_neck and kinds != {'backbone'} else model.backbone
+    module = model.neck if model.with_neck and 'backbone' not in kinds else model.backbone
     maps: list[Tensor] = []
-    handle = deeper.register_forward_hook(lambda module, inputs, outputs: maps.extend(outputs))
+    handle = module.register_forward_hook(lambda module, inputs, outputs: maps.extend(outputs))
     try:
         yield maps
     finally:
         handle.remove()
-
-
-def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
-    """A verdict on each distiller: that it has a gradient, and one that counts beside the student's own."""
-    verdicts = []
-    for name, distiller in model.distillers.items():
-        parts = {loss: mean(values) for loss, values in steps.values.items() if loss.startswith(f'{name}.')}
-        said = ', '.join(f'{loss.partition(".")[2]} {value:.3g}' for loss, value in parts.items())
-        silent = [loss for loss in parts if not any(steps.values[loss])]
-        share = steps.share(name)
-        found = f'{said}; {100 * share:.3g} % of the gradient at the compared maps'
-        verdicts.append(Verdict(f'distillers.{name}', found, _cure(distiller, silent, share)))
-    own = f'{100 * steps.share(_OWN):.3g} % of the gradient at the compared maps'
-    return [*verdicts, Verdict(_OWN, own)]
-
-
-def _cure(distiller: BaseDistiller, silent: list[str], share: float) -> str:
-    if not distiller.is_active:
-        return 'its weight is 0, so it teaches nothing: give it a weight, or leave it out'
-    if silent:
-        return f'{", ".join(silent)} was 0 in every step, so it teaches nothing: give it a weight, or leave it out'
-    if share == 0:
-        return 'it has no gradient at the maps that it compares: is the part of the student before them frozen?'
-    if share < _WEAK:
-        return f'it is too weak to be felt (below {100 * _WEAK:g} %): raise its loss_weight'
-    if share > _STRONG:
-        return f'it drowns what the labels say (above {100 * _STRONG:g} %): lower its loss_weight'
-    return ''
-
-
-def judge_training(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Verdict]:
-    """A verdict on what is trained: every adapter, and something of every part of the student.
-
-    Args:
-        model: a distilled detector.
-        optimizer: of the training, as the config builds it.
-    """
-    trained = {
-        id(parameter)
-        for group in optimizer.param_groups
-        if group.get('initial_lr', group['lr']) > 0
-        for parameter in group['params']
-        if parameter.requires_grad
-    }
-    verdicts = []
-    left = [name for name, parameter in model.distillers.named_parameters() if id(parameter) not in trained]
-    count = sum(1 for _ in model.distillers.parameters())
-    if count:
-        verdicts.append(
-            Verdict(
-                'adapters',
-                f'{count - len(left)} of their {count} parameters are trained',
-                f'{", ".join(left[:3])} are not: let the optimizer have them, with a learning rate' if left else '',
-            )
-        )
-    frozen = [
-        name
-        for name, part in model.named_children()
-        if name != 'distillers' and any(True for _ in part.parameters()) and not _any_of(part, trained)
-    ]
-    cure = f'nothing of {", ".join(frozen)} is trained, so nothing before it learns from it as meant: unfreeze it'
-    return [*verdicts, Verdict('student', _parts_trained(model, trained), cure if frozen else '')]
-
-
-def _parts_trained(model: nn.Module, trained: set[int]) -> str:
-    said = []
-    for name, part in model.named_children():
-        parameters = list(part.parameters())
-        if name != 'distillers' and parameters:
-            share = sum(p.numel() for p in parameters if id(p) in trained) / sum(p.numel() for p in parameters)
-            said.append(f'{name} {100 * share:.0f} %')
-    return 'trained: ' + ', '.join(said)
-
-
-def _any_of(part: nn.Module, trained: set[int]) -> bool:
-    return any(id(parameter) in trained for parameter in part.parameters())
 
 
 def _total(loss: Any) -> Tensor:
@@ -164,12 +144,11 @@ def _total(loss: Any) -> Tensor:
 
 
 def _sums(model: nn.Module, parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The sum of the losses of each distiller, and of the student's own."""
-    of: Callable[[str], str] = lambda loss: loss.partition('.')[0] if '.' in loss else ''  # noqa: E731
+    """Each loss of a distiller, and the sum of the student's own."""
     sums: dict[str, Tensor] = {}
-    for loss, value in parts.items():
-        who = of(loss) if of(loss) in model.distillers else _OWN
-        if 'loss' in loss:
+    for name, value in parts.items():
+        who = name if name.partition('.')[0] in model.distillers else _OWN
+        if 'loss' in name:
             sums[who] = sums.get(who, 0) + value
     return sums
 
