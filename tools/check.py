@@ -40,9 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file of a distillation')
     parser.add_argument('--steps', type=positive, default=3, help='batches to take (default: %(default)s)')
-    parser.add_argument(
-        '--pictures', type=positive, default=24, help='to test each teacher on (default: %(default)s)'
-    )
+    parser.add_argument('--pictures', type=positive, default=24, help='to test each teacher on (default: %(default)s)')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -86,7 +84,10 @@ def show(line: str) -> None:
 def make_quiet(cfg: Config, folder: Path) -> None:
     """Let a run write to a folder of its own alone, say nothing but errors, and draw the same numbers every time."""
     cfg.work_dir, cfg.log_level, cfg.resume = str(folder), 'ERROR', False
-    cfg.randomness = {'seed': 0, **{key: value for key, value in cfg.get('randomness', {}).items() if value is not None}}
+    cfg.randomness = {
+        'seed': 0,
+        **{key: value for key, value in cfg.get('randomness', {}).items() if value is not None},
+    }
     warnings.simplefilter('ignore')
 
 

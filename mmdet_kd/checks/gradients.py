@@ -1,6 +1,5 @@
 """What each loss of a step weighs at the maps that the student is compared at."""
 
-import math
 import resource
 import time
 from collections.abc import Iterable, Iterator
@@ -111,8 +110,6 @@ def _percent(share: float) -> str:
 def _cure(steps: Steps, loss: str) -> str:
     """What to do about one loss of a distiller that is active; nothing if the batches have no object to learn from."""
     values, gradient, own = steps.values[loss], mean(steps.gradients[loss]), mean(steps.gradients[_OWN])
-    if not all(map(math.isfinite, [*values, gradient, own])):
-        return 'it, or its gradient, is not finite: lower its loss_weight'
     if not any(values):
         if steps.objects == 0:
             return ''
@@ -121,7 +118,7 @@ def _cure(steps: Steps, loss: str) -> str:
         return 'it has no gradient at the maps that it compares: let the student train what comes before them'
     if gradient < _WEAK * own:
         return f"it is below {_WEAK:g} of the gradient of the student's own losses: raise its loss_weight"
-    if gradient > _STRONG * own:
+    if not gradient <= _STRONG * own:  # or it is not finite
         return f"it is over {_STRONG:g} times the gradient of the student's own losses: lower its loss_weight"
     return ''
 
