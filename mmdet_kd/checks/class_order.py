@@ -103,7 +103,7 @@ def order_cure(teacher: BaseTeacher) -> str:
         return f'{problem} its checkpoint or its config names them: correct their order'
     if isinstance(teacher, DetectorTeacher):
         return (
-            f"{problem} those of the data: list its own, in the order of its labels, in the train_dataloader's metainfo "
-            "of its config, and set classes_by_name=True; or list the data's in that order"
+            f"{problem} the data's: list its own, in the order of its labels, in metainfo of its config's "
+            "train_dataloader, and set classes_by_name=True; or list the data's in that order"
         )
-    return f"{problem} those of the data: list the data's in the order of its labels, or train it on this data"
+    return f"{problem} the data's: list these in the order of its labels, or train it on this data"

@@ -1,5 +1,6 @@
 """What each loss of a step weighs at the maps that the student is compared at."""
 
+import math
 import resource
 import time
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 
 from .verdict import Tell, Verdict, foretell
 
-#: Gradients at the compared maps, as multiples of that of the student's own losses, between which a loss of a distiller
-#: is neither too weak to be felt nor so strong that the labels are not.
-_WEAK, _STRONG = 1e-4, 200.0
+#: A loss of a distiller is too weak to be felt, or so strong that the labels are not, where it is so many times the
+#: student's own losses, both in value and in gradient at the compared maps. Neither says enough alone: a fresh
+#: RetinaNet's own gradient is a hundred times smaller than that of a hint that helps it, and values may have a part
+#: that is constant.
+_WEAK, _STRONG = 1e-5, 1e3
 _OWN = "the student's own losses"
 
 
@@ -24,9 +27,8 @@ class Steps:
     """What a few training steps showed.
 
     Args:
-        values: loss -> its value in each step.
-        gradients: loss of a distiller, or the sum of the student's own -> norm of its gradient at the compared maps in
-            each step.
+        values: loss of a distiller, or the sum of the student's own -> its value in each step.
+        gradients: the same -> norm of its gradient at the compared maps in each step.
         objects: true boxes in all batches.
         seconds: of each step.
         memory: most bytes in use, of the GPU or of this process.
@@ -48,6 +50,11 @@ class Steps:
         totals = [sum(norms) for norms in zip(*self.gradients.values(), strict=True)]
         return mean(norm / total if total else 0.0 for norm, total in zip(self.gradients[name], totals, strict=True))
 
+    def times_own(self, name: str) -> float:
+        """A loss as a multiple of the student's own: in value, or in gradient if that is less."""
+        ratios = [(mean(by[name]), mean(by[_OWN])) for by in (self.values, self.gradients)]
+        return min(loss / own if own else math.inf for loss, own in ratios)
+
 
 def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, tell: Tell) -> Steps:
     """Forward and backward on some batches; no weight is changed.
@@ -65,14 +72,14 @@ def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, 
         data = model.data_preprocessor(batch, True)
         with _compared_maps(model) as maps:
             losses = model(**data, mode='loss')
-        parts = {name: _total(loss) for name, loss in losses.items()}
-        for name, value in parts.items():  # reading them waits for the device
-            steps.values.setdefault(name, []).append(value.item())
+        sums = _sums(model, losses)
+        for name, total in sums.items():  # reading them waits for the device
+            steps.values.setdefault(name, []).append(total.item())
         forward = time.perf_counter() - begun
-        for name, total in _sums(model, parts).items():
+        for name, total in sums.items():
             steps.gradients.setdefault(name, []).append(_norm(total, maps))
         between = time.perf_counter()
-        sum(loss for name, loss in parts.items() if 'loss' in name).backward()
+        sum(sums.values()).backward()
         model.zero_grad(set_to_none=True)
         if device.type == 'cuda':
             torch.cuda.synchronize(device)
@@ -104,22 +111,19 @@ def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
 
 
 def _percent(share: float) -> str:
-    return f'{100 * share:.2g} % of the gradient at the compared maps'
+    return f'{100 * share:.3g} % of the gradient at the compared maps'
 
 
 def _cure(steps: Steps, loss: str) -> str:
     """What to do about one loss of a distiller that is active; nothing if the batches have no object to learn from."""
-    values, gradient, own = steps.values[loss], mean(steps.gradients[loss]), mean(steps.gradients[_OWN])
-    if not any(values):
-        if steps.objects == 0:
-            return ''
-        return 'it was 0 in every step: give it a loss_weight, or leave it out'
-    if gradient == 0:
+    if not any(steps.values[loss]):
+        return 'it was 0 in every step: give it a loss_weight, or leave it out' if steps.objects else ''
+    if not any(steps.gradients[loss]):
         return 'it has no gradient at the maps that it compares: let the student train what comes before them'
-    if gradient < _WEAK * own:
-        return f"it is below {_WEAK:g} of the gradient of the student's own losses: raise its loss_weight"
-    if not gradient <= _STRONG * own:  # or it is not finite
-        return f"it is over {_STRONG:g} times the gradient of the student's own losses: lower its loss_weight"
+    if steps.times_own(loss) < _WEAK:
+        return f"it is below {_WEAK:g} of the student's own losses: raise its loss_weight"
+    if not steps.times_own(loss) <= _STRONG:  # or it is not finite
+        return f"it is over {_STRONG:g} times the student's own losses: lower its loss_weight"
     return ''
 
 
@@ -140,13 +144,13 @@ def _total(loss: Any) -> Tensor:
     return sum(map(_total, loss)) if isinstance(loss, (list, tuple)) else loss.mean()
 
 
-def _sums(model: nn.Module, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+def _sums(model: nn.Module, losses: dict[str, Any]) -> dict[str, Tensor]:
     """Each loss of a distiller, and the sum of the student's own."""
     sums: dict[str, Tensor] = {}
-    for name, value in parts.items():
+    for name, loss in losses.items():
         who = name if name.partition('.')[0] in model.distillers else _OWN
-        if 'loss' in name:
-            sums[who] = sums.get(who, 0) + value
+        if 'loss' in name:  # accuracies are beside them
+            sums[who] = sums.get(who, 0) + _total(loss)
     return sums
 
 
