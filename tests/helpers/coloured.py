@@ -53,10 +53,10 @@ def _draw(picture: np.ndarray, corner: int, colour: tuple[int, ...], rng: np.ran
     return [x, y, size, size]
 
 
-def train_teacher(
+def train_detector(
     root: Path, work_dir: Path, family: Callable[[Config], Config] = faster, epochs: int = 6
 ) -> tuple[Config, Path]:
-    """Train a detector of the coloured set.
+    """Train a detector, or a classifier, of the coloured set.
 
     Returns:
         Its config and its checkpoint.
