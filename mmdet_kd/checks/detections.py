@@ -75,7 +75,10 @@ def average_precision(found: Sequence[dict[str, Any]], pictures: Pictures, by_na
             scores = metric.evaluate(len(found))
     finally:
         logger.setLevel(level)
-    return {'AP': 100 * max(scores['coco/bbox_mAP'], 0.0), 'AP50': 100 * max(scores['coco/bbox_mAP_50'], 0.0)}
+    # no detection at all has no score, and no object -1
+    return {
+        name: 100 * max(scores.get(f'coco/bbox_{key}', 0.0), 0.0) for name, key in (('AP', 'mAP'), ('AP50', 'mAP_50'))
+    }
 
 
 def labels_of(teacher: DetectorTeacher, names: Sequence[str]) -> Tensor | None:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..distillers import BaseDistiller
+from ..distillers.base import has_weight
 from .verdict import Tell, Verdict, foretell
 
 #: A loss of a distiller is too weak to be felt, or so strong that the labels are not, where it is so many times the
@@ -103,10 +105,10 @@ def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
     """
     verdicts = []
     for name, distiller in model.distillers.items():
-        for loss in (f'{name}.loss_{part}' for part in distiller.parts):
+        for part in distiller.parts:
+            loss = f'{name}.loss_{part}'
             found = f'{mean(steps.values[loss]):.3g}, {_percent(steps.share(loss))}'
-            cure = _cure(steps, loss) if distiller.is_active else 'its weight is 0: give it one, or leave it out'
-            verdicts.append(Verdict(f'distillers.{loss}', found, cure))
+            verdicts.append(Verdict(f'distillers.{loss}', found, _cure(steps, loss, distiller, part)))
     return [*verdicts, Verdict(_OWN, _percent(steps.share(_OWN)))]
 
 
@@ -114,10 +116,14 @@ def _percent(share: float) -> str:
     return f'{100 * share:.3g} % of the gradient at the compared maps'
 
 
-def _cure(steps: Steps, loss: str) -> str:
-    """What to do about one loss of a distiller that is active; nothing if the batches have no object to learn from."""
+def _cure(steps: Steps, loss: str, distiller: BaseDistiller, part: str) -> str:
+    """What to do about one loss of a distiller."""
+    if not distiller.is_active:
+        return 'its weight is 0: give it one, or leave it out'
     if not any(steps.values[loss]):
-        return 'it was 0 in every step: give it a loss_weight, or leave it out' if steps.objects else ''
+        # a bounded regression lets off who is no worse than the teacher, as a fresh student is on the true boxes
+        bounded = part == 'bbox' and has_weight(getattr(distiller, 'loss_bbox', None))
+        return '' if bounded or not steps.objects else 'it was 0 in every step: give it a loss_weight, or leave it out'
     if not any(steps.gradients[loss]):
         return 'it has no gradient at the maps that it compares: let the student train what comes before them'
     if steps.times_own(loss) < _WEAK:

@@ -158,7 +158,7 @@ def test_classes_found_by_name_are_judged_by_name(pair, check):
     ],
 )
 def test_pictures_that_are_read_otherwise_are_found(pair, check, reading, found, cure, distiller):
-    code, failed, said = check(pair(teacher=reading, one=distiller))
+    code, failed, _ = check(pair(teacher=reading, one=distiller))
     if distiller is HINT and 'bgr_to_rgb' in reading:  # squares and circles are found whatever their colour
         assert (code, failed) == (0, [])
         return
