@@ -64,9 +64,7 @@ def main() -> None:
     """Check, print a line a verdict, and say by the exit code whether a training is worth its time."""
     args = parse_args()
     with cli.command_line(), scratch_folder() as folder:
-        cfg = cli.load_config(args)
-        make_quiet(cfg, folder)
-        runner = begin(cfg)
+        runner = begin(made_quiet(cli.load_config(args), folder))
         failed = False
         for verdict in check_training(runner, args.steps, args.pictures, tell=lambda line: show(f'        {line}')):
             show(f'{"ok      " if verdict.passed else "FAILED  "}{verdict.subject}: {verdict.found}')
@@ -81,14 +79,15 @@ def show(line: str) -> None:
     CONSOLE.print(escape(printable(line)))
 
 
-def make_quiet(cfg: Config, folder: Path) -> None:
-    """Let a run write to a folder of its own alone, say nothing but errors, and draw the same numbers every time."""
-    cfg.work_dir, cfg.log_level, cfg.resume = str(folder), 'ERROR', False
-    cfg.randomness = {
-        'seed': 0,
-        **{key: value for key, value in cfg.get('randomness', {}).items() if value is not None},
-    }
+def made_quiet(cfg: Config, folder: Path) -> Config:
+    """A config whose run writes to a folder of its own alone, says nothing but errors, and draws the same each time."""
     warnings.simplefilter('ignore')
+    cfg = Config(cfg.to_dict(), filename=cfg.filename, format_python_code=False)  # which takes longer than a step
+    cfg.work_dir, cfg.log_level, cfg.resume = str(folder), 'ERROR', False
+    cfg.randomness = dict(seed=0) | {
+        key: value for key, value in cfg.get('randomness', {}).items() if value is not None
+    }
+    return cfg
 
 
 def begin(cfg: Config) -> Runner:

@@ -15,6 +15,8 @@ from .verdict import Tell, Verdict, foretell
 
 #: AP50 in points below which a teacher has nothing to teach. A trained one is far above it, an untrained one near 0.
 _KNOWS_NOTHING = 5.0
+#: AP50 in points that a teacher must have by other names, or these are by chance.
+_BY_OTHER_NAMES = 20.0
 #: AP50 in points from which on no other normalisation is tried: another one than that of the training costs more.
 _KNOWS_WELL = 50.0
 #: How much better, in points of AP50 and as a factor, another reading of the pictures must be to be the right one.
@@ -75,7 +77,7 @@ def _judge_detector(teacher: DetectorTeacher, who: str, pictures: Pictures, comp
             "its config reads pictures otherwise than its training did: write this into the config's "
             f'data_preprocessor: {", ".join(f"{key}={value}" for key, value in reading.settings.items())}',
         )
-    if by_their_names > max(own['AP50'], _KNOWS_NOTHING):
+    if by_their_names > max(own['AP50'], _BY_OTHER_NAMES):
         calls = f'{describe(exchanged, pictures.names)}; AP50 {by_their_names:.1f} if these names are put right'
         return Verdict(who, f'{said}; {calls}', order_cure(teacher))
     if own['AP50'] < _KNOWS_NOTHING:

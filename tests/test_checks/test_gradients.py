@@ -103,6 +103,17 @@ def test_a_loss_without_weight_is_found(student_cfg, teacher_cfg):
     }
 
 
+def test_a_regression_that_lets_the_student_off_is_not_blamed(student_cfg, teacher_cfg):
+    """A fresh student says that the true boxes among its RoIs are right, as they are."""
+
+    def worsen(detector):
+        detector.teacher.detector.roi_head.bbox_head.fc_reg.bias.data.fill_(9.0)
+
+    verdicts, steps = taken(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, roi=ROI), change=worsen)
+    assert steps.values['roi.loss_bbox'] == [0, 0]
+    assert failed(verdicts) == {}
+
+
 def test_pictures_without_objects_blame_nobody(student_cfg, teacher_cfg):
     verdicts, steps = taken(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None), [raw_batch((0, 0))])
     assert steps.objects == 0

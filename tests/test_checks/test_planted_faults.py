@@ -136,7 +136,7 @@ def test_classes_found_by_name_are_judged_by_name(pair, check):
     names = tuple(COLOURS)
     for given, right in (((names[1], names[2], names[0]), True), (names, False)):
         cfg = pair(weights=turned([1, 2, 0]))
-        cfg.model.teacher.config.train_dataloader = dict(dataset=dict(metainfo=dict(classes=given)))
+        cfg.model.teacher.config.train_dataloader = dict(dataset=dict(type='CocoDataset', metainfo=dict(classes=given)))
         cfg.model.teacher.classes_by_name = True
         code, failed, _ = check(cfg)
         assert code == int(not right)
