@@ -40,7 +40,7 @@ def test_a_user_reads_a_verdict_a_line_and_the_cure_below(config, tmp_path):
         'adapters',
         'student',
         'distillers.hint.loss_feat',
-        *(f'distillers.{head}.loss_{part}' for head in ('rpn', 'roi') for part in ('cls', 'bbox')),
+        *(f'distillers.{head}.loss_{part}' for head in ('roi', 'rpn') for part in ('cls', 'bbox')),
         "the student's own losses",
         'a step',
     ]
