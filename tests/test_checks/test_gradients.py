@@ -7,9 +7,27 @@ import torch
 from helpers.architectures import c4
 from helpers.distil import HINT, ROI, RPN, build, distilled_cfg, raw_batch
 from helpers.tiny import REPO
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from torch import nn
 
 from mmdet_kd.checks.gradients import judge_losses, take_steps
+
+
+@MODELS.register_module()
+class SkewedLoss(nn.Module):
+    """Of a mean square the value and the gradient, each times a factor of its own."""
+
+    compares = 'maps'
+
+    def __init__(self, value, gradient):
+        super().__init__()
+        self.value, self.gradient = value, gradient
+
+    def forward(self, feat_s, feat_t):
+        square = (feat_s - feat_t).square().mean()
+        return self.gradient * (square - square.detach()) + self.value * square.detach()
+
 
 pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 PKD = Config.fromfile(REPO / 'configs/_base_/distillers/pkd-two-stage.py').distillers.pkd
@@ -92,6 +110,22 @@ def test_a_weight_that_is_far_off_is_found_and_no_other_loss_is_blamed(student_c
     assert check(1e-6) == {subject: "it is below 1e-05 of the student's own losses: raise its loss_weight"}
     assert check(1e4) == {subject: "it is over 300 times the student's own losses: lower its loss_weight"}
     assert check(1e37)[subject].endswith('lower its loss_weight')  # the norm of its gradient is not finite
+
+
+def test_value_and_gradient_decide_together(student_cfg, teacher_cfg):
+    """Neither is enough for a loss to drown the labels, and either makes it too weak."""
+    hint = dict(HINT, loss=dict(type='SkewedLoss', value=1.0, gradient=1.0))
+    detector = build(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, hint=hint))
+    loss = detector.distillers.hint.loss
+    for loss.value, loss.gradient, cure in (
+        (1e5, 1.0, ''),
+        (1.0, 1e5, ''),
+        (1e5, 1e5, 'lower its loss_weight'),
+        (1e-7, 1.0, 'raise its loss_weight'),
+        (1.0, 1e-7, 'raise its loss_weight'),
+    ):
+        verdict, _ = judge_losses(detector, take_steps(detector, copy.deepcopy(BATCHES[:1]), 1, tell=pytest.fail))
+        assert verdict.cure.rpartition(': ')[2] == cure
 
 
 def test_a_loss_without_weight_is_found(student_cfg, teacher_cfg):

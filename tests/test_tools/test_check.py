@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers import run_tool
 from helpers.distil import HINT, METHOD, distilled_cfg
 from helpers.tiny import call_tool, load_tool
 
@@ -26,12 +25,15 @@ def config(student_cfg, teacher_cfg, teacher_checkpoint, tmp_path):
     return write
 
 
-def test_a_user_reads_a_verdict_a_line_and_the_cure_below(config, tmp_path):
+def test_a_user_reads_a_verdict_a_line_and_the_cure_below(call, config, tmp_path, monkeypatch, capsys):
     here, scratch = tmp_path / 'here', tmp_path / 'scratch'
     here.mkdir(), scratch.mkdir()
-    done = run_tool(['tools/check.py', config(), '--steps', '1'], cwd=here, check=False, env={'TMPDIR': str(scratch)})
-    assert done.returncode == 1, done.stderr
-    lines = done.stdout.splitlines()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(tempfile, 'tempdir', str(scratch))
+    with pytest.raises(SystemExit) as end:
+        call(config(), '--steps', 1)
+    assert end.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith('FAILED  teacher: AP ')
     assert lines[0].endswith(' on 4 validation pictures')
     assert lines[1].startswith('        it does not know these pictures: is it trained')
@@ -46,8 +48,7 @@ def test_a_user_reads_a_verdict_a_line_and_the_cure_below(config, tmp_path):
     ]
     assert len(lines) == 2 + len(subjects)
     assert not list(here.iterdir())
-    assert not [path for path in scratch.iterdir() if 'check' in path.name]
-    assert 'Traceback' not in done.stderr
+    assert not [path for path in scratch.iterdir() if 'check' in path.name]  # torch keeps a folder of its own there
 
 
 def test_an_untrained_teacher_and_a_frozen_neck_are_said(call, config, capsys):
