@@ -10,6 +10,7 @@ from mmdet.evaluation import CocoMetric
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..class_names import find_classes
@@ -28,6 +29,13 @@ def plain_detector(teacher: DetectorTeacher) -> nn.Module:
 
 
 @torch.inference_mode()
+def finds_boxes(detector: nn.Module, pictures: Pictures) -> bool:
+    """Whether a detector, in eval mode, predicts boxes; a panoptic one need not. The first picture is tried."""
+    (sample,) = detector.test_step(pseudo_collate([pictures.items[0]]))
+    return 'bboxes' in sample.get('pred_instances', ())
+
+
+@torch.inference_mode()
 def predict(detector: nn.Module, pictures: Pictures, labels: Tensor | None) -> list[dict[str, Any]]:
     """What a detector finds in pictures, one at a time, as mmdet's metrics take it.
 
@@ -39,7 +47,8 @@ def predict(detector: nn.Module, pictures: Pictures, labels: Tensor | None) -> l
     samples = []
     for item in pictures.items:
         (sample,) = detector.test_step(pseudo_collate([item]))
-        found = sample.pred_instances.to('cpu')
+        predicted = sample.pred_instances.to('cpu')
+        found = InstanceData(**{key: predicted[key] for key in ('bboxes', 'scores', 'labels')})
         if labels is not None:
             found.labels = labels[found.labels]
             found = found[found.labels >= 0]

@@ -124,11 +124,13 @@ def _cure(steps: Steps, loss: str, distiller: BaseDistiller, part: str) -> str:
         # a bounded regression lets off who is no worse than the teacher, as a fresh student is on the true boxes
         bounded = part == 'bbox' and has_weight(getattr(distiller, 'loss_bbox', None))
         return '' if bounded or not steps.objects else 'it was 0 in every step: give it a loss_weight, or leave it out'
+    if not math.isfinite(sum(steps.gradients[loss])):
+        return 'its gradient is not finite: lower its loss_weight, or take another loss'
     if not any(steps.gradients[loss]):
         return 'it has no gradient at the maps that it compares: let the student train what comes before them'
     if steps.times_own(loss) < _WEAK:
         return f"it is below {_WEAK:g} of the student's own losses: raise its loss_weight"
-    if not steps.times_own(loss) <= _STRONG:  # or it is not finite
+    if steps.times_own(loss) > _STRONG:
         return f"it is over {_STRONG:g} times the student's own losses: lower its loss_weight"
     return ''
 

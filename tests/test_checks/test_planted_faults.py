@@ -171,13 +171,15 @@ def test_pictures_that_are_read_otherwise_are_found(pair, check, reading, found,
 @pytest.mark.parametrize(
     'change', [dict(student_scale=0.5), dict(val_dataloader=None, val_cfg=None, val_evaluator=None)]
 )
-def test_a_teacher_is_shown_pictures_as_the_training_loads_them(pair, check, change):
+def test_a_teacher_is_shown_pictures_as_the_training_loads_them(pair, check, change, monkeypatch):
     """At their own size where the student sees smaller ones, and where there are no others."""
+    monkeypatch.setattr('mmdet_kd.checks.verdict._PATIENCE', 0.0)
     cfg = pair(hint=HINT)
     (cfg.model if 'student_scale' in change else cfg).update(change)
     code, failed, said = check(cfg)
     assert (code, failed) == (0, [])
     assert ' on 12 training pictures' in said
+    assert said.count(' will take about ') == 2  # the tests of the teacher, and the steps
     assert float(said.partition('AP50 ')[2].split()[0]) > 40
 
 
