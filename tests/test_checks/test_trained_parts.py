@@ -27,8 +27,9 @@ class StudentAlone:
 
 def judge(detector, multipliers=None, **optim_wrapper):
     """Verdicts by subject; ``multipliers`` of the learning rate, by part."""
-    custom_keys = {part: dict(lr_mult=factor) for part, factor in (multipliers or {}).items()}
-    cfg = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01), paramwise_cfg=dict(custom_keys=custom_keys))
+    cfg = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+    if multipliers:  # without them mmengine gives the optimizer frozen parameters, too
+        cfg['paramwise_cfg'] = dict(custom_keys={part: dict(lr_mult=factor) for part, factor in multipliers.items()})
     verdicts = judge_training(detector, build_optim_wrapper(detector, cfg | optim_wrapper))
     return {verdict.subject: verdict for verdict in verdicts}
 
