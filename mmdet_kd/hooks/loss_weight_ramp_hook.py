@@ -115,9 +115,14 @@ class LossWeightRampHook(Hook):
 
     def _set(self, runner: Runner, position: int) -> None:
         value = self.value_at(position)
+        self.set_to(value)
+        for path in self._owners:
+            runner.message_hub.update_scalar(f'train/{path}', value)
+
+    def set_to(self, value: float) -> None:
+        """Give the number, once it is found, a value."""
         for path, owner in self._owners.items():
             setattr(owner, _name(path), value)
-            runner.message_hub.update_scalar(f'train/{path}', value)
 
 
 def _name(path: str) -> str:

@@ -1,0 +1,171 @@
+"""What each loss of a step weighs at the maps that the student is compared at."""
+
+import math
+import resource
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import mean, median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..distillers import BaseDistiller
+from ..distillers.base import has_weight
+from .verdict import Tell, Verdict, foretell
+
+#: A loss of a distiller is too weak to be felt, or so strong that the labels are not, where it is so many times the
+#: student's own losses: in value, or in gradient at the compared maps, whichever is less. Neither says enough alone:
+#: the own gradient of a fresh RetinaNet is ten thousand times smaller than that of a CWD that is right, and a value may
+#: have a constant part. Of trained pairs with the weights of the fragments, on 64 and 320 px, it is 0.002 to 35.
+_WEAK, _STRONG = 1e-5, 300.0
+_OWN = "the student's own losses"
+
+
+@dataclass
+class Steps:
+    """What a few training steps showed.
+
+    Args:
+        values: loss of a distiller, or the sum of the student's own -> its value in each step.
+        gradients: the same -> norm of its gradient at the compared maps in each step.
+        objects: true boxes in all batches.
+        seconds: of each step.
+        memory: most bytes in use, of the GPU or of this process.
+    """
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    gradients: dict[str, list[float]] = field(default_factory=dict)
+    objects: int = 0
+    seconds: list[float] = field(default_factory=list)
+    memory: int = 0
+
+    @property
+    def typical_seconds(self) -> float:
+        """Median of what a step took; the first one, which warms up, counts only if it is the only one."""
+        return median(self.seconds[1:] or self.seconds)
+
+    def share(self, name: str) -> float:
+        """Share of the sum of all norms, mean over the steps, in [0, 1]."""
+        totals = [sum(norms) for norms in zip(*self.gradients.values(), strict=True)]
+        return mean(norm / total if total else 0.0 for norm, total in zip(self.gradients[name], totals, strict=True))
+
+    def times_own(self, name: str) -> float:
+        """A loss as a multiple of the student's own: in value, or in gradient if that is less."""
+        ratios = [(mean(by[name]), mean(by[_OWN])) for by in (self.values, self.gradients)]
+        return min(loss / own if own else math.inf for loss, own in ratios)
+
+
+def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, tell: Tell) -> Steps:
+    """Forward and backward on some batches; no weight is changed.
+
+    Args:
+        model: a distilled detector in training mode, whose teachers are loaded.
+        batches: from the loader of the training.
+        count: of batches, about; for the time that is foretold.
+        tell: is told how long the steps will take, if that is long.
+    """
+    steps = Steps()
+    device = next(model.parameters()).device
+    for batch in batches:
+        begun = time.perf_counter()
+        data = model.data_preprocessor(batch, True)
+        with _compared_maps(model) as maps:
+            losses = model(**data, mode='loss')
+        sums = _sums(model, losses)
+        for name, total in sums.items():  # reading them waits for the device
+            steps.values.setdefault(name, []).append(total.item())
+        forward = time.perf_counter() - begun
+        for name, total in sums.items():
+            steps.gradients.setdefault(name, []).append(_norm(total, maps))
+        between = time.perf_counter()
+        sum(sums.values()).backward()
+        model.zero_grad(set_to_none=True)
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        steps.seconds.append(forward + time.perf_counter() - between)
+        steps.objects += sum(len(sample.gt_instances) for sample in data['data_samples'])
+        if len(steps.seconds) == 1:
+            foretell(tell, f'the steps, {count} of them,', (time.perf_counter() - begun) * (count - 1))
+    if device.type == 'cuda':
+        steps.memory = torch.cuda.max_memory_allocated(device)
+    else:
+        steps.memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return steps
+
+
+def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
+    """A verdict on each loss of each distiller: that it has a gradient, and one that counts beside the student's own.
+
+    Args:
+        model: the distilled detector that took the steps.
+        steps: at least one.
+    """
+    verdicts = []
+    for name, distiller in model.distillers.items():
+        for part in distiller.parts:
+            loss = f'{name}.loss_{part}'
+            found = f'{mean(steps.values[loss]):.3g}, {_percent(steps.share(loss))}'
+            verdicts.append(Verdict(f'distillers.{loss}', found, _cure(steps, loss, distiller, part)))
+    return [*verdicts, Verdict(_OWN, _percent(steps.share(_OWN)))]
+
+
+def _percent(share: float) -> str:
+    return f'{100 * share:.3g} % of the gradient at the compared maps'
+
+
+def _cure(steps: Steps, loss: str, distiller: BaseDistiller, part: str) -> str:
+    """What to do about one loss of a distiller."""
+    if not distiller.is_active:
+        return 'its weight is 0: give it one, or leave it out'
+    if not any(steps.values[loss]):
+        # a bounded regression lets off who is no worse than the teacher, as a fresh student is on the true boxes
+        bounded = part == 'bbox' and has_weight(getattr(distiller, 'loss_bbox', None))
+        return '' if bounded or not steps.objects else 'it was 0 in every step: give it a loss_weight, or leave it out'
+    if not math.isfinite(sum(steps.gradients[loss])):
+        return 'its gradient is not finite: lower its loss_weight, or take another loss'
+    if not any(steps.gradients[loss]):
+        return 'it has no gradient at the maps that it compares: let the student train what comes before them'
+    if steps.times_own(loss) < _WEAK:
+        return f"it is below {_WEAK:g} of the student's own losses: raise its loss_weight"
+    if steps.times_own(loss) > _STRONG:
+        return f"it is over {_STRONG:g} times the student's own losses: lower its loss_weight"
+    return ''
+
+
+@contextmanager
+def _compared_maps(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the maps from which all that is compared comes, while the block runs: the neck's, or the backbone's."""
+    kinds = {kind for distiller in model.distillers.values() for kind in distiller.kinds}
+    module = model.neck if model.with_neck and 'backbone' not in kinds else model.backbone
+    maps: list[Tensor] = []
+    handle = module.register_forward_hook(lambda module, inputs, outputs: maps.extend(outputs))
+    try:
+        yield maps
+    finally:
+        handle.remove()
+
+
+def _total(loss: Any) -> Tensor:
+    return sum(map(_total, loss)) if isinstance(loss, (list, tuple)) else loss.mean()
+
+
+def _sums(model: nn.Module, losses: dict[str, Any]) -> dict[str, Tensor]:
+    """Each loss of a distiller, and the sum of the student's own."""
+    sums: dict[str, Tensor] = {}
+    for name, loss in losses.items():
+        who = name if name.partition('.')[0] in model.distillers else _OWN
+        if 'loss' in name:  # accuracies are beside them
+            sums[who] = sums.get(who, 0) + _total(loss)
+    return sums
+
+
+def _norm(total: Tensor, maps: list[Tensor]) -> float:
+    """Norm of the gradient at all maps together."""
+    reached = [each for each in maps if each.requires_grad]
+    if not reached or not total.requires_grad:
+        return 0.0
+    gradients = torch.autograd.grad(total, reached, retain_graph=True, allow_unused=True)
+    return sum(each.double().square().sum().item() for each in gradients if each is not None) ** 0.5

@@ -1,0 +1,91 @@
+"""tools/check.py from outside: what it prints, its exit code, and that it leaves nothing behind."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+from helpers.distil import HINT, METHOD, distilled_cfg
+from helpers.tiny import call_tool, load_tool
+
+
+@pytest.fixture
+def call():
+    return partial(call_tool, 'tools/check.py')
+
+
+@pytest.fixture
+def config(student_cfg, teacher_cfg, teacher_checkpoint, tmp_path):
+    """Writes the config of a distillation by a teacher of random weights."""
+
+    def write(teacher=teacher_cfg, checkpoint=teacher_checkpoint, **distillers):
+        distilled_cfg(student_cfg, teacher.to_dict(), checkpoint, **(distillers or METHOD)).dump(tmp_path / 'pair.py')
+        return tmp_path / 'pair.py'
+
+    return write
+
+
+def test_a_user_reads_a_verdict_a_line_and_the_cure_below(call, config, tmp_path, monkeypatch, capsys):
+    here, scratch = tmp_path / 'here', tmp_path / 'scratch'
+    here.mkdir(), scratch.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(tempfile, 'tempdir', str(scratch))
+    with pytest.raises(SystemExit) as end:
+        call(config(), '--steps', 1)
+    assert end.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith('FAILED  teacher: AP ')
+    assert lines[0].endswith(' on 4 validation pictures')
+    assert lines[1].startswith('        it does not know these pictures: is it trained')
+    subjects = [line[8:].split(':')[0] for line in lines if line.startswith('ok      ')]
+    assert subjects == [
+        'adapters',
+        'student',
+        'distillers.hint.loss_feat',
+        *(f'distillers.{head}.loss_{part}' for head in ('roi', 'rpn') for part in ('cls', 'bbox')),
+        "the student's own losses",
+        'a step',
+    ]
+    assert len(lines) == 2 + len(subjects)
+    assert not list(here.iterdir())
+    assert not [path for path in scratch.iterdir() if 'check' in path.name]  # torch keeps a folder of its own there
+
+
+def test_an_untrained_teacher_and_a_frozen_neck_are_said(call, config, capsys):
+    frozen = 'optim_wrapper.paramwise_cfg.custom_keys.neck.lr_mult=0.0'
+    with pytest.raises(SystemExit) as end:
+        call(config(checkpoint=None, hint=HINT), '--steps', 1, '--cfg-options', frozen)
+    said = capsys.readouterr().out
+    assert end.value.code == 1
+    assert 'FAILED  teacher: checkpoint=None: it is untrained and teaches noise\n        name its checkpoint\n' in said
+    assert 'FAILED  student: trained of it: backbone 100 %, neck 0 %, ' in said
+    assert said.count('FAILED') == 2
+
+
+def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_cfg, student_cfg, tmp_path):
+    teacher_cfg.model.rpn_head.anchor_generator.scales = [8]
+    with pytest.raises(
+        SystemExit, match=r'error: 5 problems:\n  1\. distillers\.rpn: RPNDistiller: the anchors of level 0 differ '
+    ) as end:
+        call(config(teacher_cfg, None))
+    assert isinstance(end.value.code, str)  # which Python prints, and returns 1
+    student_cfg.dump(tmp_path / 'plain.py')
+    with pytest.raises(
+        SystemExit, match='the model is a FasterRCNN, which has no teacher: name the config of a distil'
+    ):
+        call(tmp_path / 'plain.py')
+    with pytest.raises(SystemExit, match=r'^2$'):
+        call(config(), '--steps', 0)
+
+
+def test_a_long_list_of_what_is_wrong_with_the_data_stays():
+    tool = load_tool('tools/check.py')
+    with tool.scratch_folder() as kept:
+        (kept / 'data_problems.txt').write_text('1. ...')
+    with tool.scratch_folder() as gone:
+        (gone / 'log').write_text('')
+    assert (kept / 'data_problems.txt').exists()
+    assert not gone.exists()
+    assert kept.parent == gone.parent == Path(tempfile.gettempdir())
+    (kept / 'data_problems.txt').unlink()
+    kept.rmdir()
