@@ -74,7 +74,5 @@ def _build(cfg: Any, name: str) -> BaseTeacher:
         raise_if_any([f'{name}: {problem}' for problem in key_problems(found, cfg)])
     if not isinstance(cfg, Mapping) or 'config' not in cfg:
         given = f'dict({", ".join(f"{key}=..." for key in cfg)})' if isinstance(cfg, Mapping) else repr(cfg)
-        unknown = [key for key in cfg if key not in known] if isinstance(cfg, Mapping) else []
-        why = f': a {found.__name__} has no {", ".join(unknown)}' if unknown else ''
-        raise_if_any([f'{name} must be dict(config=..., checkpoint=...), not {given}{why}'])
+        raise_if_any([f'{name} must be dict(config=..., checkpoint=...), not {given}'])
     return MODELS.build({**cfg, 'type': found})
