@@ -88,7 +88,7 @@ UNKNOWN = {
     'far from all of a teacher': (
         {'teacher.foo': 1},
         "teacher: DetectorTeacher has no 'foo'. Known are channels_last, checkpoint, classes_by_name, compile, config, "
-        'fold_batch_norm, precision',
+        'fold_batch_norm, inherit, precision',
     ),
     'type of a teacher': (
         {'teacher.type': 'DetectorTeachr'},
@@ -108,12 +108,12 @@ UNKNOWN = {
     ),
     'type of an adapter': (
         {'distillers.hint.adapter.type': 'ConvAdaptor'},
-        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter?",
+        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter or Conv3x3Adapter?",
     ),
     'no type of an adapter': (
         {'distillers.hint.adapter': dict(out_channels=8)},
         'distillers.hint: adapter must be dict(type=...), not dict(out_channels). This package has ChannelAdapter, '
-        'ConvAdapter, LinearAdapter',
+        'Conv3x3Adapter, ConvAdapter, LinearAdapter',
     ),
     'of a loss': (
         {'distillers.roi.loss_cls.temprature': 2},

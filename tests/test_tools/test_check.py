@@ -65,7 +65,7 @@ def test_an_untrained_teacher_and_a_frozen_neck_are_said(call, config, capsys):
 def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_cfg, student_cfg, tmp_path):
     teacher_cfg.model.rpn_head.anchor_generator.scales = [8]
     with pytest.raises(
-        SystemExit, match=r'error: 5 problems:\n  1\. distillers\.rpn: RPNDistiller: the anchors of level 0 differ '
+        SystemExit, match=r'error: distillers\.rpn: RPNDistiller: the anchors of level 0 differ .* those of 4 more'
     ) as end:
         call(config(teacher_cfg, None))
     assert isinstance(end.value.code, str)  # which Python prints, and returns 1

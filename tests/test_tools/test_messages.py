@@ -172,9 +172,10 @@ def test_before_the_first_step_the_terminal_shows_what_matters(folder, tmp_path,
         'INFO - To make the teacher (FasterRCNN) faster: batch norm folded',
     ):
         assert shown.count(ours) == log.count(ours) == 1, ours
-    for long in ('System environment:', 'Config:\n', 'before_train_epoch:', 'HardDiskBackend'):
+    for long in ('System environment:', 'Config:\n', 'before_train_epoch:'):
         assert long in log
         assert long not in shown
+    assert 'HardDiskBackend' not in shown  # mmengine logs it once a process
     kept = Config.fromfile(tmp_path / 'distilled.py')
     assert kept.model.distillers == Config.fromfile(folder / 'distilled.py').model.distillers
 
