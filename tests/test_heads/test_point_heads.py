@@ -203,7 +203,8 @@ def test_autoassign_says_scores_and_boxes_but_no_labels(student_cfg, teacher_cfg
     """So it can be the teacher of a head with points at the same corners, not a student."""
     detector = detector_of(autoassign(student_cfg))
     view = find_view(detector.bbox_head, DenseView)
-    assert [q for q in view.questions if view.why_not(q)] == ['distributions', 'labels', 'positives', 'assign']
+    refused = [question for question in view.questions if view.why_not(question)]
+    assert refused == ['anchors', 'distributions', 'labels', 'positives', 'assign']
     maps = detector.extract_feat(pictures_tensor())
     for training in (True, False):
         detector.bbox_head.train(training)
