@@ -10,11 +10,11 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from ..teachers import BaseTeacher, DetectorTeacher
+from ..unknown_names import some
 from .pictures import Pictures
 
 #: Objects of a class from which on it is seen what they are called.
 _ENOUGH = 3
-_LISTED = 3  # classes that a message names
 
 
 @torch.inference_mode()
@@ -92,8 +92,7 @@ def describe(exchanged: Mapping[int, int], names: Sequence[str]) -> str:
         exchanged: label -> label, from :func:`exchanged_names`.
         names: of the classes.
     """
-    said = [f'{names[label]} {names[name]}' for label, name in sorted(exchanged.items())[:_LISTED]]
-    return f'it calls {", ".join(said)}' + (f' and {len(exchanged) - _LISTED} more' if len(exchanged) > _LISTED else '')
+    return f'it calls {some([f"{names[label]} {names[name]}" for label, name in sorted(exchanged.items())])}'
 
 
 def order_cure(teacher: BaseTeacher) -> str:

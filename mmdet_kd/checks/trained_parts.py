@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
+from ..unknown_names import some
 from .verdict import Verdict
 
 #: Kind of knowledge -> the part of the student whose output a distiller compares.
 _PARTS = {'backbone': 'backbone', 'neck': 'neck', 'rpn': 'rpn_head', 'roi': 'roi_head', 'dense': 'bbox_head'}
-_LISTED = 3  # names of parameters that a cure lists
 
 
 def judge_training(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Verdict]:
@@ -27,12 +27,11 @@ def judge_training(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperD
     own = dict(model.distillers.named_parameters())
     left = [name for name, parameter in own.items() if id(parameter) not in trained]
     if own:
-        listed = ', '.join(left[:_LISTED]) + (f' and {len(left) - _LISTED} more' if len(left) > _LISTED else '')
         verdicts.append(
             Verdict(
                 'adapters',
                 f'{len(own) - len(left)} of {len(own)} parameters of the distillers are trained',
-                f'nobody trains {listed} of model.distillers: let the optimizer have them, with a learning rate '
+                f'nobody trains {some(left)} of model.distillers: let the optimizer have them, with a learning rate '
                 '(optim_wrapper.constructor and .paramwise_cfg)'
                 if left
                 else '',
