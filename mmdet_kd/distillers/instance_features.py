@@ -11,7 +11,8 @@ from ..errors import raise_if_any
 from ..knowledge import StudentKnowledge, TeacherKnowledge
 from .base import call_problems
 from .levels import pair_levels
-from .pair import Model, ModelPair
+from .pair import ModelPair
+from .sources import missing_maps
 
 _CELLS = 10  # of the features of an instance, in height and width
 _SAMPLES = 2  # of a cell, in height and width
@@ -43,9 +44,8 @@ class InstanceFeatures(nn.Module):
         adapter: dict | None,
     ) -> None:
         super().__init__()
-        sides = pair.student, pair.teacher
-        raise_if_any([p for side in sides for p in _source_problems(who, side, source)])
-        maps_s, maps_t = (side.maps[source] for side in sides)
+        raise_if_any(missing_maps(who, pair, source))
+        maps_s, maps_t = (side.maps[source] for side in (pair.student, pair.teacher))
         paired = pair_levels(who, source, maps_s, maps_t, levels, teacher_levels)
         self.source = source
         #: Indices of the student's and of the teacher's levels, the finest first.
@@ -108,12 +108,6 @@ def cut_out(maps: Sequence[Tensor], strides: Sequence[int], boxes: Tensor, level
         of_level = roi_align(feat, rois, (_CELLS, _CELLS), 1 / stride, _SAMPLES, 'avg', True)
         features = torch.where((levels == level).view(-1, 1, 1, 1), of_level, features)
     return features
-
-
-def _source_problems(who: str, side: Model, source: str) -> list[str]:
-    if source in side.maps:
-        return []
-    return [f'{who}: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}']
 
 
 def _channel_problems(who: str, student: Sequence[int], teacher: Sequence[int], adapted: bool) -> list[str]:

@@ -13,15 +13,26 @@ def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
         pair: the two sides.
         source: 'backbone', 'neck' or :data:`~mmdet_kd.knowledge.SCORE_MAPS`.
     """
-    sides = (pair.student, pair.teacher)
     if source == SCORE_MAPS:
+        sides = (pair.student, pair.teacher)
         cure = "Set source='neck', or take detectors with such heads"
         unanswered = [p for side in sides for p in side.dense.problems(('scores', 'priors'), who, side.name, cure)]
         return unanswered or pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
+    return missing_maps(who, pair, source, f', or {SCORE_MAPS!r} where both have a dense head')
+
+
+def missing_maps(who: str, pair: ModelPair, source: str, others: str = '') -> list[str]:
+    """The sides that have no maps of the backbone or the neck, whichever is asked for.
+
+    Args:
+        who: compares them; for messages.
+        pair: the two sides.
+        source: 'backbone' or 'neck'.
+        others: what else may be named; for messages.
+    """
     return [
-        f'{who}: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}, or {SCORE_MAPS!r} '
-        'where both have a dense head'
-        for side in sides
+        f'{who}: the {side.name} has no {source!r}; source must be one of {", ".join(side.maps)}{others}'
+        for side in (pair.student, pair.teacher)
         if source not in side.maps
     ]
 
