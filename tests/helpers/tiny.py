@@ -7,14 +7,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
+from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 REPO = Path(__file__).resolve().parents[2]
 CLASSES = ('circle', 'square', 'triangle')
@@ -325,9 +330,23 @@ def call_tool(tool: str, *args: str | Path | int) -> None:
     before = sys.argv
     sys.argv = [tool, *map(str, args)]
     try:
-        load_tool(tool).main()
+        with logs_of_its_own():
+            load_tool(tool).main()
     finally:
         sys.argv = before
+
+
+@contextmanager
+def logs_of_its_own() -> Iterator[None]:
+    """Forget afterwards the logs that runs opened here: mmengine shares them among runs of one name in one second."""
+    shared = [kind._instance_dict for kind in (MMLogger, MessageHub, Visualizer, DetLocalVisualizer, DefaultScope)]
+    before = [set(instances) for instances in shared]
+    try:
+        yield
+    finally:
+        for instances, names in zip(shared, before, strict=True):
+            for name in instances.keys() - names:
+                del instances[name]
 
 
 def log_of(work_dir: Path) -> str:

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import uuid
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
@@ -28,9 +27,8 @@ def in_this_process(monkeypatch):
         if command[:2] != [sys.executable, 'tools/train.py']:
             return run(command, **options)
         assert options.keys() == {'stdout', 'stderr'}
-        own_name = f'experiment_name={uuid.uuid4().hex}'  # mmengine shares logs among runs of one second
         with redirect_stdout(options['stdout']), redirect_stderr(options['stdout']):
-            call_tool(*command[1:], own_name)
+            call_tool(*command[1:])
         return subprocess.CompletedProcess(command, returncode=0)
 
     monkeypatch.setattr(subprocess, 'run', run_here)

@@ -44,9 +44,7 @@ def test_test_time_augmentation(config_and_checkpoint, tmp_path):
     predictions = {}
     for name, options in {'plain': (), 'augmented': ('--tta',)}.items():
         out = tmp_path / f'{name}.pkl'
-        own_name = ('--cfg-options', f'experiment_name={name}')  # mmengine shares logs among runs of one second
-        arguments = ('--out', out, '--work-dir', tmp_path / name, *options, *own_name)
-        call_tool('tools/test.py', *config_and_checkpoint, *arguments)
+        call_tool('tools/test.py', *config_and_checkpoint, '--out', out, '--work-dir', tmp_path / name, *options)
         predictions[name] = pickle.loads(out.read_bytes())
     assert len(predictions['plain']) == len(predictions['augmented']) > 0
     boxes = [[image['pred_instances']['bboxes'] for image in images] for images in predictions.values()]
