@@ -134,12 +134,13 @@ def methods_table() -> str:
 
 
 def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The gain of a method over the first row of a table, with its interval; empty where there is no such row."""
+    """The gain of a method over the first row of a table, with its interval and seeds; empty if there is no such row."""
     found = _first(results, [method['Row'], *method['Fragments']])
     if found is None:
         return ''
     alone = next(iter(results.values()))
-    gain = interval([run['scores']['AP'] - other['scores']['AP'] for run, other in paired(found, alone)])
+    gains = [run['scores']['AP'] - other['scores']['AP'] for run, other in paired(found, alone)]
+    gain = f'{interval(gains)}, {len(gains)} seed{"s" if len(gains) > 1 else ""}' if gains else ''
     return f'{gain} (inherits)' if found.get('inherits') else gain
 
 
