@@ -63,11 +63,11 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
         for name, folder in (('PKD', 'pkd'), ('FGD', 'fgd'), ('MGD', 'mgd'), ('Chen et al.', 'chen2017'))
     )
     # 6, 5 and 7: the mean 6, and t(0.975, 2) = 4.30 times its standard error, 1 / sqrt(3)
-    assert pkd['gain in AP, two-stage'] == '+6.0 (+3.5 to +8.5)'
+    assert pkd['gain in AP, two-stage'] == '+6.0 (+3.5 to +8.5), 3 seeds'
     assert pkd['gain in AP, RetinaNet'] == ''
     assert (pkd['tax'], pkd['memory, MiB']) == ('1.04 (0.90 to 1.20)', '160.5')
-    assert fgd['gain in AP, two-stage'] == '+4.0 (inherits)'
+    assert fgd['gain in AP, two-stage'] == '+4.0, 1 seed (inherits)'
     assert (fgd['tax'], fgd['memory, MiB']) == ('', '')
-    assert mgd['gain in AP, RetinaNet'] == '-1.5'
+    assert mgd['gain in AP, RetinaNet'] == '-1.5, 1 seed'
     assert chen['gain in AP, two-stage'] == ''
-    assert table['[its adapted hint alone](chen2017/README.md)']['gain in AP, two-stage'] == '+1.0'
+    assert table['[its adapted hint alone](chen2017/README.md)']['gain in AP, two-stage'] == '+1.0, 1 seed'
