@@ -134,7 +134,7 @@ def methods_table() -> str:
 
 
 def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The gain of a method over the first row of a table, with its interval and seeds; empty if there is no such row."""
+    """The gain of a method over the first row of a table, its interval and its seeds; empty if there is no such row."""
     found = _first(results, [method['Row'], *method['Fragments']])
     if found is None:
         return ''
