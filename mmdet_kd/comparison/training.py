@@ -1,0 +1,258 @@
+"""A training of a comparison: what it trains, how far it is, and its start."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from mmengine.config import Config, ConfigDict
+
+from ..errors import DistillationError
+from ..runtime.checkpoints import find_weights, latest_checkpoint, read_checkpoint
+from ..runtime.cli import read_config
+from ..runtime.data_files import annotation_file, leaf_configs, truth_files
+from ..runtime.digests import files_digest
+from ..runtime.results import read_json, trained_steps, validation_curve, write_json
+from ..runtime.run_record import xml_files
+from ..teachers.paths import candidates
+from .stages import Lock, running
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+#: What a work dir holds: nothing; a training that did not end; one that did; or something else than this training.
+State = Literal['new', 'begun', 'finished', 'another']
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, with whatever seed.
+
+    Args:
+        config: path of a config.
+        options: dotted key -> value, in its place.
+        flags: options of tools/train.py that change what is learnt: ``--amp``, ``--auto-scale-lr``.
+        ranks: processes that train together.
+        files: what the result depends on beside the config and the weights that it names, by their contents.
+    """
+
+    config: str
+    options: tuple[tuple[str, Any], ...] = ()
+    flags: tuple[str, ...] = ()
+    ranks: int = 1
+    files: tuple[Path, ...] = ()
+
+    def read(self) -> Config:
+        """The config with the options in it.
+
+        Raises:
+            DistillationError: it cannot be read.
+        """
+        cfg = read_config(self.config)
+        cfg.merge_from_dict(dict(self.options))
+        return cfg
+
+    @cached_property
+    def weights(self) -> list[Path]:
+        """The files of weights that it reads: its teachers', and those that it starts from. Some may be missing."""
+        cfg = self.read()
+        named = [*(teacher.get('checkpoint') for teacher in teachers_of(cfg)), cfg.get('load_from')]
+        return [self._found(name) for name in named if name and '://' not in name]
+
+    def _found(self, name: str) -> Path:
+        places = [*candidates(name), Path(self.config).absolute().parent / name]
+        return next((place for place in places if place.is_file()), Path(name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with its config and with the weights that this reads, wherever the checkout lies.
+
+        Finished trainings are known by it, and benchmarks/results has it of each row. What is digested, and in which
+        order, must not change.
+
+        Raises:
+            DistillationError: weights are missing or do not open.
+        """
+        digest = hashlib.sha256(self.read().pretty_text.replace(str(_CHECKOUT), '').encode())
+        for file in self.weights:
+            for name, tensor in sorted(find_weights(read_checkpoint(file), file, bare=True).items()):
+                digest.update(name.encode())
+                digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if self.flags:
+            digest.update(' '.join(self.flags).encode())
+        if self.ranks != 1:
+            digest.update(f'{self.ranks} ranks'.encode())
+        if self.files:
+            digest.update(files_digest(self.files)['digest'].encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def inherits(self) -> bool:
+        """Whether its student starts with a teacher's neck and heads."""
+        return any(teacher.get('inherit') for teacher in teachers_of(self.read()))
+
+
+def teachers_of(cfg: Config) -> list[ConfigDict]:
+    """The configs of a config's teachers, in place."""
+    model = cfg.get('model') or {}
+    several = model.get('teachers') or {'teacher': model.get('teacher')}
+    return [teacher for teacher in several.values() if teacher is not None]
+
+
+def annotations_of(cfg: Config) -> tuple[Path, ...]:
+    """The annotation files by which a config trains and validates; those of VOC's format too, a file a picture."""
+    files: list[Path] = []
+    for split in ('train', 'val'):
+        for dataset in leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
+            path = annotation_file(dataset)
+            files += [] if path is None else [path, *xml_files(dataset, path)]
+        files += [path for _, path in truth_files(cfg.get(f'{split}_evaluator'))]
+    return tuple(dict.fromkeys(files))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recipe with a seed, and the work dir in which it is trained.
+
+    Args:
+        title: how tables call it, without the seed.
+        recipe: what it trains.
+        work_dir: where its logs and checkpoints lie.
+        seed: of weights, order and augmentation. None: the config's.
+        mark: name of the file in the work dir that says which training this is, and whether it ended.
+    """
+
+    title: str
+    recipe: Recipe
+    work_dir: Path
+    seed: int | None = None
+    mark: str = 'training.json'
+
+    def __str__(self) -> str:
+        return self.title if self.seed is None else f'{self.title}, seed {self.seed}'
+
+    @property
+    def state(self) -> State:
+        """What its work dir holds."""
+        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()):
+            return 'new'
+        mark = read_json(self.work_dir / self.mark)
+        if mark.get('fingerprint') != self.recipe.fingerprint or mark.get('seed', self.seed) != self.seed:
+            return 'another'
+        return 'finished' if mark.get('finished') else 'begun'
+
+    def note(self, finished: bool) -> None:
+        """Write down in the work dir which training this is, and whether it ended."""
+        content = dict(fingerprint=self.recipe.fingerprint, seed=self.seed, finished=finished)
+        write_json(self.work_dir / self.mark, content)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint.
+
+        Raises:
+            DistillationError: there is none, or none that opens.
+        """
+        path = latest_checkpoint(self.work_dir)
+        if path is None:
+            raise DistillationError([f'there is no checkpoint in {self.work_dir}: remove this folder to train it again'])
+        return path
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, between 0 and 1, as its last checkpoint says."""
+        path = latest_checkpoint(self.work_dir) if self.work_dir.is_dir() else None
+        if path is None:
+            return 0.0
+        meta, length = read_checkpoint(path, map_location='meta')['meta'], self.recipe.read().train_cfg
+        if length.get('max_iters'):
+            return min(meta['iter'] / length.max_iters, 1.0)
+        return min(meta['epoch'] / length.max_epochs, 1.0) if length.get('max_epochs') else 0.0
+
+    def command(self, tools: Path) -> list[str]:
+        """What trains it, or goes on with it.
+
+        Args:
+            tools: the folder of this package's tools: `tools/` of a checkout, or where mim has installed them.
+        """
+        options = dict(self.recipe.options)
+        if self.seed is not None:
+            options['randomness.seed'] = self.seed
+        cfg = self.recipe.read()
+        if cfg.train_cfg.get('max_iters'):  # or mmengine logs each validation as that of epoch 0
+            options['default_hooks.logger.log_metric_by_epoch'] = False
+            if 'logger' not in cfg.get('default_hooks', {}):
+                options['default_hooks.logger.type'] = 'LoggerHook'
+        given = ['--work-dir', str(self.work_dir), '--resume', *self.recipe.flags]
+        given += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())] if options else []
+        if self.recipe.ranks == 1:
+            return [sys.executable, str(tools / 'train.py'), self.recipe.config, *given]
+        return ['bash', str(tools / 'dist_train.sh'), self.recipe.config, str(self.recipe.ranks), *given]
+
+    def reached(self) -> dict[str, Any]:
+        """What it has reached: the scores at its end and after each validation, and the number of its steps.
+
+        Raises:
+            DistillationError: nothing is logged of it.
+        """
+        curve = validation_curve(self.work_dir, preferred_score(self.recipe.read()))
+        if not curve:
+            raise DistillationError(
+                [f'{self.work_dir} holds no validation, though {self} ended. Remove this folder to train it again']
+            )
+        return dict(scores=curve[max(curve)], curve=curve, steps=trained_steps(self.work_dir))
+
+
+def preferred_score(cfg: Config) -> str | None:
+    """The score by which a config says that its detectors are to be compared: ``save_best`` of its checkpoints."""
+    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    return next(iter(best), None) if isinstance(best, (list, tuple)) else best
+
+
+def train(
+    training: Training,
+    tools: Path,
+    follow: Callable[[Training, Iterator[str]], None],
+    lock: Lock | None = None,
+) -> None:
+    """Train, or go on where it was interrupted, or find it done.
+
+    Args:
+        training: to be trained.
+        tools: see :meth:`Training.command`.
+        follow: is given the lines that the training says, as they come.
+        lock: of the folder in which the trainings lie.
+
+    Raises:
+        DistillationError: the work dir holds something else, or the training failed.
+    """
+    state = training.state
+    if state == 'another':
+        raise DistillationError([refusal(training)])
+    if state == 'finished':
+        return
+    training.work_dir.mkdir(parents=True, exist_ok=True)
+    training.note(finished=False)
+    with running(str(training), training.command(tools), training.work_dir / 'console.log', lock) as lines:
+        follow(training, lines)
+    training.note(finished=True)
+
+
+def refusal(training: Training) -> str:
+    """Why a work dir that holds something else is left alone."""
+    if not read_json(training.work_dir / training.mark):
+        return f'{training.work_dir} holds what no comparison has left there: move it away, or choose another folder'
+    return (
+        f'{training.work_dir} was trained with another config, other weights, other annotations or other options: '
+        'move it away, or choose another folder'
+    )
+
+
+def clear(training: Training) -> None:
+    """Remove a work dir that holds something else, so that the training begins anew."""
+    if training.state == 'another':
+        shutil.rmtree(training.work_dir)
