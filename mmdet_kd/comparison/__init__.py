@@ -8,15 +8,15 @@ A command that compares, trains and exports goes through these steps, under one 
         train_all(trainings, tools, console, lock)      # what is finished is not trained again
         write_comparison(rows_of(trainings), out, notes_on(arms), console)
         exported = export(trainings[-1], out / 'exported', tools, lock)
-        scores = tested(trainings[-1], exported, tools, console, lock)
+        scores = exported_scores(trainings[-1], exported, tools, console, lock)
 """
 
 from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
-from .delivery import export, tested
+from .delivery import export, exported_scores
 from .progress import Watch, bar
 from .stages import Lock, alone_in, end_like_ctrl_c, run, running
 from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
-from .training import Recipe, Training, clear, teachers_of, train
+from .training import Recipe, Training, clear, train
 
 __all__ = [
     'Lock',
@@ -31,6 +31,7 @@ __all__ = [
     'comparison_cells',
     'end_like_ctrl_c',
     'export',
+    'exported_scores',
     'gains',
     'interval',
     'markdown',
@@ -44,8 +45,6 @@ __all__ = [
     'running',
     'shown',
     'spread',
-    'teachers_of',
-    'tested',
     'train',
     'train_all',
     'trainings_of',

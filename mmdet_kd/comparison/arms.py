@@ -1,4 +1,4 @@
-"""The arms of a comparison: configs that are each trained with the same seeds, and what they reached beside each other."""
+"""The arms of a comparison: configs that are each trained with the same seeds, and what they reached."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +43,10 @@ def arms_of(configs: Sequence[str | Path], flags: Sequence[str] = (), ranks: int
     titles = [Path(config).stem for config in configs]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     raise_if_any([f'two configs are called {title}.py, and the table calls them so: rename one' for title in twice])
-    arms = {title: Recipe(str(config), flags=tuple(flags), ranks=ranks) for title, config in zip(titles, configs)}
+    arms = {
+        title: Recipe(str(config), flags=tuple(flags), ranks=ranks)
+        for title, config in zip(titles, configs, strict=True)
+    }
     problems = []
     for title, recipe in arms.items():
         cfg = recipe.read()
@@ -60,7 +63,9 @@ def score_problems(name: str, cfg: Config) -> list[str]:
     problems = []
     if not all(cfg.get(key) for key in ('val_cfg', 'val_dataloader', 'val_evaluator')):
         problems.append(f'{name} validates nothing. Set val_cfg, val_dataloader and val_evaluator')
-    if not any(each.get('type') == 'LocalVisBackend' for each in (cfg.get('visualizer') or {}).get('vis_backends') or ()):
+    if not any(
+        each.get('type') == 'LocalVisBackend' for each in (cfg.get('visualizer') or {}).get('vis_backends') or ()
+    ):
         problems.append(
             f"{name} keeps no numbers on the disk. Add dict(type='LocalVisBackend') to visualizer.vis_backends"
         )

@@ -34,7 +34,7 @@ def export(training: Training, folder: Path, tools: Path, lock: Lock | None = No
     return folder / 'student.py', folder / 'student.pth'
 
 
-def tested(
+def exported_scores(
     training: Training, exported: tuple[Path, Path], tools: Path, console: Console, lock: Lock | None = None
 ) -> dict[str, float]:
     """Test an exported student: with MMDetection alone where mim is installed, as whoever deploys it would.

@@ -94,9 +94,7 @@ class Pace:
         return (self._clock() - when) * (1 - step.share) / (step.share - share) if step.share > share else step.left
 
 
-def left_of_all(
-    running: float, paces: Mapping[str, float], waiting: Sequence[tuple[str, float]]
-) -> tuple[float, bool]:
+def left_of_all(running: float, paces: Mapping[str, float], waiting: Sequence[tuple[str, float]]) -> tuple[float, bool]:
     """How long several trainings take to their end.
 
     Args:
@@ -133,7 +131,7 @@ class Watch:
         self._console = console
         self._clock = clock
         self._total = len(trainings)
-        self._waiting = [(each, 1 - each.share) for each in trainings]
+        self._waiting = [(each, 1 - each.share if each.state == 'begun' else 1.0) for each in trainings]
         self._paces: dict[str, float] = {}
 
     def follow(self, training: Training, lines: Iterator[str]) -> None:

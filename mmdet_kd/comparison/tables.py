@@ -11,8 +11,8 @@ from scipy import stats
 from ..runtime.results import in_points
 
 #: What a table knows of a row: ``seeds``, seed -> ``scores`` at the end (name -> score, the main one first), ``curve``
-#: (epoch or step -> scores) and ``steps``; ``inherits``, if its student starts with a teacher's neck and heads; and what
-#: else was measured.
+#: (epoch or step -> scores) and ``steps``; ``inherits``, if its student starts with a teacher's neck and heads; and
+#: what else was measured.
 Row = Mapping[str, Any]
 
 

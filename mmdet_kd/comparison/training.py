@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from ..errors import DistillationError
 from ..runtime.checkpoints import find_weights, latest_checkpoint, read_checkpoint
@@ -18,7 +18,7 @@ from ..runtime.cli import read_config
 from ..runtime.data_files import annotation_file, leaf_configs, truth_files
 from ..runtime.digests import files_digest
 from ..runtime.results import read_json, trained_steps, validation_curve, write_json
-from ..runtime.run_record import xml_files
+from ..runtime.run_record import distilled_parts, xml_files
 from ..teachers.paths import candidates
 from .stages import Lock, running
 
@@ -60,7 +60,7 @@ class Recipe:
     def weights(self) -> list[Path]:
         """The files of weights that it reads: its teachers', and those that it starts from. Some may be missing."""
         cfg = self.read()
-        named = [*(teacher.get('checkpoint') for teacher in teachers_of(cfg)), cfg.get('load_from')]
+        named = [*(teacher.get('checkpoint') for teacher in _teachers_of(cfg)), cfg.get('load_from')]
         return [self._found(name) for name in named if name and '://' not in name]
 
     def _found(self, name: str) -> Path:
@@ -93,14 +93,15 @@ class Recipe:
     @property
     def inherits(self) -> bool:
         """Whether its student starts with a teacher's neck and heads."""
-        return any(teacher.get('inherit') for teacher in teachers_of(self.read()))
+        return any(teacher.get('inherit') for teacher in _teachers_of(self.read()))
 
 
-def teachers_of(cfg: Config) -> list[ConfigDict]:
-    """The configs of a config's teachers, in place."""
-    model = cfg.get('model') or {}
-    several = model.get('teachers') or {'teacher': model.get('teacher')}
-    return [teacher for teacher in several.values() if teacher is not None]
+def _teachers_of(cfg: Config) -> list[dict]:
+    """The configs of a config's teachers."""
+    teachers: list[dict | None] = []
+    for part in distilled_parts(cfg.get('model') or {}):
+        teachers += (part.get('teachers') or {'teacher': part.get('teacher')}).values()
+    return [teacher for teacher in teachers if teacher is not None]
 
 
 def annotations_of(cfg: Config) -> tuple[Path, ...]:
@@ -159,7 +160,9 @@ class Training:
         """
         path = latest_checkpoint(self.work_dir)
         if path is None:
-            raise DistillationError([f'there is no checkpoint in {self.work_dir}: remove this folder to train it again'])
+            raise DistillationError(
+                [f'there is no checkpoint in {self.work_dir}: remove this folder to train it again']
+            )
         return path
 
     @property

@@ -1,6 +1,7 @@
 """What trainings leave behind, as numbers."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def table_scores(logged: Mapping[str, float], preferred: str | None = None) -> d
         in points if it is known to be between 0 and 1.
     """
     main = main_score(logged, preferred)
+    family = re.sub(r'(_mAP)_\w+$', r'\1', main)  # of COCO's own: of AP50, AP
+    main = family if family in logged else main
     whole = {'': main, '50': f'{main}_50', '75': f'{main}_75'}
     if main.endswith('_mAP') and all(key in logged for key in whole.values()):
         kind = 'mask AP' if 'segm_' in main else 'AP'
