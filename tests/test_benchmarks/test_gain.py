@@ -215,7 +215,9 @@ def test_a_validation_without_the_ap_of_coco_is_refused_before_anything_is_train
 def test_a_training_that_fails_says_where_its_reason_stands(table):
     config = table.parent / 'slow.py'
     config.write_text(config.read_text().replace("type='FasterRCNN'", "type='FasterRCN'"))
-    with pytest.raises(SystemExit, match=r'(?s)slow, seed 3 failed \(exit code 1\)\. The end of .*console\.log:.* no type .FasterRCN.'):
+    with pytest.raises(
+        SystemExit, match=r'(?s)slow, seed 3 failed \(exit code 1\)\. The end of .*console\.log:.* no type .FasterRCN.'
+    ):
         gain(table)
 
 

@@ -62,7 +62,9 @@ def at_work(folder, log):
 
 def test_two_at_once_in_one_folder_are_refused_and_so_is_one_beside_an_orphan(tmp_path):
     folder, log = tmp_path / 'folder', tmp_path / 'stage.log'
-    refused = pytest.raises(DistillationError, match=f'^another command, or a training that one began, works in {folder}')
+    refused = pytest.raises(
+        DistillationError, match=f'^another command, or a training that one began, works in {folder}'
+    )
     with alone_in(folder), refused, alone_in(folder):
         pass
     process = multiprocessing.get_context('fork').Process(target=at_work, args=(folder, log))

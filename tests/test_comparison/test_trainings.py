@@ -122,7 +122,9 @@ class TestWhatAWorkDirHolds:
         clear(training)
         assert mine.exists()
         other = replace(training, recipe=replace(training.recipe, flags=('--amp',)))
-        with pytest.raises(DistillationError, match='was trained with another config, other weights, other annotations'):
+        with pytest.raises(
+            DistillationError, match='was trained with another config, other weights, other annotations'
+        ):
             train(other, REPO / 'tools', follow=None)
         assert mine.exists()
         clear(other)
