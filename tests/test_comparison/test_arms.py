@@ -121,9 +121,8 @@ def test_unlike_arms_are_named(folder):
     assert notes_on(arms_of(configs(folder))) == []
     changes = {'train_cfg.max_epochs': 4, 'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.num_workers': 1}
     change(folder / 'distilled.py', **changes)
-    assert notes_on(arms_of(configs(folder))) == [
-        'Not alike: distilled differs from student in train_cfg.max_epochs 2 -> 4, optim_wrapper.optimizer.lr 0.01 -> 0.5.'
-    ]
+    said = 'train_cfg.max_epochs 2 -> 4, optim_wrapper.optimizer.lr 0.01 -> 0.5'
+    assert notes_on(arms_of(configs(folder))) == [f'Not alike: distilled differs from student in {said}.']
     cfg = Config.fromfile(folder / 'distilled.py')
     cfg.optim_wrapper = dict(_delete_=True, type='A', a=1, b=2, c=3)
     cfg.dump(folder / 'distilled.py')

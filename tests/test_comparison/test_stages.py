@@ -47,11 +47,17 @@ def test_a_failure_shows_the_end_of_the_log_and_says_how_to_go_on(tmp_path):
 def test_a_stage_ends_with_what_follows_it(tmp_path, monkeypatch, code):
     """Also one that does not listen."""
     monkeypatch.setattr('mmdet_kd.comparison.stages._PATIENCE', 0.2)
-    with pytest.raises(KeyboardInterrupt), running('it', [sys.executable, '-c', code], tmp_path / 'a.log') as lines:
-        pid = int(next(lines))
-        assert is_alive(pid)
-        raise KeyboardInterrupt
-    assert not is_alive(pid)
+    said = []
+
+    def interrupted():
+        with running('it', [sys.executable, '-c', code], tmp_path / 'a.log') as lines:
+            said.append(int(next(lines)))
+            assert is_alive(said[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not is_alive(said[0])
 
 
 def at_work(folder, log):

@@ -46,7 +46,7 @@ class TestTheFingerprint:
         assert recipe.fingerprint == digest.hexdigest()[:16]
 
     def test_of_a_committed_result_is_still_the_same(self, monkeypatch):
-        """Hours of training hang on it. The config is the one that was trained, so this fails if it was changed since."""
+        """Hours of training hang on it. If this config was changed on purpose, its results are of another one."""
         monkeypatch.setattr(mmengine.config.config, 'FormatCode', FormatCode)
         monkeypatch.chdir(REPO)
         row = read_json('benchmarks/results/bccd-two-stage.json')['alone']

@@ -1,5 +1,6 @@
 """tools/compare.py: trainings that are compared, interrupted and continued, and the table of their numbers."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from helpers.in_process import train_in_this_process
@@ -125,12 +127,9 @@ def wait_for(path):
 def processes_in(folder):
     """The ids of processes that were told of a folder."""
     found = []
-    for entry in os.listdir('/proc'):
-        try:
-            words = open(f'/proc/{entry}/cmdline').read().split('\0') if entry.isdecimal() else []
-        except OSError:
-            continue
-        found += [int(entry)] if any(str(folder) in word for word in words) else []
+    for entry in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):  # it has just ended
+            found += [int(entry.name)] if str(folder) in (entry / 'cmdline').read_text() else []
     return found
 
 
