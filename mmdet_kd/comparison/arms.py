@@ -92,8 +92,9 @@ def trainings_of(
         for title, recipe in arms.items():
             place = Path(title, f'seed{seed}')
             training = Training(title, recipe, Path(out) / place, seed)
-            if earlier is not None and (Path(earlier) / place).is_dir():
-                training, taken = replace(training, work_dir=Path(earlier) / place), taken + 1
+            before = None if earlier is None else replace(training, work_dir=Path(earlier) / place)
+            if before is not None and before.state != 'new':
+                training, taken = before, taken + 1
                 if training.state == 'begun':
                     problems.append(f'{training.work_dir} did not end: go on there with the command that began it')
             if training.state == 'another':
@@ -169,14 +170,19 @@ def write_comparison(rows: Mapping[str, Row], out: Path, notes: Sequence[str], c
 
 
 def notes_on(arms: Mapping[str, Recipe]) -> list[str]:
-    """What arms do not have in common with the first one but should, a sentence for each arm that is unlike.
+    """What arms do not have in common with the first one but should, a sentence each.
 
     Pipelines are left out: a student at another resolution than its teacher has one of its own.
     """
     notes = []
-    (first, reference), *others = ((title, _common(recipe.read())) for title, recipe in arms.items())
-    for title, common in others:
-        said = [words for _, words in differences('', reference, common)]
+    first, *others = arms
+    reference = _common(arms[first].read())
+    for title in others:
+        if arms[title].inherits and not arms[first].inherits:
+            notes.append(
+                f"Not alike: {title} starts with its teacher's neck and heads, {first} does not. The gain is that of both."
+            )
+        said = [words for _, words in differences('', reference, _common(arms[title].read()))]
         more = f', and {len(said) - _MOST_SHOWN} more' if len(said) > _MOST_SHOWN else ''
         if said:
             notes.append(f'Not alike: {title} differs from {first} in {", ".join(said[:_MOST_SHOWN])}{more}.')

@@ -24,7 +24,7 @@ from .stages import Lock, running
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
-#: What a work dir holds: nothing; a training that did not end; one that did; or something else than this training.
+#: What a work dir holds: no step of any training; a training that did not end; one that did; or something else than it.
 State = Literal['new', 'begun', 'finished', 'another']
 
 
@@ -142,9 +142,13 @@ class Training:
         if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()):
             return 'new'
         mark = read_json(self.work_dir / self.mark)
-        if mark.get('fingerprint') != self.recipe.fingerprint or mark.get('seed', self.seed) != self.seed:
-            return 'another'
-        return 'finished' if mark.get('finished') else 'begun'
+        if mark.get('fingerprint') == self.recipe.fingerprint and mark.get('seed', self.seed) == self.seed:
+            return 'finished' if mark.get('finished') else 'begun'
+        return 'another' if not mark or self._has_steps() else 'new'  # the start of another may have failed there
+
+    def _has_steps(self) -> bool:
+        """Whether anything was trained in the work dir."""
+        return any(self.work_dir.glob('*.pth')) or any(self.work_dir.glob('*/vis_data/scalars.json'))
 
     def note(self, finished: bool) -> None:
         """Write down in the work dir which training this is, and whether it ended."""

@@ -83,6 +83,7 @@ class TestWhereTrainingsLie:
     def test_annotations_that_changed_are_another_training(self, folder):
         (first, *_) = trainings_of(arms_of(configs(folder)), [0], folder / 'out')
         first.note(finished=True)
+        (first.work_dir / 'epoch_2.pth').touch()
         annotations = folder / 'set' / 'val.json'
         annotations.write_text(annotations.read_text() + ' ')
         with pytest.raises(DistillationError, match='out/student/seed0 was trained with another config, other weights'):
@@ -90,8 +91,9 @@ class TestWhereTrainingsLie:
 
     def test_an_arm_of_an_earlier_comparison_is_taken_from_there(self, folder):
         arms = arms_of(configs(folder))
-        for training in trainings_of(arms, [0], folder / 'before')[:1]:
-            training.note(finished=True)
+        student, distilled = trainings_of(arms, [0], folder / 'before')
+        student.note(finished=True)
+        distilled.work_dir.mkdir(parents=True)  # and nothing in it
         trainings = trainings_of(arms, [0, 1], folder / 'out', folder / 'before')
         assert [(each.work_dir.relative_to(folder), each.state) for each in trainings] == [
             (Path('before/student/seed0'), 'finished'),
@@ -103,6 +105,7 @@ class TestWhereTrainingsLie:
         student, distilled = trainings_of(arms, [0], folder / 'before')
         student.note(finished=False)
         distilled.note(finished=True)
+        (distilled.work_dir / 'epoch_2.pth').touch()
         change(folder / 'distilled.py', **{'optim_wrapper.optimizer.lr': 0.5})
         with pytest.raises(DistillationError) as caught:
             trainings_of(arms_of(configs(folder)), [0], folder / 'out', folder / 'before')
@@ -123,11 +126,17 @@ def test_unlike_arms_are_named(folder):
     change(folder / 'distilled.py', **changes)
     said = 'train_cfg.max_epochs 2 -> 4, optim_wrapper.optimizer.lr 0.01 -> 0.5'
     assert notes_on(arms_of(configs(folder))) == [f'Not alike: distilled differs from student in {said}.']
+    change(folder / 'distilled.py', **{'model.teacher.inherit': True})
+    note, _ = notes_on(arms_of(configs(folder)))
+    assert note.startswith("Not alike: distilled starts with its teacher's neck and heads, student does not.")
+
+
+def test_of_many_differences_the_first_are_named(folder):
     cfg = Config.fromfile(folder / 'distilled.py')
-    cfg.optim_wrapper = dict(_delete_=True, type='A', a=1, b=2, c=3)
+    cfg.optim_wrapper = dict(type='A', a=1, b=2, c=3)
     cfg.dump(folder / 'distilled.py')
     (note,) = notes_on(arms_of(configs(folder)))
-    assert note.endswith(' more.')
+    assert note.endswith(', and 1 more.')
 
 
 def test_parameters_are_those_of_the_student_alone(folder):

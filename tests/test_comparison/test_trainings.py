@@ -104,12 +104,17 @@ class TestWhatAWorkDirHolds:
         assert training.state == 'finished'
 
     def test_something_else(self, training):
-        training.note(finished=True)
+        training.note(finished=False)
+        (training.work_dir / 'console.log').write_text('error: --amp needs a GPU')
         config = Path(training.recipe.config)
         config.write_text(config.read_text().replace('lr=0.01', 'lr=0.02'))
         others = [replace(training, recipe=Recipe(str(config))), replace(training, seed=2)]
+        assert [other.state for other in others] == ['new', 'new']  # whose start failed can be mended
+        steps = training.work_dir / '20261126_120000' / 'vis_data' / 'scalars.json'
+        steps.parent.mkdir(parents=True)
+        steps.write_text('{}')
         assert [other.state for other in others] == ['another', 'another']
-        assert training.state == 'finished'  # what it is was read before
+        assert training.state == 'begun'  # what it is was read before
 
     def test_is_left_alone_unless_it_is_cleared(self, training):
         training.work_dir.mkdir(parents=True)
@@ -120,7 +125,7 @@ class TestWhatAWorkDirHolds:
         assert mine.read_text() == 'a training of hours'
         training.note(finished=True)
         clear(training)
-        assert mine.exists()
+        assert mine.exists()  # its own
         other = replace(training, recipe=replace(training.recipe, flags=('--amp',)))
         with pytest.raises(
             DistillationError, match='was trained with another config, other weights, other annotations'

@@ -180,8 +180,12 @@ def test_a_comparison_that_is_interrupted_twice_ends_with_the_same_bits(pair, tm
 
 
 @pytest.mark.slow
-def test_two_ranks(pair, tmp_path):
-    """As tools/dist_train.sh trains: the same steps are half as many."""
-    run_tool(['tools/compare.py', pair[0], '--gpus', '2', '--out', tmp_path / 'out'])
+def test_two_ranks_and_tools_where_mim_installs_them(pair, tmp_path):
+    """As tools/dist_train.sh trains: two pictures a rank. The tools lie beside each other, wherever that is."""
+    tools = tmp_path / '.mim' / 'tools'
+    shutil.copytree(REPO / 'tools', tools, ignore=shutil.ignore_patterns('__pycache__'))
+    environment = {'PYTHONPATH': str(REPO), 'CUDA_VISIBLE_DEVICES': ''}
+    run_tool([tools / 'compare.py', pair[0], '--gpus', '2', '--out', 'out'], cwd=tmp_path, env=environment)
     row = json.loads((tmp_path / 'out' / 'table.json').read_text())['student']
-    assert row['seeds']['0']['steps'] == 6  # 3 epochs of 8 pictures, two a rank
+    assert row['seeds']['0']['steps'] == 6  # 3 epochs of 8 pictures
+    assert row['seeds']['0']['work_dir'] == 'out/student/seed0'
