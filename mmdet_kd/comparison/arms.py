@@ -179,9 +179,7 @@ def notes_on(arms: Mapping[str, Recipe]) -> list[str]:
     reference = _common(arms[first].read())
     for title in others:
         if arms[title].inherits and not arms[first].inherits:
-            notes.append(
-                f"Not alike: {title} starts with its teacher's neck and heads, {first} does not. The gain is that of both."
-            )
+            notes.append(f"Not alike: {title} starts with its teacher's neck and heads. Its gain is that of both.")
         said = [words for _, words in differences('', reference, _common(arms[title].read()))]
         more = f', and {len(said) - _MOST_SHOWN} more' if len(said) > _MOST_SHOWN else ''
         if said:

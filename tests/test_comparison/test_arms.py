@@ -128,7 +128,7 @@ def test_unlike_arms_are_named(folder):
     assert notes_on(arms_of(configs(folder))) == [f'Not alike: distilled differs from student in {said}.']
     change(folder / 'distilled.py', **{'model.teacher.inherit': True})
     note, _ = notes_on(arms_of(configs(folder)))
-    assert note.startswith("Not alike: distilled starts with its teacher's neck and heads, student does not.")
+    assert note == "Not alike: distilled starts with its teacher's neck and heads. Its gain is that of both."
 
 
 def test_of_many_differences_the_first_are_named(folder):

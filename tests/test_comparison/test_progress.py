@@ -20,7 +20,7 @@ LOOPS = {
 
 @pytest.fixture(scope='module', params=LOOPS)
 def trained(request, tmp_path_factory):
-    """A training of four steps with two validations, and what it said."""
+    """A training of four steps with two validations, and what it said. That by iterations has VOC's metric."""
     folder = tmp_path_factory.mktemp(request.param)
     data = write_tiny_coco(folder / 'set', num_train=4, num_val=1)
     cfg = tiny_student_cfg(data, folder / 'unused')
@@ -29,12 +29,22 @@ def trained(request, tmp_path_factory):
     if not by_epoch:
         cfg.train_dataloader.sampler.type = 'InfiniteSampler'
         cfg.param_scheduler = cfg.param_scheduler[:1]
+        cfg.val_evaluator = dict(type='VOCMetric', metric='mAP')
     cfg.dump(folder / 'mine.py')
     training = Training('mine', Recipe(str(folder / 'mine.py')), folder / 'run', seed=0)
     with redirect_stdout(StringIO()) as said:
         call_tool('tools/train.py', *training.command(folder)[2:], f'experiment_name={request.param}')
     training.note(finished=True)
     return training, said.getvalue().splitlines(keepends=True)
+
+
+MAIN = {'epochs': ('AP', 'coco/bbox_mAP'), 'iterations': ('pascal_voc/mAP', 'pascal_voc/mAP')}
+TIMES = ('time', 'data_time', 'step')
+
+
+def main_of(training):
+    """How a table and the log call the main score."""
+    return MAIN[training.work_dir.parent.name.rstrip('0')]
 
 
 def records(training):
@@ -57,9 +67,10 @@ def test_lines_say_what_the_backend_has_kept(trained):
     )
     assert all(step.left is not None and step.left < 600 for step in read)
     scores = [found for line in lines if (found := read_scores(line))]
-    kept = [{key: value for key, value in each.items() if key.startswith('coco/')} for each in validations.values()]
-    assert scores == kept
-    assert len(scores) == 2
+    kept = [{key: each[key] for key in each if key not in TIMES} for each in validations.values()]
+    assert [list(each) for each in scores] == [list(each) for each in kept]
+    assert [list(each.values()) for each in scores] == [pytest.approx(list(each.values()), abs=1e-4) for each in kept]
+    assert main_of(training)[1] in scores[0]
 
 
 def test_what_is_reached_has_the_places_of_the_loop(trained):
@@ -69,8 +80,10 @@ def test_what_is_reached_has_the_places_of_the_loop(trained):
     assert list(reached['curve']) == places
     assert reached['steps'] == 4
     _, validations = records(training)
-    aps = {place: round(100 * each['coco/bbox_mAP'], 2) for place, each in validations.items()}
-    assert {place: scores['AP'] for place, scores in reached['curve'].items()} == aps
+    head, key = main_of(training)
+    expected = {place: round(100 * each[key], 2) for place, each in validations.items()}
+    assert {place: scores[head] for place, scores in reached['curve'].items()} == expected
+    assert next(iter(reached['scores'])) == head
     assert reached['scores'] == reached['curve'][places[-1]]
 
 
@@ -108,15 +121,16 @@ def test_a_watch_shows_a_line_a_validation_where_there_is_no_terminal(trained):
     first, last = file.getvalue().splitlines()
     _, validations = records(training)
     by_epoch = length.get('max_epochs')
-    scores = [f'{100 * each["coco/bbox_mAP"]:.4g}' for each in validations.values()]
+    head, key = main_of(training)
+    scores = [f'{head} {100 * float(f"{each[key]:.4f}"):.4g}' for each in validations.values()]
     losses = [float(line.partition('loss ')[2].partition(',')[0]) for line in (first, last)]
     place = 'epoch 1 of 2' if by_epoch else 'step 2 of 4'
     # 10 seconds for a quarter since the first step; the other one, unknown yet, is taken for as slow.
     rest = '0:00:20 left; all 2: at least 0:01:00'
-    assert first == f'  mine, seed 0: {place}, loss {losses[0]:.2f}, AP {scores[0]}, {rest}'
+    assert first == f'  mine, seed 0: {place}, loss {losses[0]:.2f}, {scores[0]}, {rest}'
     place = 'epoch 2 of 2' if by_epoch else 'step 4 of 4'
     rest = '0:00:00 left; all 2: at least 0:00:40'
-    assert last == f'  mine, seed 0: {place}, loss {losses[1]:.2f}, AP {scores[1]}, {rest}'
+    assert last == f'  mine, seed 0: {place}, loss {losses[1]:.2f}, {scores[1]}, {rest}'
 
 
 @pytest.mark.parametrize('seconds', [59, 3600 + 61, 86400 + 5, 10 * 86400])
