@@ -134,14 +134,16 @@ def processes_in(folder):
 
 
 @pytest.mark.slow
-def test_a_comparison_that_is_interrupted_twice_ends_with_the_same_bits(pair, tmp_path):
+def test_a_comparison_that_is_interrupted_twice_ends_with_the_same_bits(pair, tmp_path, monkeypatch):
     whole, out = tmp_path / 'whole', tmp_path / 'out'
-    run_tool(['tools/compare.py', *pair, '--seeds', '2', '--out', whole])
+    with monkeypatch.context() as patch:
+        train_in_this_process(patch)
+        call_tool('tools/compare.py', *pair, '--seeds', 2, '--out', whole)
 
     first = start(*pair, '--seeds', 2, '--out', out)
     wait_for(out / 'student' / 'seed0' / 'epoch_1.pth')
-    second = run_tool(['tools/compare.py', *pair, '--seeds', '2', '--out', out], check=False)
-    assert f'error: another command, or a training that one began, works in {out}. Wait' in second.stderr
+    with pytest.raises(SystemExit, match=f'error: another command, or a training that one began, works in {out}. Wait'):
+        call_tool('tools/compare.py', *pair, '--seeds', 2, '--out', out)
     first.send_signal(signal.SIGTERM)
     said, _ = first.communicate(timeout=100)
     assert said.endswith('\nInterrupted. The same command goes on from here.\n')
