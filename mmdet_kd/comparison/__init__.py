@@ -14,9 +14,10 @@ A command that compares, trains and exports goes through these steps, under one 
 from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
 from .delivery import export, exported_scores
 from .progress import Watch, bar
+from .recipe import Recipe
 from .stages import Lock, alone_in, end_like_ctrl_c, run, running
 from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
-from .training import Recipe, Training, clear, train
+from .training import Training, clear, train
 
 __all__ = [
     'Lock',

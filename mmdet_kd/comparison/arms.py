@@ -18,9 +18,10 @@ from ..runtime.results import write_json
 from ..runtime.run_changes import differences
 from ..teachers import find_teacher_files
 from .progress import Watch
+from .recipe import Recipe, annotations_of
 from .stages import Lock
 from .tables import Row, comparison_cells, markdown, shown
-from .training import Recipe, Training, annotations_of, refusal, train
+from .training import Training, refusal, train
 
 #: What arms should have in common: parts of a config, without what changes only how fast they are.
 _COMMON = ('train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_evaluator')

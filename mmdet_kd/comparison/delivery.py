@@ -10,8 +10,9 @@ from rich.console import Console
 from ..errors import DistillationError
 from ..runtime.results import table_scores
 from .progress import read_scores
+from .recipe import preferred_score
 from .stages import Lock, run
-from .training import Training, preferred_score
+from .training import Training
 
 
 def export(training: Training, folder: Path, tools: Path, lock: Lock | None = None) -> tuple[Path, Path]:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..runtime.results import table_scores
-from .training import Training, preferred_score
+from .recipe import preferred_score
+from .training import Training
 
 _TRAIN = re.compile(r'(?:Epoch\(train\)\s+\[(?P<epoch>\d+)\]|Iter\(train\)\s+)\[\s*(?P<step>\d+)/(?P<steps>\d+)\]')
 _EVALUATED = re.compile(r'(?:Epoch|Iter)\((?:val|test)\) .*?\[(\d+)/\1\]\s+(?P<items>\S.*)')
@@ -142,23 +143,17 @@ class Watch:
             lines: what it says, as it comes.
         """
         self._waiting = [(each, share) for each, share in self._waiting if each != training]
-        cfg, pace, step, left = training.recipe.read(), Pace(self._clock), None, ''
-        with bar(self._console, str(training)) as progress:
+        cfg, pace, said, left = training.recipe.read(), Pace(self._clock), str(training), ''
+        preferred = preferred_score(cfg)
+        with bar(self._console, said) as progress:
             for line in lines:
-                if (new := read_step(line, cfg.train_cfg)) is not None:
-                    step, left = new, self._left(training, new, pace.left(new))
+                if (step := read_step(line, cfg.train_cfg)) is not None:
                     loss = '' if step.loss is None else f', loss {step.loss:.2f}'
-                    said = escape(f'{training}: {step.place}{loss}{left}')
-                    progress.update(TaskID(0), completed=step.share, description=said)
+                    said, left = f'{training}: {step.place}{loss}', self._left(training, step, pace.left(step))
+                    progress.update(TaskID(0), completed=step.share, description=escape(said + left))
                 elif scores := read_scores(line):
-                    reached = ', '.join(f'{name} {score:.4g}' for name, score in self._main(scores, cfg).items())
-                    loss = '' if step is None or step.loss is None else f', loss {step.loss:.2f}'
-                    place = f': {step.place}' if step else ''
-                    progress.console.print(f'  {training}{place}{loss}, {reached}{left}', markup=False)
-
-    def _main(self, scores: Mapping[str, float], cfg: Any) -> dict[str, float]:
-        name, score = next(iter(table_scores(scores, preferred_score(cfg)).items()))
-        return {name: score}
+                    name, score = next(iter(table_scores(scores, preferred).items()))
+                    progress.console.print(f'  {said}, {name} {score:.4g}{left}', markup=False)
 
     def _left(self, training: Training, step: Step, left: float | None) -> str:
         """What is left, in words; nothing where it is not known."""
