@@ -13,18 +13,14 @@ leave the machine alone then. `make docs` puts the numbers into the documents.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
-from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
@@ -37,62 +33,17 @@ from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
 from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
 from step_time import set_up  # noqa: E402
-from steps import Batch, build, step_of, taught_by_a_detector_alone, teachers_of  # noqa: E402
+from steps import Batch, build, step_of, taught_by_a_detector_alone  # noqa: E402
 
+from mmdet_kd.comparison import Recipe, Training, Watch, clear, end_like_ctrl_c, shown, train  # noqa: E402
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
-from mmdet_kd.runtime.checkpoints import latest_checkpoint, read_checkpoint  # noqa: E402
-from mmdet_kd.runtime.cli import command_line, read_config  # noqa: E402
-from mmdet_kd.runtime.results import read_json, trained_steps, validation_curve, write_json  # noqa: E402
+from mmdet_kd.runtime.cli import command_line  # noqa: E402
+from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 from mmdet_kd.unknown_names import nearest  # noqa: E402
 
 STEP = distilled_by('as it comes')  # of a row's training, taught or not
 CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-
-
-class Recipe(NamedTuple):
-    """What a row trains.
-
-    Args:
-        config: path of a config.
-        options: dotted key -> value, in its place.
-    """
-
-    config: str
-    options: tuple[tuple[str, Any], ...] = ()
-
-    def read(self) -> Config:
-        """The config with the options in it."""
-        cfg = read_config(self.config)
-        cfg.merge_from_dict(dict(self.options))
-        return cfg
-
-
-class Run(NamedTuple):
-    """One row of a table with one seed.
-
-    Args:
-        row: name of the row.
-        recipe: what it trains.
-        seed: of weights, order and augmentation.
-        folder: of the table's trainings.
-    """
-
-    row: str
-    recipe: Recipe
-    seed: int
-    folder: Path
-
-    @property
-    def work_dir(self) -> Path:
-        """Where its log and its checkpoints lie."""
-        return self.folder / re.sub(r'\W+', '-', self.row) / f'seed{self.seed}'
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with its config and with the weights that this reads, wherever the checkout lies."""
-        return fingerprint(self.recipe)
 
 
 def main() -> None:
@@ -117,7 +68,7 @@ def fill(args: argparse.Namespace) -> None:
     """
     path = Path(args.table).resolve()
     os.chdir(ROOT)
-    os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # see tools/demo.py
+    os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # see mmdet_kd/comparison/stages.py
     table = read_table(path)
     unknown = sorted(set(args.rows or ()) - set(table.rows))
     raise_if_any([f'the table has no row {row!r}. {nearest(row, table.rows)}' for row in unknown])
@@ -126,19 +77,26 @@ def fill(args: argparse.Namespace) -> None:
     require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
     with_costs = not args.rows and not args.seeds
-    for seed in args.seeds or table.seeds:
-        for row, recipe in recipes.items():
-            run = Run(row, recipe, seed, folder)
-            if not is_known(run, results) or (with_costs and seed == table.seeds[0]):
-                finish(run, results, list(table.rows))
+    runs = [
+        training_of(row, recipe, seed, folder) for seed in args.seeds or table.seeds for row, recipe in recipes.items()
+    ]
+    runs = [run for run in runs if not is_known(run, results) or (with_costs and run.seed == table.seeds[0])]
+    watch = Watch(CONSOLE, [run for run in runs if run.state != 'finished'])
+    for run in runs:
+        finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    show(table_cells(read_json(results), table), table.title)
+    CONSOLE.print(shown(table_cells(read_json(results), table), table.title))
 
 
 def recipe_of(row: str | Config) -> Recipe:
     """What a row of a table says: a config, or one with options."""
     return Recipe(row) if isinstance(row, str) else Recipe(row.config, tuple(row.get('options', {}).items()))
+
+
+def training_of(row: str, recipe: Recipe, seed: int, folder: Path) -> Training:
+    """A row of a table with a seed; it is trained in a folder of the table's trainings."""
+    return Training(row, recipe, folder / re.sub(r'\W+', '-', row) / f'seed{seed}', seed, mark='gain.json')
 
 
 def require_weights(recipes: Iterable[Recipe]) -> None:
@@ -147,9 +105,7 @@ def require_weights(recipes: Iterable[Recipe]) -> None:
     Raises:
         DistillationError: with all that are missing.
     """
-    missing = [
-        f'{file}, for {recipe.config}' for recipe in recipes for file in local_weights(recipe) if not file.is_file()
-    ]
+    missing = [f'{file}, for {recipe.config}' for recipe in recipes for file in recipe.weights if not file.is_file()]
     if missing:
         raise DistillationError(
             [
@@ -160,74 +116,40 @@ def require_weights(recipes: Iterable[Recipe]) -> None:
         )
 
 
-def local_weights(recipe: Recipe) -> list[Path]:
-    """The files of weights that a training reads: its teachers', and those that it starts from."""
-    cfg = recipe.read()
-    named = [*(teacher.checkpoint for teacher in teachers_of(cfg)), cfg.get('load_from')]
-    return [Path(file) for file in named if file and '://' not in file]
-
-
-@cache
-def fingerprint(recipe: Recipe) -> str:
-    """Says whether a config, wherever its checkout lies, and the weights that it reads are still the same."""
-    digest = hashlib.sha256(recipe.read().pretty_text.replace(str(ROOT), '').encode())
-    for file in local_weights(recipe):
-        for name, tensor in sorted(read_checkpoint(file)['state_dict'].items()):
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def is_known(run: Run, results: Path) -> bool:
+def is_known(run: Training, results: Path) -> bool:
     """Whether the results have the numbers of a run, as its config and its teacher are now."""
-    row = read_json(results).get(run.row, {})
-    return row.get('fingerprint') == run.fingerprint and str(run.seed) in row['seeds']
+    row = read_json(results).get(run.title, {})
+    return row.get('fingerprint') == run.recipe.fingerprint and str(run.seed) in row['seeds']
 
 
-def finish(run: Run, results: Path, order: list[str]) -> None:
-    """Train a run to its end, unless its work_dir says that this was done, and put it into the results.
+def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None:
+    """Train a run to its end, unless its work dir says that this was done, and put it into the results.
 
     Args:
         run: the run.
+        watch: shows how it goes.
         results: file of the table's numbers.
         order: all rows of the table.
     """
-    mark = run.work_dir / 'gain.json'
-    if read_json(mark) != dict(fingerprint=run.fingerprint, finished=True):
-        train(run, mark)
-    curve = validation_curve(run.work_dir)
-    last = max(curve)
-    entry = dict(scores=curve[last], curve=curve, steps=trained_steps(run.work_dir))
+    clear(run)
+    train(run, ROOT / 'tools', watch.follow)
+    entry = run.reached()
     content = read_json(results)  # now: another row may have been finished beside this one
-    row = content.get(run.row, {})
-    if row.get('fingerprint') != run.fingerprint:
-        row = dict(**describe(run.recipe), fingerprint=run.fingerprint, seeds={})  # the old are of something else
+    row = content.get(run.title, {})
+    if row.get('fingerprint') != run.recipe.fingerprint:
+        row = dict(
+            **describe(run.recipe), fingerprint=run.recipe.fingerprint, seeds={}
+        )  # the old are of something else
     row['seeds'] = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
-    content[run.row] = row
+    content[run.title] = row
     write_json(results, {row: content[row] for row in order if row in content})
-    CONSOLE.print(f'{run.row}, seed {run.seed}: AP {curve[last]["AP"]:.1f}')
+    CONSOLE.print(f'{run}: AP {entry["scores"]["AP"]:.1f}', markup=False)
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
     """What the results say of what a row trains; also whether its student starts with a teacher's neck and heads."""
     options = dict(options=dict(recipe.options)) if recipe.options else {}
-    inherits = any(teacher.get('inherit') for teacher in teachers_of(recipe.read()))
-    return dict(config=recipe.config, **options, **(dict(inherits=True) if inherits else {}))
-
-
-def train(run: Run, mark: Path) -> None:
-    """Start or continue a training, as a user would, and leave a mark of which config it was."""
-    if run.work_dir.exists() and read_json(mark).get('fingerprint') != run.fingerprint:
-        shutil.rmtree(run.work_dir)  # of another config
-    run.work_dir.mkdir(parents=True, exist_ok=True)
-    write_json(mark, dict(fingerprint=run.fingerprint, finished=False))
-    command = [sys.executable, 'tools/train.py', run.recipe.config, '--work-dir', str(run.work_dir), '--resume']
-    options = [f'{key}={value}' for key, value in (*run.recipe.options, ('randomness.seed', run.seed))]
-    with (run.work_dir / 'console.log').open('a') as log:
-        done = subprocess.run([*command, '--cfg-options', *options], stdout=log, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise DistillationError([f'{run.row}, seed {run.seed}, failed; the reason stands at the end of {log.name}'])
-    write_json(mark, dict(fingerprint=run.fingerprint, finished=True))
+    return dict(config=recipe.config, **options, **(dict(inherits=True) if recipe.inherits else {}))
 
 
 def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folder: Path, repeats: int) -> None:
@@ -241,7 +163,7 @@ def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folde
     works: dict[tuple[str, str], Work] = {}
     for row, recipe in recipes.items():
         cfg = recipe.read()
-        weights, batch = latest_checkpoint(Run(row, recipe, seed, folder).work_dir), first_batch(cfg)
+        weights, batch = training_of(row, recipe, seed, folder).checkpoint, first_batch(cfg)
         taught = taught_by_a_detector_alone(cfg)
         kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
         works |= {(row, kind): work for kind, work in kinds.items()}
@@ -262,14 +184,9 @@ def first_batch(cfg: Config) -> Batch:
         return next(iter(Runner.build_dataloader(loader, seed=0)))
 
 
-def show(cells: list[list[str]], title: str) -> None:
-    """Print a table."""
-    heads, *rows = cells
-    table = Table(*heads, title=title)
-    for row in rows:
-        table.add_row(*row)
-    CONSOLE.print(table)
-
-
 if __name__ == '__main__':
-    main()
+    end_like_ctrl_c()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('\nInterrupted. The same command goes on from here.')

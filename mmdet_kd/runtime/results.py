@@ -1,14 +1,21 @@
-"""What finished trainings leave behind, as numbers."""
+"""What trainings leave behind, as numbers."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..files import written_whole
+from .checkpoints import latest_checkpoint, read_checkpoint
 
 #: How tables call COCO's metrics, and how mmdet's log does.
 AP_KEYS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50', 'AP75': 'coco/bbox_mAP_75'}
+#: The score by which detectors are compared, where a validation has it and the config does not say another.
+_MAIN = (AP_KEYS['AP'], 'pascal_voc/mAP', 'kitti/mAP_moderate', 'crops/top1')
+#: Metrics of mmdet whose scores are between 0 and 1.
+_FRACTIONS = ('pascal_voc/', 'openimages/', 'lvis/', 'cityscapes/')
+_TIMES = ('time', 'data_time', 'step')
 
 
 def points(score: float) -> float:
@@ -16,23 +23,73 @@ def points(score: float) -> float:
     return round(100 * score, 2)
 
 
-def validation_curve(work_dir: str | Path) -> dict[int, dict[str, float]]:
-    """Epoch -> scores by :data:`AP_KEYS`, in points, over all the sessions in which a training ran."""
+def in_points(key: str) -> bool:
+    """Whether a score of this name in the log is between 0 and 1, and in points in a table."""
+    return key.startswith(_FRACTIONS) or key.partition('/')[2].startswith(('bbox_mAP', 'segm_mAP'))
+
+
+def main_score(logged: Mapping[str, float], preferred: str | None = None) -> str:
+    """The score by which detectors are compared.
+
+    Args:
+        logged: name in the log -> score, in the order in which the metric gives them; at least one.
+        preferred: the name that ``save_best`` of the config says. Taken if it was logged.
+
+    Returns:
+        A name in ``logged``: the preferred one; else COCO's, VOC's or KITTI's own; else the first.
+    """
+    return next((key for key in (preferred, *_MAIN) if key in logged), None) or next(iter(logged))
+
+
+def table_scores(logged: Mapping[str, float], preferred: str | None = None) -> dict[str, float]:
+    """The scores of a validation that a table has, the main one first.
+
+    Args:
+        logged: name in the log -> score; at least one.
+        preferred: see :func:`main_score`.
+
+    Returns:
+        AP, AP50 and AP75 in points where the metric is COCO's; of any other metric its main score under its own name,
+        in points if it is known to be between 0 and 1.
+    """
+    main = main_score(logged, preferred)
+    family = re.sub(r'(_mAP)_\w+$', r'\1', main)  # of COCO's own: of AP50, AP
+    main = family if family in logged else main
+    whole = {'': main, '50': f'{main}_50', '75': f'{main}_75'}
+    if main.endswith('_mAP') and all(key in logged for key in whole.values()):
+        kind = 'mask AP' if 'segm_' in main else 'AP'
+        return {f'{kind}{threshold}': points(logged[key]) for threshold, key in whole.items()}
+    return {main: points(logged[main]) if in_points(main) else logged[main]}
+
+
+def validation_curve(work_dir: str | Path, preferred: str | None = None) -> dict[int, dict[str, float]]:
+    """Epoch, or step of a training by iterations, -> :func:`table_scores`, over all the sessions of a training."""
     curve = {}
     for record in _records(work_dir):
-        if AP_KEYS['AP'] in record:
-            curve[record['step']] = {name: points(record[key]) for name, key in AP_KEYS.items()}
+        logged = {key: value for key, value in record.items() if key not in _TIMES}
+        if 'iter' not in record and logged:
+            curve[record['step']] = table_scores(logged, preferred)
     return dict(sorted(curve.items()))
 
 
-def _records(work_dir: str | Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        yield from map(json.loads, file.read_text().splitlines())
-
-
 def trained_steps(work_dir: str | Path) -> int:
-    """How many steps a training has taken, over all the sessions in which it ran."""
+    """How many steps a training has taken, over all the sessions in which it ran.
+
+    Its checkpoint says it. The log, which is asked where there is none, lacks the last steps of an epoch whose number
+    of steps is no multiple of the logging interval.
+    """
+    checkpoint = latest_checkpoint(work_dir)
+    if checkpoint is not None:
+        return read_checkpoint(checkpoint, map_location='meta')['meta']['iter']
     return max(record['step'] for record in _records(work_dir) if 'loss' in record)
+
+
+def _records(work_dir: str | Path) -> Iterator[dict[str, Any]]:
+    """What was logged, in its order; without the line that a killed session did not finish, which is logged anew."""
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        text = file.read_text()
+        for line in text[: text.rfind('\n') + 1].splitlines():
+            yield json.loads(line)
 
 
 def read_json(path: str | Path) -> dict:

@@ -150,13 +150,13 @@ def _dataset(dataset: Any) -> Any:
         return kept
     root, path = dataset.get('data_root'), annotation_file(dataset)
     if path is not None:
-        kept['ann_file'] = files_digest([path, *_xml_files(dataset, path)])
+        kept['ann_file'] = files_digest([path, *xml_files(dataset, path)])
     if isinstance(dataset.get('data_prefix'), dict):
         kept['data_prefix'] = {key: _relative(value, root) for key, value in dataset['data_prefix'].items()}
     return kept
 
 
-def _xml_files(dataset: dict, names: Path) -> Iterator[Path]:
+def xml_files(dataset: dict, names: Path) -> Iterator[Path]:
     """The annotations of a data set in VOC's format, each in a file of its own."""
     kind = dataset.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind

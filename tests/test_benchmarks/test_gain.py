@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 import torch
 from helpers.distil import distilled_cfg, save_teacher
+from helpers.in_process import train_in_this_process
 from helpers.tiny import REPO, call_tool, load_tool, tiny_student_cfg, tiny_teacher_cfg
 
 
@@ -20,18 +19,8 @@ def _beside_each_other(monkeypatch):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """The trainings of a table run here, where all is imported, and not each in a process of its own."""
-    run = subprocess.run
-
-    def run_here(command, **options):
-        if command[:2] != [sys.executable, 'tools/train.py']:
-            return run(command, **options)
-        assert options.keys() == {'stdout', 'stderr'}
-        with redirect_stdout(options['stdout']), redirect_stderr(options['stdout']):
-            call_tool(*command[1:])
-        return subprocess.CompletedProcess(command, returncode=0)
-
-    monkeypatch.setattr(subprocess, 'run', run_here)
+    """The trainings of a table run here."""
+    train_in_this_process(monkeypatch)
 
 
 @pytest.fixture
@@ -226,7 +215,9 @@ def test_a_validation_without_the_ap_of_coco_is_refused_before_anything_is_train
 def test_a_training_that_fails_says_where_its_reason_stands(table):
     config = table.parent / 'slow.py'
     config.write_text(config.read_text().replace("type='FasterRCNN'", "type='FasterRCN'"))
-    with pytest.raises(SystemExit, match=r'slow, seed 3, failed; the reason stands at the end of .*console\.log'):
+    with pytest.raises(
+        SystemExit, match=r'(?s)slow, seed 3 failed \(exit code 1\)\. The end of .*console\.log:.* no type .FasterRCN.'
+    ):
         gain(table)
 
 

@@ -77,6 +77,7 @@ def demo_in_small(tiny_set, tmp_path):
     checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth')
     student = tiny_student_cfg(tiny_set, tmp_path / 'unused', **{'train_cfg.max_epochs': 4})
     student.pop('work_dir')
+    student.dump(demo / 'shapes_student.py')
     distilled_cfg(student, str(demo / 'shapes_teacher.py'), checkpoint).dump(demo / 'shapes_distilled.py')
     shutil.copy(demo / 'shapes_distilled.py', tmp_path)
     classifier = tiny_classifier_cfg(tiny_set, tmp_path / 'unused')

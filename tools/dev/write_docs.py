@@ -18,12 +18,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from gain_table import interval, paired, table_cells  # noqa: E402
+from gain_table import table_cells  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import load  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
+from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
@@ -139,8 +140,9 @@ def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]])
     if found is None:
         return ''
     alone = next(iter(results.values()))
-    gains = [run['scores']['AP'] - other['scores']['AP'] for run, other in paired(found, alone)]
-    gain = f'{interval(gains)}, {len(gains)} seed{"s" if len(gains) > 1 else ""}' if gains else ''
+    of_seeds = gains(found, alone)
+    seeds = f', {len(of_seeds)} seed{"s" if len(of_seeds) > 1 else ""}' if of_seeds else ''
+    gain = interval(of_seeds) + seeds
     return f'{gain} (inherits)' if found.get('inherits') else gain
 
 
@@ -250,12 +252,6 @@ def measured(name: str, value: dict[str, float] | float) -> str:
     if not name.startswith('tax'):
         return f'{value["value"]:.2g}' if value['value'] < 0.1 else f'{value["value"]:.2f}'
     return f'{value["value"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
-
-
-def markdown(cells: list[list[str]], words: int = 1) -> str:
-    """A Markdown table, its head first; so many columns are words, and after them numbers stand to the right."""
-    rows = [cells[0], [*['---'] * words, *['---:'] * (len(cells[0]) - words)], *cells[1:]]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,53 @@
+"""Trainings that are compared: the same seeds for each config, their progress, and the table of what they reached.
+
+A command that compares, trains and exports goes through these steps, under one lock of its folder::
+
+    arms = arms_of(configs)                             # what is trained; refuses what cannot be compared
+    with alone_in(out) as lock:
+        trainings = trainings_of(arms, range(3), out)   # refuses folders that hold something else
+        train_all(trainings, tools, console, lock)      # what is finished is not trained again
+        write_comparison(rows_of(trainings), out, notes_on(arms), console)
+        exported = export(trainings[-1], out / 'exported', tools, lock)
+        scores = exported_scores(trainings[-1], exported, tools, console, lock)
+"""
+
+from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
+from .delivery import export, exported_scores
+from .progress import Watch, bar
+from .recipe import Recipe
+from .stages import Lock, alone_in, end_like_ctrl_c, run, running
+from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
+from .training import Training, clear, train
+
+__all__ = [
+    'Lock',
+    'Recipe',
+    'Row',
+    'Training',
+    'Watch',
+    'alone_in',
+    'arms_of',
+    'bar',
+    'clear',
+    'comparison_cells',
+    'end_like_ctrl_c',
+    'export',
+    'exported_scores',
+    'gains',
+    'interval',
+    'markdown',
+    'name_of',
+    'notes_on',
+    'number_of_parameters',
+    'paired',
+    'reach',
+    'rows_of',
+    'run',
+    'running',
+    'shown',
+    'spread',
+    'train',
+    'train_all',
+    'trainings_of',
+    'write_comparison',
+]

@@ -1,0 +1,72 @@
+"""What becomes of a trained student: its export, and the test of what was exported, each in a process of its own."""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from ..errors import DistillationError
+from ..runtime.results import table_scores
+from .progress import read_scores
+from .recipe import preferred_score
+from .stages import Lock, run
+from .training import Training
+
+
+def export(training: Training, folder: Path, tools: Path, lock: Lock | None = None) -> tuple[Path, Path]:
+    """Export the student of a finished training.
+
+    Args:
+        training: of a distillation, or of a plain detector.
+        folder: for `student.py` and `student.pth`; made if missing.
+        tools: see :meth:`Training.command`.
+        lock: of the folder of the comparison.
+
+    Returns:
+        The plain config and its weights.
+
+    Raises:
+        DistillationError: it failed.
+    """
+    command = [sys.executable, tools / 'export_student.py', training.recipe.config, training.checkpoint]
+    run(f'the export of {training}', [*command, '--out', folder], folder / 'export.log', lock)
+    return folder / 'student.py', folder / 'student.pth'
+
+
+def exported_scores(
+    training: Training, exported: tuple[Path, Path], tools: Path, console: Console, lock: Lock | None = None
+) -> dict[str, float]:
+    """Test an exported student: with MMDetection alone where mim is installed, as whoever deploys it would.
+
+    Args:
+        training: whose student it is.
+        exported: its plain config and its weights; the logs of the test come beside them.
+        tools: see :meth:`Training.command`.
+        console: to print the command to.
+        lock: of the folder of the comparison.
+
+    Returns:
+        Its scores as the table has them, the main one first.
+
+    Raises:
+        DistillationError: it failed, or says no score.
+    """
+    config, weights = map(str, exported)
+    if find_spec('mim'):
+        command = [sys.executable, '-m', 'mim', 'test', 'mmdet', config, '--checkpoint', weights]
+        console.print(f'test: mim test mmdet {config} --checkpoint {weights}', markup=False)
+    else:
+        command = [sys.executable, str(tools / 'test.py'), config, weights]
+        console.print(f'test: {" ".join(command[1:])}', markup=False)
+    return _tested(training, command, exported[0].parent, lock)
+
+
+def _tested(training: Training, command: Sequence[str], folder: Path, lock: Lock | None) -> dict[str, float]:
+    log = folder / 'test.log'
+    said = run(f'the test of {training}', [*command, '--work-dir', str(folder / 'test')], log, lock)
+    scores = next((found for line in reversed(said.splitlines()) if (found := read_scores(line))), None)
+    if scores is None:
+        raise DistillationError([f'the test of {training} says no score; see {log}'])
+    return table_scores(scores, preferred_score(training.recipe.read()))

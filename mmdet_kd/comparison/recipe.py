@@ -1,0 +1,112 @@
+"""What is trained: a config and all that its result depends on, known again by a fingerprint."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ..runtime.checkpoints import find_weights, read_checkpoint
+from ..runtime.cli import read_config
+from ..runtime.data_files import annotation_file, leaf_configs, truth_files
+from ..runtime.digests import files_digest
+from ..runtime.run_record import distilled_parts, xml_files
+from ..teachers.paths import candidates
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, with whatever seed.
+
+    Args:
+        config: path of a config.
+        options: dotted key -> value, in its place.
+        flags: options of tools/train.py that change what is learnt: ``--amp``, ``--auto-scale-lr``.
+        ranks: processes that train together.
+        files: what the result depends on beside the config and the weights that it names, by their contents.
+    """
+
+    config: str
+    options: tuple[tuple[str, Any], ...] = ()
+    flags: tuple[str, ...] = ()
+    ranks: int = 1
+    files: tuple[Path, ...] = ()
+
+    def read(self) -> Config:
+        """The config with the options in it.
+
+        Raises:
+            DistillationError: it cannot be read.
+        """
+        cfg = read_config(self.config)
+        cfg.merge_from_dict(dict(self.options))
+        return cfg
+
+    @cached_property
+    def weights(self) -> list[Path]:
+        """The files of weights that it reads: its teachers', and those that it starts from. Some may be missing."""
+        cfg = self.read()
+        named = [*(teacher.get('checkpoint') for teacher in _teachers_of(cfg)), cfg.get('load_from')]
+        return [self._found(name) for name in named if name and '://' not in name]
+
+    def _found(self, name: str) -> Path:
+        places = [*candidates(name), Path(self.config).absolute().parent / name]
+        return next((place for place in places if place.is_file()), Path(name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with its config and with the weights that this reads, wherever the checkout lies.
+
+        Finished trainings are known by it, and benchmarks/results has it of each row. What is digested, and in which
+        order, must not change.
+
+        Raises:
+            DistillationError: weights are missing or do not open.
+        """
+        digest = hashlib.sha256(self.read().pretty_text.replace(str(_CHECKOUT), '').encode())
+        for file in self.weights:
+            for name, tensor in sorted(find_weights(read_checkpoint(file), file, bare=True).items()):
+                digest.update(name.encode())
+                digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if self.flags:
+            digest.update(' '.join(self.flags).encode())
+        if self.ranks != 1:
+            digest.update(f'{self.ranks} ranks'.encode())
+        if self.files:
+            digest.update(files_digest(self.files)['digest'].encode())
+        return digest.hexdigest()[:16]
+
+    @property
+    def inherits(self) -> bool:
+        """Whether its student starts with a teacher's neck and heads."""
+        return any(teacher.get('inherit') for teacher in _teachers_of(self.read()))
+
+
+def _teachers_of(cfg: Config) -> list[dict]:
+    """The configs of a config's teachers."""
+    teachers: list[dict | None] = []
+    for part in distilled_parts(cfg.get('model') or {}):
+        teachers += (part.get('teachers') or {'teacher': part.get('teacher')}).values()
+    return [teacher for teacher in teachers if teacher is not None]
+
+
+def annotations_of(cfg: Config) -> tuple[Path, ...]:
+    """The annotation files by which a config trains and validates; those of VOC's format too, a file a picture."""
+    files: list[Path] = []
+    for split in ('train', 'val'):
+        for dataset in leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
+            path = annotation_file(dataset)
+            files += [] if path is None else [path, *xml_files(dataset, path)]
+        files += [path for _, path in truth_files(cfg.get(f'{split}_evaluator'))]
+    return tuple(dict.fromkeys(files))
+
+
+def preferred_score(cfg: Config) -> str | None:
+    """The score by which a config says that its detectors are to be compared: ``save_best`` of its checkpoints."""
+    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    return next(iter(best), None) if isinstance(best, (list, tuple)) else best
