@@ -33,7 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('student', metavar='STUDENT', help='config of the detector that learns')
     parser.add_argument('teacher', metavar='TEACHER', help='config of the model that teaches')
     parser.add_argument(
-        'checkpoint', metavar='TEACHER.pth', nargs='?', help='its weights, a file or an address; a fragment says its own'
+        'checkpoint',
+        metavar='TEACHER.pth',
+        nargs='?',
+        help='its weights, a file or an address; a fragment says its own',
     )
     parser.add_argument(
         '--method',

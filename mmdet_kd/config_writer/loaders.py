@@ -59,7 +59,9 @@ def own_loading(cfg: Config, own: OwnSet) -> Loading:
         loader = cfg.get('test_dataloader', cfg.val_dataloader)
         keys['test_dataloader'] = _replaced(cfg, 'test_dataloader', _judged(cfg, loader, own.splits.test, test))
         keys['test_evaluator'] = _replaced(cfg, 'test_evaluator', _evaluator(cfg, own.splits.test))
-    notes = [f'{" and ".join(removed)} of the student are left out: each picture is seen once an epoch'] if removed else []
+    notes = (
+        [f'{" and ".join(removed)} of the student are left out: each picture is seen once an epoch'] if removed else []
+    )
     hooks, said = _best(cfg)
     return Loading(keys | hooks, notes + said)
 

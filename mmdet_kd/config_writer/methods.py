@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmdet.registry import MODELS
 
@@ -61,7 +61,9 @@ def find_method(name: str, student: Student, teacher: Teacher) -> Method:
     if name not in names:
         near = near_names(name, names)
         cure = f'Did you mean {" or ".join(near)}? ' if near else ''
-        raise DistillationError([f'--method: there is no {name!r}. {cure}{_what_fits(folder, names, student, teacher)}'])
+        raise DistillationError(
+            [f'--method: there is no {name!r}. {cure}{_what_fits(folder, names, student, teacher)}']
+        )
     chosen = _variants(name, names, student)
     if len(chosen) > 1:
         raise DistillationError([f'--method {name}: {" and ".join(chosen)} fit this student: name one of them'])
@@ -89,8 +91,8 @@ def join_methods(methods: Mapping[str, Method]) -> tuple[dict[str, dict], list[d
         if twice:
             raise DistillationError(
                 [
-                    f'--method: {owner[twice[0]]} and {name} both have a distiller {twice[0]!r}: leave one of them out, '
-                    'or give it another name in a fragment of your own'
+                    f'--method: {owner[twice[0]]} and {name} both have a distiller {twice[0]!r}: leave one of them '
+                    'out, or give it another name in a fragment of your own'
                 ]
             )
         distillers |= method.distillers
@@ -162,5 +164,3 @@ def _what_fits(folder: Path, names: set[str], student: Student, teacher: Teacher
             fitting.append(name)
     listed = ', '.join(fitting) or 'none'
     return f'For a {student.family} student and this teacher there are {listed}; {folder} has their parts too'
-
-

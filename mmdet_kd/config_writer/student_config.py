@@ -18,8 +18,8 @@ _SCHEDULE = 'mmdet::_base_/schedules/schedule_1x.py'
 _RUNTIME = 'mmdet::_base_/default_runtime.py'
 _BOXES, _MASKS = (f'mmdet::_base_/datasets/coco_{kind}.py' for kind in ('detection', 'instance'))
 _HEAD = """\
-# The student alone{on}; distilled.py beside it is the same student, taught. tools/distill.py wrote this file once and
-# uses it as it stands: change the schedule, the pipelines and the model as in any config of mmdet.
+# The student alone; distilled.py beside it is the same student, taught. tools/distill.py wrote this file once and uses it
+# as it stands: change the schedule, the pipelines and the model as in any config of mmdet.
 """
 
 
@@ -97,7 +97,7 @@ def student_text(bases: Bases, own: OwnSet | None, folder: Path) -> tuple[str, l
     references = [base_reference(source, folder) for source in bases.sources]
     base = assignment('_base_', references if len(references) > 1 else references[0])
     if own is None:
-        return _HEAD.format(on='') + base, []
+        return _HEAD + base, []
     loading = own_loading(bases.cfg, own)
     keys: dict[str, Any] = dict(data_root=_data_root(own.root), metainfo=dict(classes=own.classes))
     keys['num_classes'] = Code("len(metainfo['classes'])")
@@ -106,7 +106,7 @@ def student_text(bases: Bases, own: OwnSet | None, folder: Path) -> tuple[str, l
     if heads:
         texts += ['\n', assignment('model', heads)]
     texts += ['\n', *(assignment(key, value) for key, value in loading.keys.items())]
-    return _HEAD.format(on=f', on {own.root}') + base + '\n' + ''.join(texts), loading.notes
+    return _HEAD + base + '\n' + ''.join(texts), loading.notes
 
 
 def head_changes(model: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -138,7 +138,9 @@ def _changes(before: Any, after: Any, place: str) -> dict[str, Any]:
 
 
 def _list_changes(before: Sequence[dict], after: Sequence[dict], place: str) -> Any:
-    changes = [_changes(old, new, f'{place}[{number}]') for number, (old, new) in enumerate(zip(before, after))]
+    changes = [
+        _changes(old, new, f'{place}[{number}]') for number, (old, new) in enumerate(zip(before, after, strict=True))
+    ]
     if all(change == dict(num_classes='num_classes') for change in changes):
         return Code(f'[dict(head, num_classes=num_classes) for head in {place}]')
     return list(after)
