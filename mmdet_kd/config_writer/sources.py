@@ -57,15 +57,17 @@ def base_reference(source: Source, folder: Path) -> str:
     """How a config in a folder names another as its ``_base_``.
 
     mmengine finds the configs of mmdet by ``mmdet::``, and knows no such name of this package. A path is relative where
-    both lie below the working directory, so that this may be moved, and whole elsewhere. Links are resolved first,
-    since ``..`` leads out of where a link leads to.
+    both lie below the working directory, so that this may be moved, and whole elsewhere. It is whole, too, where a link
+    leads to one of them: mmengine takes ``..`` out of a path without a look at the disk.
     """
     if '::' in source.name and not source.name.startswith(f'{_PACKAGE}::'):
         return source.name
-    here, path, folder = Path.cwd().resolve(), source.path.resolve(), folder.resolve()
-    if not (path.is_relative_to(here) and folder.is_relative_to(here)):
-        return path.as_posix()
-    relative = Path(os.path.relpath(path, folder)).as_posix()
+    here = Path.cwd()
+    for path in (source.path, folder):
+        plain = Path(os.path.abspath(path))
+        if not plain.is_relative_to(here) or plain != plain.resolve():
+            return source.path.resolve().as_posix()
+    relative = Path(os.path.relpath(source.path, folder)).as_posix()
     return relative if relative.startswith('.') else f'./{relative}'
 
 

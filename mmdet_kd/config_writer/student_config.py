@@ -18,8 +18,8 @@ _SCHEDULE = 'mmdet::_base_/schedules/schedule_1x.py'
 _RUNTIME = 'mmdet::_base_/default_runtime.py'
 _BOXES, _MASKS = (f'mmdet::_base_/datasets/coco_{kind}.py' for kind in ('detection', 'instance'))
 _HEAD = """\
-# The student alone; distilled.py beside it is the same student, taught. tools/distill.py wrote this file once and uses it
-# as it stands: change the schedule, the pipelines and the model as in any config of mmdet.
+# The student alone; distilled.py beside it is the same student, taught. tools/distill.py wrote this file once and uses
+# it as it stands: change the schedule, the pipelines and the model as in any config of mmdet.
 """
 
 
