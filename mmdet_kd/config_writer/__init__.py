@@ -1,0 +1,6 @@
+"""The configs that a person would write to distil their student, and the files that they lie in."""
+
+from .plan import DISTILLED, STUDENT, Plan, Request, plan_configs
+from .written import RECORD, write_once
+
+__all__ = ['DISTILLED', 'RECORD', 'STUDENT', 'Plan', 'Request', 'plan_configs', 'write_once']

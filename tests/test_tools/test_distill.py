@@ -1,0 +1,98 @@
+"""tools/distill.py from outside: from a VOC folder to configs that check, train and are left alone."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from pathlib import Path
+
+import pytest
+from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
+from helpers.distil import save_teacher
+from helpers.tiny import REPO, call_tool, load_tool
+from mmengine.config import Config
+from test_datasets.own_layouts import voc
+
+#: A step, its validation, and nothing for a person to wait for.
+SMALL = ('train_cfg.max_epochs=1', 'train_dataloader.batch_size=5')
+
+
+@pytest.fixture
+def call():
+    return partial(call_tool, 'tools/distill.py')
+
+
+@pytest.fixture
+def pair(tmp_path, monkeypatch):
+    """A student's config, a teacher's and its checkpoint, and a set in VOC's folders, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    classes = write_tiny_coco(tmp_path / 'drawn', 1, 1, classes=('cat', 'dog'))
+    tiny_student_cfg(classes, 'unused').dump('student.py')
+    teacher = tiny_teacher_cfg(classes, 'unused')
+    teacher.dump('teacher.py')
+    save_teacher(teacher, tmp_path / 'teacher.pth', dataset_meta=dict(classes=('cat', 'dog')))
+    voc(tmp_path / 'set')
+    return ['student.py', 'teacher.py', 'teacher.pth', '--data', 'set', '--method', 'chen2017', '--out', 'out']
+
+
+def test_from_a_folder_to_a_training(call, pair, capsys):
+    call(*pair, '--dry-run')
+    said = capsys.readouterr().out.splitlines()
+    assert 'boxes by class: 5 cat, 2 dog' in said
+    assert 'train on train, validate on val, test on val' in said
+    assert said[said.index('out/student.py: written') + 1] == 'out/distilled.py: written'
+    commands = [shlex.split(line) for line in said[said.index('Next:') + 1 :]]
+    assert [Path(words[1]) for words in commands] == [
+        REPO / 'tools' / f'{tool}.py' for tool in ('check', 'train', 'train', 'export_student', 'test', 'test')
+    ]
+    tool, *args = commands[2][1:]
+    call_tool(Path(tool).relative_to(REPO), *args, '--cfg-options', *SMALL)
+    assert Path('out/distilled/epoch_1.pth').is_file()
+    log = next(Path('out/distilled').glob('*/*.log')).read_text()
+    assert 'hint.loss' in log
+    assert 'coco/bbox_mAP: ' in log
+
+
+def test_the_files_belong_to_the_user(call, pair, capsys):
+    call(*pair)
+    path = Path('out/distilled.py')
+    path.write_text(path.read_text().replace('mu=0.5', 'mu=0.8'))
+    before = {each: each.read_bytes() for each in Path('out').iterdir()}
+    call(*pair)
+    assert 'out/distilled.py: used as it stands, which is not as it would be written now' in capsys.readouterr().out
+    with pytest.raises(
+        SystemExit, match=r"error: out was made with methods \['chen2017'\], not \['pkd'\]: name another"
+    ):
+        call(*(word if word != 'chen2017' else 'pkd' for word in pair))
+    assert {each: each.read_bytes() for each in Path('out').iterdir()} == before
+    assert Config.fromfile(path).model.distillers.rpn.mu == 0.8
+
+
+def test_what_is_not_there_is_one_message(call, pair):
+    for index, said in (
+        (1, r"error: TEACHER: there is no config 'nix'.* Correct the path$"),
+        (2, r"error: TEACHER\.pth: there is no checkpoint 'nix'.* Correct the path$"),
+        (4, r'error: there is no folder .*/nix$'),
+    ):
+        args = [word if number != index else 'nix' for number, word in enumerate(pair)]
+        with pytest.raises(SystemExit, match=said):
+            call(*args)
+    Path('teacher.pth').write_bytes(b'\xff\xd8\xff')
+    with pytest.raises(SystemExit, match=r'error: .*teacher\.pth'):
+        call(*pair)
+    assert not Path('out').exists()
+
+
+def test_commands_are_those_of_the_place(monkeypatch, tmp_path):
+    tool = load_tool('tools/distill.py')
+    monkeypatch.chdir(REPO)
+    assert tool.command('train', 'a b.py') == "python tools/train.py 'a b.py'"
+    monkeypatch.setattr(tool, '__file__', str(tmp_path / 'mmdet_kd' / '.mim' / 'tools' / 'distill.py'))
+    assert tool.commands(Path('out'), True) == [
+        'mim run mmdet_kd check out/distilled.py',
+        'mim train mmdet_kd out/student.py --work-dir out/student --auto-scale-lr',
+        'mim train mmdet_kd out/distilled.py --work-dir out/distilled --auto-scale-lr',
+        'mim run mmdet_kd export_student out/distilled.py out/distilled/epoch_N.pth --out out/exported',
+        'mim test mmdet_kd out/exported/student.py --checkpoint out/exported/student.pth',
+        'mim test mmdet_kd out/student.py --checkpoint out/student/epoch_N.pth',
+    ]
