@@ -113,7 +113,7 @@ def _describe_losses(distiller: BaseDistiller) -> str:
     if not said:  # without modules of their own
         said = [f'{part} ({part}_weight {getattr(distiller, f"{part}_weight", 1.0):g})' for part in distiller.parts]
     if distiller.claim is not None:
-        said.append(f'its own labels keep {distiller.claim.mu:g} of their loss (mu)')
+        said.append(f'the labels count {distiller.claim.mu:g} (mu)')
     if distiller.weight != 1:
         said.append(f'all of it times {distiller.weight:g} at the start (weight)')
     return f'{type(distiller).__name__} with {", ".join(said)}'

@@ -23,6 +23,7 @@ def quiet_config(cfg: Config, folder: Path) -> Config:
     warnings.simplefilter('ignore')
     cfg = Config(cfg.to_dict(), filename=cfg.filename, format_python_code=False)  # which takes longer than a step
     cfg.work_dir, cfg.log_level, cfg.resume = str(folder), 'ERROR', False
+    cfg.visualizer, cfg.experiment_name = None, folder.name  # mmengine keeps one visualizer and one log of a name
     cfg.randomness = dict(seed=0) | {
         key: value for key, value in cfg.get('randomness', {}).items() if value is not None
     }
