@@ -102,7 +102,7 @@ def is_weight(option: str, weights: Mapping[str, float]) -> bool:
 
 
 def weights_of(distillers: Mapping[str, Any]) -> dict[str, float]:
-    """Dotted name -> the weight of each loss in the configs of distillers, or of each of its parts where it has none."""
+    """Dotted name -> the weight of each loss in the configs of distillers, or of each of its parts."""
     found: dict[str, float] = {}
     for name, distiller in distillers.items():
         losses = {

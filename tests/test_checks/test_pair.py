@@ -225,8 +225,8 @@ def test_classes_that_are_found_by_name_and_those_that_are_not_taught(student_cf
     cfg.model.teacher.classes_by_name = True
     lines = describe_pair(build(cfg))
     assert (
-        "classes of teacher: circle, square, triangle, found by name among the teacher's 4; not taught, and background: "
-        'star' in lines
+        "classes of teacher: circle, square, triangle, found by name among the teacher's 4; not taught, and "
+        'background: star' in lines
     )
     assert [line for line in lines if "the teacher's Shared2FCBBoxHead: 4 classes by a softmax" in line]
 
