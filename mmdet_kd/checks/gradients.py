@@ -93,7 +93,8 @@ def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, 
     device = next(model.parameters()).device
     for batch in batches:
         begun = time.perf_counter()
-        steps.seconds_alone.append(_take_alone(model, copy.deepcopy(batch)))
+        with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
+            steps.seconds_alone.append(_take_alone(model, copy.deepcopy(batch)))
         start = time.perf_counter()
         data = model.data_preprocessor(batch, True)
         with _compared_maps(model) as maps:

@@ -19,7 +19,7 @@ from ..files import written_whole
 from ..runtime.checkpoints import find_weights, read_checkpoint
 from ..unknown_names import some
 from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
-from .misfits import Misfits, load_with_misfits, no_weights
+from .misfits import COUNTER, Misfits, load_with_misfits, no_weights
 from .plain_config import plain_student_config, types_of_this_package
 
 # Settings of the training run that a student in use must not inherit.
@@ -114,17 +114,18 @@ def require_start(detector: nn.Module, checkpoint: object, source: str | Path) -
     weights = student_state_dict(_weights_of(checkpoint, source))
     misfits = _misfits_of(detector, weights)
     misfits = misfits._replace(missing=[key for key in misfits.missing if not key.startswith(DISTILLERS_PREFIX)])
-    fitting = len(weights) - len(misfits.unknown) - len(misfits.shaped)
-    if misfits.other or 2 * fitting < len(weights):
+    count = sum(not key.endswith(COUNTER) for key in weights)
+    fitting = count - sum(not key.endswith(COUNTER) for key in misfits.unknown) - len(misfits.shaped)
+    if misfits.other or 2 * fitting < count:
         raise DistillationError(
             [
-                f'the weights in {source} are those of another network: {fitting} of {len(weights)} fit the detector '
+                f'the weights in {source} are those of another network: {fitting} of {count} fit the detector '
                 f'in the config. Correct load_from, or the config.{misfits}'
             ]
         )
     if any(misfits):
         print_log(
-            f'Of the {len(weights)} weights in {source}, {fitting} fit the detector, which starts with these.{misfits}',
+            f'Of the {count} weights in {source}, {fitting} fit the detector, which starts with these.{misfits}',
             logger='current',
             level=logging.WARNING,
         )
@@ -138,7 +139,9 @@ def _misfits_of(detector: nn.Module, weights: Mapping[str, Tensor]) -> Misfits:
     """What of these weights would not fit a detector, which is not changed."""
     shapes = _on_meta(weights)
     normalisation, averaged = no_weights(shapes, detector.state_dict())
-    misfits = load_with_misfits(copy.deepcopy(detector).to('meta'), shapes)
+    with warnings.catch_warnings():  # that on the meta device there is nothing to copy
+        warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
+        misfits = load_with_misfits(copy.deepcopy(detector).to('meta'), shapes)
     unknown = [key for key in misfits.unknown if key not in (*normalisation, *averaged)]
     return misfits._replace(unknown=[key for key in unknown if not key.startswith(DISTILLERS_PREFIX)])
 

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
 
-from mmdet_kd.checks.gradients import judge_losses, take_steps
+from mmdet_kd.checks.gradients import Steps, judge_losses, take_steps
 
 
 @MODELS.register_module()
@@ -40,7 +40,6 @@ class RootLoss(nn.Module):
         return (feat_s - feat_s).square().sum().sqrt() + 1.0
 
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 PKD = Config.fromfile(REPO / 'configs/_base_/distillers/pkd-two-stage.py').distillers.pkd
 BATCHES = [raw_batch(seed=seed) for seed in (0, 1)]
 
@@ -120,6 +119,28 @@ def test_a_weight_that_is_far_off_is_found_and_no_other_loss_is_blamed(student_c
     assert check(1.0) == {}
     assert check(1e-6) == {subject: "it is below 1e-05 of the student's own losses: raise its loss_weight"}
     assert check(1e4) == {subject: "it is over 300 times the student's own losses: lower its loss_weight"}
+
+
+def test_the_step_of_the_student_alone_asks_no_teacher_and_leaves_the_weights_of_the_distillers(
+    student_cfg, teacher_cfg
+):
+    detector = build(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None))
+    detector.distillers.hint.weight = 0.5
+    seen = []
+    detector.teacher.detector.backbone.register_forward_hook(lambda *_: seen.append('teacher'))
+    detector.backbone.register_forward_hook(lambda *_: seen.append('student'))
+    batches = copy.deepcopy(BATCHES)
+    steps = take_steps(detector, batches, len(batches), tell=pytest.fail)
+    assert seen == 2 * ['student', 'student', 'teacher']
+    assert len(steps.seconds_alone) == 2
+    assert [distiller.weight for distiller in detector.distillers.values()] == [0.5, 1.0, 1.0]
+
+
+def test_what_a_step_costs_in_words():
+    steps = Steps(seconds=[9.0, 1.5, 1.3, 1.4], seconds_alone=[9.0, 1.0, 1.2, 0.9], memory=3 << 20)
+    assert steps.describe() == (
+        "1.40 s, of which the distillation takes 0.40 s (40 % beyond the student's own 1.00 s); 3 MiB at most"
+    )
 
 
 def test_value_and_gradient_decide_together(student_cfg, teacher_cfg):
