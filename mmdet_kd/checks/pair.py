@@ -137,7 +137,7 @@ def _what_is_compared(distiller: BaseDistiller, pair: ModelPair) -> Iterator[str
             _from_to(*([getattr(shape, what) for shape in of_side] for of_side in shapes))
             for what in ('stride', 'channels')
         )
-        adapters = [type(each).__name__ for each in (maps.adapter, maps.teacher_adapter) if each is not None]
+        adapters = [_describe_adapter(each) for each in (maps.adapter, maps.teacher_adapter) if each is not None]
         by = f' by {" and, of the teacher, ".join(adapters)}' if adapters else ''
         yield f'maps of {maps.source}, strides {strides}, channels {channels}{by}'
     kinds = {kind.partition('.')[0] for kind in distiller.kinds}
@@ -150,6 +150,11 @@ def _what_is_compared(distiller: BaseDistiller, pair: ModelPair) -> Iterator[str
             yield f'{ours}, on both sides' if ours == theirs else f"the student's {ours}; the teacher's {theirs}"
         else:
             yield f"the student's {ours}; the classifier has {pair.teacher.detector.num_classes} classes"
+
+
+def _describe_adapter(adapter: nn.Module) -> str:
+    idle = not any(True for _ in adapter.parameters())
+    return type(adapter).__name__ + (', which trains nothing here' if idle else '')
 
 
 def _by_side(pair: ModelPair, maps: Any) -> Iterator[tuple[Sequence[Any], Sequence[int]]]:

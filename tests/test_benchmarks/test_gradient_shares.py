@@ -41,6 +41,7 @@ def shares(table, *more, results='one'):
     return json.loads((folder / 'gradient_shares_weights.json').read_text())
 
 
+@pytest.mark.slow
 def test_what_is_calculated_for_another_weight_is_what_would_be_measured(table):
     both = shares(table)
     assert list(both) == ['hint 1', 'hint 4']  # the student alone has none

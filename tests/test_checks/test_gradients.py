@@ -98,7 +98,7 @@ def test_steps_change_no_weight_and_leave_no_gradient(student_cfg, teacher_cfg):
     assert steps.objects == 10
     assert all(torch.equal(parameter, before[name]) for name, parameter in detector.named_parameters())
     assert all(parameter.grad is None for parameter in detector.parameters())
-    (line,) = said  # after the first step
+    (line,) = said
     assert line.startswith('the steps, 100000 of them, will take about ')
 
 

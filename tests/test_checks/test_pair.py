@@ -204,7 +204,7 @@ PAIRS = {
         [],
     ),
 }
-QUICK = ('cascade', 'no neck', 'half the size', 'GID', 'two teachers', 'RetinaNet')
+QUICK = ('cascade', 'half the size', 'GID', 'two teachers', 'RetinaNet')
 
 
 @pytest.mark.parametrize('name', [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in PAIRS])

@@ -90,6 +90,7 @@ def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_c
         call(config(), '--steps', 0)
 
 
+@pytest.mark.slow
 def test_weights_are_suggested_in_the_place_of_verdicts(call, config, capsys):
     call(config(), '--steps', 1, '--calibrate')
     facts = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('        ')]
