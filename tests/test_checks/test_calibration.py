@@ -35,10 +35,6 @@ def test_the_weights_do_what_they_are_for(student_cfg, teacher_cfg, teacher_chec
     _, steps = taken(cfg)
     for name in ('hint', 'roi', 'gid'):
         assert steps.gradient_times_own(name) == pytest.approx(0.25, rel=0.01)
-    # the norm of a sum, which two opposed parts may bring to nothing
-    assert steps.together['hint'] == steps.gradients['hint.loss_feat']
-    parts = [steps.gradients[f'roi.loss_{part}'] for part in ('cls', 'bbox')]
-    assert all(abs(a - b) <= t <= a + b for t, a, b in zip(steps.together['roi'], *parts, strict=True))
 
 
 def test_a_distiller_without_gradient_gets_no_weight(student_cfg, teacher_cfg, teacher_checkpoint):

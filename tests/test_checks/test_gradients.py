@@ -84,6 +84,13 @@ def test_norms_are_those_of_the_gradients_that_reach_the_necks_maps(student_cfg,
         norm = torch.cat([each.grad.flatten() for each in maps if each.grad is not None]).norm()
         assert steps.gradients[wanted] == [pytest.approx(norm.item(), rel=1e-4)]
         assert steps.values[wanted] == [pytest.approx(total.item(), rel=1e-5)]
+    for each in maps:
+        each.grad = None
+    sum(losses[name] for name in soft if name.startswith('roi.')).backward(retain_graph=True)
+    norm = torch.cat([each.grad.flatten() for each in maps if each.grad is not None]).norm()
+    assert steps.together['roi'] == [pytest.approx(norm.item(), rel=1e-4)]
+    assert norm < 0.999 * sum(steps.gradients[f'roi.loss_{part}'][0] for part in ('cls', 'bbox'))
+    assert steps.together['hint'] == steps.gradients['hint.loss_feat']
     total = sum(norm for norms in steps.gradients.values() for norm in norms)
     share = 100 * steps.gradients['hint.loss_feat'][0] / total
     assert f', {share:.3g} % of the gradient at the compared maps' in verdicts['distillers.hint.loss_feat'].found
