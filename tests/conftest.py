@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Before torch: each of the parallel test processes computes on one core.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -53,8 +54,21 @@ def teacher_checkpoint(teacher_cfg, tmp_path):
 @pytest.fixture
 def log():
     """The lines of mmengine's log."""
+    with _listening(logging.NOTSET) as lines:
+        yield lines
+
+
+@pytest.fixture
+def warned():
+    """What mmengine's log warns of."""
+    with _listening(logging.WARNING) as lines:
+        yield lines
+
+
+@contextmanager
+def _listening(level):
     lines, logger = [], MMLogger.get_current_instance()
-    handler = logging.Handler()
+    handler = logging.Handler(level)
     handler.emit = lambda record: lines.append(record.getMessage())
     logger.addHandler(handler)
     yield lines

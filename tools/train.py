@@ -20,6 +20,7 @@ from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.hooks import (  # noqa: E402
     ExactResumeHook,
     RunRecordHook,
+    StartWeightsHook,
     TrainingClassesHook,
     ValidationResumeHook,
     WholeCheckpointHook,
@@ -93,6 +94,8 @@ def main() -> None:
             runner = cli.build_runner(cfg)
             if resumed is not None:
                 record.check_weights(runner.model, resumed, cfg.load_from)
+            elif not cfg.get('resume'):
+                runner.register_hook(StartWeightsHook())
             runner.register_hook(record)
             add_hooks(runner, hooks)
             save_whole(runner)

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from itertools import islice
 
 from mmengine.runner import Runner
-from torch import nn
 
 from ..detectors import KnowledgeDistillationMixin
-from ..detectors.teachers_by_name import teacher_of
 from ..errors import DistillationError
-from ..hooks import LossWeightRampHook
 from ..teachers import BaseTeacher, ClassifierTeacher
-from .gradients import judge_losses, take_steps
+from .gradients import Steps, judge_losses, take_steps
+from .pair import describe_pair
 from .pictures import Pictures, training_pictures, validation_pictures
+from .start import set_ramps
 from .teacher_quality import judge_teacher
 from .trained_parts import judge_training
 from .verdict import Tell, Verdict
@@ -28,7 +27,7 @@ def check_training(
 
     Args:
         runner: of the training, where a training begins: its data sets built, the student initialised, the teachers
-            loaded.
+            loaded; see :func:`~mmdet_kd.checks.begin_training`.
         steps: batches to take, > 0.
         pictures: that each teacher is tested on, > 0.
         tell: is told how long a part of the check will take, if that is long.
@@ -36,28 +35,49 @@ def check_training(
     Raises:
         DistillationError: the model of the config has no teacher.
     """
-    model: nn.Module = runner.model
-    if not isinstance(model, KnowledgeDistillationMixin):
-        raise DistillationError(
-            [f'the model is a {type(model).__name__}, which has no teacher: name the config of a distillation']
-        )
-    comparing = _comparing(runner, model)
+    model = _distilled(runner)
+    comparing = {of for name, of in model.teacher_of.items() if model.distillers[name].compares_classes}
     for name, teacher in model.teachers.items():
         who = 'teacher' if len(model.teachers) == 1 else f'teachers.{name}'
         yield judge_teacher(teacher, who, _pictures_for(teacher, runner, pictures), name in comparing, tell)
     yield from judge_training(model, runner.build_optim_wrapper(runner.cfg.optim_wrapper))
-    set_ramps_halfway(runner)
-    taken = take_steps(model.train(), islice(runner.train_loop.dataloader, steps), steps, tell)
+    taken = take_training_steps(runner, steps, tell)
     yield from judge_losses(model, taken)
-    yield Verdict('a step', f'{taken.typical_seconds:.2f} s, {taken.memory / 2**20:.0f} MiB at most')
+    yield Verdict('a step', taken.describe())
 
 
-def set_ramps_halfway(runner: Runner) -> None:
-    """Give the numbers that hooks move the value halfway: at an end of its ramp a distiller may teach nothing."""
-    for hook in runner.hooks:
-        if isinstance(hook, LossWeightRampHook):
-            hook.before_train(runner)
-            hook.set_to((hook.start + hook.stop) / 2)
+def describe_training(runner: Runner) -> list[str]:
+    """What is distilled from whom; see :func:`~mmdet_kd.checks.describe_pair`.
+
+    Args:
+        runner: as for :func:`check_training`.
+
+    Raises:
+        DistillationError: the model of the config has no teacher.
+    """
+    return describe_pair(_distilled(runner), runner.hooks)
+
+
+def take_training_steps(runner: Runner, count: int, tell: Tell = lambda line: None, ramps: float = 0.5) -> Steps:
+    """Take the first steps of a training, without changing a weight.
+
+    Args:
+        runner: as for :func:`check_training`.
+        count: of steps, > 0.
+        tell: is told how long they will take, if that is long.
+        ramps: share of their way at which the numbers are looked at that hooks move; see :func:`set_ramps`.
+    """
+    set_ramps(runner, ramps)
+    return take_steps(_distilled(runner).train(), islice(runner.train_loop.dataloader, count), count, tell)
+
+
+def _distilled(runner: Runner) -> KnowledgeDistillationMixin:
+    model = runner.model
+    if not isinstance(model, KnowledgeDistillationMixin):
+        raise DistillationError(
+            [f'the model is a {type(model).__name__}, which has no teacher: name the config of a distillation']
+        )
+    return model
 
 
 def _pictures_for(teacher: BaseTeacher, runner: Runner, count: int) -> Pictures:
@@ -70,13 +90,3 @@ def _pictures_for(teacher: BaseTeacher, runner: Runner, count: int) -> Pictures:
     if as_loaded or runner.val_loop is None:
         return training_pictures(runner, count)
     return validation_pictures(runner, count)
-
-
-def _comparing(runner: Runner, model: KnowledgeDistillationMixin) -> set[str]:
-    """Names of the teachers whose class scores a distiller compares."""
-    named = runner.cfg.model.distillers
-    return {
-        teacher_of(named[name].get('teacher'), type(distiller).learns_from, model.teachers)
-        for name, distiller in model.distillers.items()
-        if distiller.compares_classes
-    }

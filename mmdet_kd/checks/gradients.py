@@ -1,9 +1,10 @@
 """What each loss of a step weighs at the maps that the student is compared at."""
 
+import copy
 import math
 import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import mean, median
@@ -22,6 +23,9 @@ from .verdict import Tell, Verdict, foretell
 #: have a constant part. Of trained pairs with the weights of the fragments, on 64 and 320 px, it is 0.002 to 35.
 _WEAK, _STRONG = 1e-5, 300.0
 _OWN = "the student's own losses"
+#: What is done for a batch takes as long as so many steps of the student alone: such a step, the taught one, and a way
+#: back to the maps for each loss. Measured with the methods of configs/bccd: 3.4 to 3.9.
+_TIMES_ALONE = 4.0
 
 
 @dataclass
@@ -31,21 +35,20 @@ class Steps:
     Args:
         values: loss of a distiller, or the sum of the student's own -> its value in each step.
         gradients: the same -> norm of its gradient at the compared maps in each step.
+        together: distiller -> the same norm, of all its losses together.
         objects: true boxes in all batches.
         seconds: of each step.
+        seconds_alone: of each step without the distillers and the teachers.
         memory: most bytes in use, of the GPU or of this process.
     """
 
     values: dict[str, list[float]] = field(default_factory=dict)
     gradients: dict[str, list[float]] = field(default_factory=dict)
+    together: dict[str, list[float]] = field(default_factory=dict)
     objects: int = 0
     seconds: list[float] = field(default_factory=list)
+    seconds_alone: list[float] = field(default_factory=list)
     memory: int = 0
-
-    @property
-    def typical_seconds(self) -> float:
-        """Median of what a step took; the first one, which warms up, counts only if it is the only one."""
-        return median(self.seconds[1:] or self.seconds)
 
     def share(self, name: str) -> float:
         """Share of the sum of all norms, mean over the steps, in [0, 1]."""
@@ -56,6 +59,28 @@ class Steps:
         """A loss as a multiple of the student's own: in value, or in gradient if that is less."""
         ratios = [(mean(by[name]), mean(by[_OWN])) for by in (self.values, self.gradients)]
         return min(loss / own if own else math.inf for loss, own in ratios)
+
+    def gradient_times_own(self, distiller: str) -> float:
+        """The gradient of a distiller at the compared maps, as a multiple of that of the student's own losses.
+
+        It is proportional to the weight of the distiller's losses.
+        """
+        own = mean(self.gradients[_OWN])
+        return mean(self.together[distiller]) / own if own else math.inf
+
+    def describe(self) -> str:
+        """What a step costs, and what of it the teachers and the distillers add."""
+        taught, alone = _typical(self.seconds), _typical(self.seconds_alone)
+        added = max(taught - alone, 0.0)
+        return (
+            f'{taught:.2f} s, of which the distillation takes {added:.2f} s ({100 * added / alone:.0f} % beyond the '
+            f"student's own {alone:.2f} s); {self.memory / 2**20:.0f} MiB at most"
+        )
+
+
+def _typical(seconds: Sequence[float]) -> float:
+    """Median of what steps took; the first one, which warms up, counts only if it is the only one."""
+    return median(seconds[1:] or seconds)
 
 
 def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, tell: Tell) -> Steps:
@@ -70,30 +95,55 @@ def take_steps(model: nn.Module, batches: Iterable[dict[str, Any]], count: int, 
     steps = Steps()
     device = next(model.parameters()).device
     for batch in batches:
-        begun = time.perf_counter()
+        with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
+            steps.seconds_alone.append(_take_alone(model, copy.deepcopy(batch)))
+        if not steps.seconds:
+            foretell(tell, f'the steps, {count} of them,', count * _TIMES_ALONE * steps.seconds_alone[0])
+        start = time.perf_counter()
         data = model.data_preprocessor(batch, True)
         with _compared_maps(model) as maps:
             losses = model(**data, mode='loss')
         sums = _sums(model, losses)
         for name, total in sums.items():  # reading them waits for the device
             steps.values.setdefault(name, []).append(total.item())
-        forward = time.perf_counter() - begun
-        for name, total in sums.items():
-            steps.gradients.setdefault(name, []).append(_norm(total, maps))
+        forward = time.perf_counter() - start
+        _weigh(sums, maps, steps)
         between = time.perf_counter()
-        sum(sums.values()).backward()
-        model.zero_grad(set_to_none=True)
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
+        _go_back(model, sums)
         steps.seconds.append(forward + time.perf_counter() - between)
         steps.objects += sum(len(sample.gt_instances) for sample in data['data_samples'])
-        if len(steps.seconds) == 1:
-            foretell(tell, f'the steps, {count} of them,', (time.perf_counter() - begun) * (count - 1))
     if device.type == 'cuda':
         steps.memory = torch.cuda.max_memory_allocated(device)
     else:
         steps.memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return steps
+
+
+def _take_alone(model: nn.Module, batch: dict[str, Any]) -> float:
+    """Seconds of the step that the student would take without being taught; the weights of the distillers are 0."""
+    weights = {distiller: distiller.weight for distiller in model.distillers.values()}
+    try:
+        for distiller in weights:
+            distiller.weight = 0.0
+        start = time.perf_counter()
+        data = model.data_preprocessor(batch, True)
+        sums = _sums(model, model(**data, mode='loss'))
+        for total in sums.values():
+            total.item()
+        _go_back(model, sums)
+        return time.perf_counter() - start
+    finally:
+        for distiller, weight in weights.items():
+            distiller.weight = weight
+
+
+def _go_back(model: nn.Module, sums: dict[str, Tensor]) -> None:
+    """Backward through all losses; the gradients are thrown away."""
+    sum(sums.values()).backward()
+    model.zero_grad(set_to_none=True)
+    device = next(model.parameters()).device
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
 
 
 def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
@@ -162,10 +212,30 @@ def _sums(model: nn.Module, losses: dict[str, Any]) -> dict[str, Tensor]:
     return sums
 
 
-def _norm(total: Tensor, maps: list[Tensor]) -> float:
-    """Norm of the gradient at all maps together."""
+def _weigh(sums: dict[str, Tensor], maps: list[Tensor], steps: Steps) -> None:
+    """Note the norms of the gradients at all maps together, of each loss and of each distiller."""
     reached = [each for each in maps if each.requires_grad]
-    if not reached or not total.requires_grad:
-        return 0.0
-    gradients = torch.autograd.grad(total, reached, retain_graph=True, allow_unused=True)
-    return sum(each.double().square().sum().item() for each in gradients if each is not None) ** 0.5
+    together: dict[str, list[Tensor]] = {}
+    for name, total in sums.items():
+        gradients = _gradients(total, reached)
+        steps.gradients.setdefault(name, []).append(_norm(gradients))
+        if name != _OWN:
+            distiller = name.partition('.')[0]
+            before = together.get(distiller)
+            together[distiller] = (
+                gradients if before is None else [a + b for a, b in zip(before, gradients, strict=True)]
+            )
+    for distiller, gradients in together.items():
+        steps.together.setdefault(distiller, []).append(_norm(gradients))
+
+
+def _gradients(total: Tensor, maps: list[Tensor]) -> list[Tensor]:
+    """At each map, of its shape; zeros where nothing arrives."""
+    if not maps or not total.requires_grad:
+        return [torch.zeros_like(each) for each in maps]
+    found = torch.autograd.grad(total, maps, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(m) if g is None else g for m, g in zip(maps, found, strict=True)]
+
+
+def _norm(gradients: list[Tensor]) -> float:
+    return sum(each.double().square().sum().item() for each in gradients) ** 0.5

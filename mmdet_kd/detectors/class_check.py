@@ -1,8 +1,9 @@
 """Whether the training set, the student and its teachers know the same classes."""
 
-import warnings
+import logging
 from collections.abc import Collection, Mapping, Sequence
 
+from mmengine.logging import print_log
 from torch import nn
 
 from ..class_names import describe_difference, same_classes
@@ -57,10 +58,9 @@ def _teacher_problems(names: Sequence[str], teacher: BaseTeacher, compares_class
         return _map_problems(names, teacher)
     if teacher.classes is None:
         if compares_classes:
-            warnings.warn(
+            _warn(
                 'Neither the checkpoint nor the config of the teacher names its classes: only their number was '
-                "compared with the student's.",
-                stacklevel=2,
+                "compared with the student's."
             )
         return []
     problems = teacher.class_problems() if compares_classes else []
@@ -77,8 +77,13 @@ def _teacher_problems(names: Sequence[str], teacher: BaseTeacher, compares_class
             f'{difference}. {cures}, or list the classes of the data in the order {teacher.classes}: in '
             "metainfo=dict(classes=...), and in the categories of annotation files in COCO's format, whose order counts"
         ]
-    warnings.warn(f'{difference}. No distiller compares classes, so the training goes on.', stacklevel=2)
+    _warn(f'{difference}. No distiller compares classes, so the training goes on.')
     return []
+
+
+def _warn(message: str) -> None:
+    """Say something in the log, where it stands under mmdet's own tools too."""
+    print_log(message, logger='current', level=logging.WARNING)
 
 
 def _map_problems(names: Sequence[str], teacher: DetectorTeacher) -> list[str]:

@@ -142,6 +142,26 @@ class KnowledgeDistillationMixin:
                 soft[f'{name}.loss_{part}'] = distiller.weight * _times(shares.soft(name, part), loss)
         return soft
 
+    # What it is made of, for who looks at it.
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of the training set, in the order of the labels; None if nobody told it."""
+        return self._class_names
+
+    @property
+    def teacher_of(self) -> Mapping[str, str]:
+        """Name of a distiller -> name of the teacher that it learns from."""
+        return self._teacher_of
+
+    def pair_with(self, teacher: str) -> ModelPair:
+        """The student beside the shapes of one of its teachers, as the distillers see the two when they are built.
+
+        Args:
+            teacher: its name.
+        """
+        return self._pair(Model('student', self, self._student_cfg), self.teachers[teacher])
+
     # The teachers: held, moved, but not registered.
 
     @property

@@ -1,7 +1,8 @@
 """What every distiller is."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -13,6 +14,15 @@ from ..losses.compares import Compares, comparison_problems
 from ..losses.precision import widen_arguments
 from ..teachers import BaseTeacher, DetectorTeacher
 from .shares import Claim
+
+
+class ComparedMaps(NamedTuple):
+    """Which maps a distiller compares; for who describes it."""
+
+    source: str  # 'backbone', 'neck' or 'dense.cls'
+    levels: Sequence[tuple[int, int]]  # indices of the student's and of the teacher's level
+    adapter: nn.Module | None  # of the student's maps, of the first level
+    teacher_adapter: nn.Module | None = None
 
 
 class BaseDistiller(nn.Module):
@@ -65,6 +75,11 @@ class BaseDistiller(nn.Module):
     def is_active(self) -> bool:
         """Whether any part of the loss counts at present; if not, neither side need be looked at."""
         return self.weight > 0
+
+    @property
+    def compared_maps(self) -> ComparedMaps | None:
+        """The maps that it compares; None if it compares none, or does not say which."""
+        return None
 
     @abstractmethod
     def forward(

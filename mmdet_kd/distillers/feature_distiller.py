@@ -13,7 +13,7 @@ from ..errors import raise_if_any
 from ..knowledge import SCORE_MAPS, MapShape, Step, StudentKnowledge, TeacherKnowledge
 from ..losses.frame import Anchors, Frame
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
-from .base import BaseDistiller, call_problems, has_weight
+from .base import BaseDistiller, ComparedMaps, call_problems, has_weight
 from .frames import Frames, student_anchors
 from .levels import Pairing, pair_levels
 from .pair import ModelPair
@@ -119,6 +119,12 @@ class FeatureDistiller(BaseDistiller):
     def is_active(self) -> bool:
         """Whether the loss counts at present."""
         return super().is_active and has_weight(self.loss)
+
+    @property
+    def compared_maps(self) -> ComparedMaps:
+        """See :class:`BaseDistiller`."""
+        levels = list(zip(self.levels, self.teacher_levels, strict=True))
+        return ComparedMaps(self.source, levels, *(own and own[0] for own in (self.adapters, self.teacher_adapters)))
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean or the sum over the levels."""

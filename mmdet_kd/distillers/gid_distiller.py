@@ -12,7 +12,7 @@ from ..heads import DensePredictions, DenseView
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from ..losses.checks import check_range
 from ..losses.functional import class_distances, instance_feature_loss, instance_pairs, instance_relation_loss
-from .base import BaseDistiller
+from .base import BaseDistiller, ComparedMaps
 from .boxes import same_coder
 from .general_instances import Disagreement, Instances, choose_instances, find_candidates
 from .instance_features import InstanceFeatures
@@ -127,6 +127,13 @@ class GIDDistiller(BaseDistiller):
     def is_active(self) -> bool:
         """Whether any part counts at present."""
         return super().is_active and any(map(self._weight_of, self.parts))
+
+    @property
+    def compared_maps(self) -> ComparedMaps | None:
+        """See :class:`BaseDistiller`; instances are cut out of them."""
+        if self.features is None:
+            return None
+        return ComparedMaps(self.features.source, self.features.levels, self.features.adapter)
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
         """Compare the two sides of this step; returns 'feat', 'rel', 'cls' and 'bbox', as configured."""

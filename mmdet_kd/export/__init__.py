@@ -1,6 +1,6 @@
 """From a distillation to an ordinary MMDetection model."""
 
-from .checkpoint import save_student, student_state_dict
+from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
 from .misfits import COUNTER, Misfits, load_with_misfits, no_weights, without
 from .plain_config import (
     DATA_HEADS,
@@ -10,11 +10,12 @@ from .plain_config import (
     types_of_this_package,
     with_num_classes,
 )
-from .student import export_student, require_fit
+from .student import export_student, require_fit, require_start
 
 __all__ = [
     'COUNTER',
     'DATA_HEADS',
+    'DISTILLERS_PREFIX',
     'PLAIN_TYPES',
     'Misfits',
     'export_student',
@@ -23,6 +24,7 @@ __all__ = [
     'num_classes_problems',
     'plain_student_config',
     'require_fit',
+    'require_start',
     'save_student',
     'student_state_dict',
     'types_of_this_package',

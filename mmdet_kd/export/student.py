@@ -1,6 +1,7 @@
 """Exporting a student: its config and its weights."""
 
 import copy
+import logging
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -9,14 +10,16 @@ from pathlib import Path
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from ..errors import DistillationError
 from ..files import written_whole
 from ..runtime.checkpoints import find_weights, read_checkpoint
-from .checkpoint import save_student, student_state_dict
-from .misfits import Misfits, load_with_misfits
+from ..unknown_names import some
+from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
+from .misfits import COUNTER, Misfits, load_with_misfits, no_weights
 from .plain_config import plain_student_config, types_of_this_package
 
 # Settings of the training run that a student in use must not inherit.
@@ -81,10 +84,66 @@ def require_fit(detector: nn.Module, checkpoint: object, source: str | Path) -> 
     Raises:
         DistillationError: weights are missing or of another shape.
     """
-    weights = find_weights(checkpoint, source, bare=not (isinstance(checkpoint, dict) and 'state_dict' in checkpoint))
-    misfits = load_with_misfits(copy.deepcopy(detector).to('meta'), _on_meta(weights))
+    weights = _weights_of(checkpoint, source)
+    misfits = _misfits_of(detector, weights)
     if misfits.missing or misfits.shaped:
         _refuse(misfits._replace(unknown=[]), source, 'detector')
+    if misfits.unknown:
+        print_log(
+            f'Of {source}, these are not in the detector of the config, and play no part: {some(misfits.unknown)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def require_start(detector: nn.Module, checkpoint: object, source: str | Path) -> None:
+    """Refuse to start a training from the weights of another network; mmengine loads what fits of them.
+
+    Less than half of these fit. Where more fit but not all, as of a detector that was trained on other classes, a line
+    of the log names some that do not. The weights of distillers count on neither side: a training may begin with them
+    or without.
+
+    Args:
+        detector: that is to be trained; not changed.
+        checkpoint: its content; tensors on the meta device will do.
+        source: its path, for messages.
+
+    Raises:
+        DistillationError: less than half of the weights in the checkpoint fit.
+    """
+    weights = student_state_dict(_weights_of(checkpoint, source))
+    misfits = _misfits_of(detector, weights)
+    misfits = misfits._replace(missing=[key for key in misfits.missing if not key.startswith(DISTILLERS_PREFIX)])
+    count = sum(not key.endswith(COUNTER) for key in weights)
+    fitting = count - sum(not key.endswith(COUNTER) for key in misfits.unknown) - len(misfits.shaped)
+    if misfits.other or 2 * fitting < count:
+        raise DistillationError(
+            [
+                f'the weights in {source} are those of another network: {fitting} of {count} fit the detector '
+                f'in the config. Correct load_from, or the config.{misfits}'
+            ]
+        )
+    if any(misfits):
+        print_log(
+            f'Of the {count} weights in {source}, {fitting} fit the detector, which starts with these.{misfits}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _weights_of(checkpoint: object, source: str | Path) -> Mapping[str, Tensor]:
+    return find_weights(checkpoint, source, bare=not (isinstance(checkpoint, dict) and 'state_dict' in checkpoint))
+
+
+def _misfits_of(detector: nn.Module, weights: Mapping[str, Tensor]) -> Misfits:
+    """What of these weights would not fit a detector, which is not changed."""
+    shapes = _on_meta(weights)
+    normalisation, averaged = no_weights(shapes, detector.state_dict())
+    with warnings.catch_warnings():  # that on the meta device there is nothing to copy
+        warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
+        misfits = load_with_misfits(copy.deepcopy(detector).to('meta'), shapes)
+    unknown = [key for key in misfits.unknown if key not in (*normalisation, *averaged)]
+    return misfits._replace(unknown=[key for key in unknown if not key.startswith(DISTILLERS_PREFIX)])
 
 
 def _on_meta(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:

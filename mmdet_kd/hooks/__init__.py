@@ -4,6 +4,7 @@ from .crop_set_check_hook import CropSetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .loss_weight_ramp_hook import LossWeightRampHook
 from .run_record_hook import RunRecordHook
+from .start_weights_hook import StartWeightsHook
 from .student_only_hook import StudentOnlyHook
 from .training_classes_hook import TrainingClassesHook
 from .validation_resume_hook import ValidationResumeHook
@@ -14,6 +15,7 @@ __all__ = [
     'ExactResumeHook',
     'LossWeightRampHook',
     'RunRecordHook',
+    'StartWeightsHook',
     'StudentOnlyHook',
     'TrainingClassesHook',
     'ValidationResumeHook',

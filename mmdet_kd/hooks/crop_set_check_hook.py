@@ -1,6 +1,5 @@
 """Warns of classes that a training has no example of."""
 
-import warnings
 from collections import Counter
 
 from mmdet.registry import HOOKS
@@ -23,7 +22,6 @@ class CropSetCheckHook(Hook):
         )
         empty = [name for label, name in enumerate(classes) if not counts[label]]
         if empty:
-            warnings.warn(
-                f'the training set has no box of {", ".join(empty)}: the classifier will know nothing of it',
-                stacklevel=2,
+            runner.logger.warning(
+                f'the training set has no box of {", ".join(empty)}: the classifier will know nothing of it'
             )

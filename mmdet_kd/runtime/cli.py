@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from ..errors import DistillationError, NotFiniteError, printable, raise_if_any
 from ..unknown_names import part_problems
-from .console import QuietRunner, ignore_warnings_of_packages, log_warnings, log_where_the_rest_is
+from .console import ignore_warnings_of_packages, log_warnings, log_where_the_rest_is, quiet
 from .cpu_ranks import prepare_cpu_ranks
 from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
@@ -126,19 +126,27 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner, on CPU ranks too; the processes of a run end together.
 
     Raises:
-        DistillationError: the model or a hook has a type that nobody knows, or a hook has unknown keys; or the work dir
-            cannot be written to.
+        DistillationError: the runner, the model or a hook has a type that nobody knows, or a hook has unknown keys; or
+            the work dir cannot be written to.
     """
     raise_if_any(_name_problems(cfg))
+    kind = _runner_class(cfg)
     make_work_dir(cfg.work_dir)
     end_with_launcher(cfg.get('launcher', 'none'))
     setup_cache_size_limit_of_dynamo()
     prepare_cpu_ranks(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else QuietRunner.from_cfg(cfg)
+    runner = quiet(kind).from_cfg(cfg)
     runner.logger.addFilter(_make_printable)
     log_warnings(runner.logger)
     log_where_the_rest_is(runner)
     return runner
+
+
+def _runner_class(cfg: Config) -> type[Runner]:
+    kind = cfg.get('runner_type', Runner)
+    found = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    raise_if_any(part_problems('runner_type', dict(type=kind), RUNNERS) if found is None else [])
+    return found
 
 
 def _name_problems(cfg: Config) -> list[str]:

@@ -17,18 +17,35 @@ _LONG = ('Config:\n', f'\n{"-" * 60}\nSystem environment:', 'Hooks will be execu
 _OF_PACKAGES = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias of "LocalBackend"')
 _PYTHON_WARNINGS = ('pkg_resources is deprecated', 'torch.meshgrid: in an upcoming release')
 _PYCOCOTOOLS = ('loading annotations into memory...', 'Done (t=', 'creating index...', 'index created!')
+#: Of mmengine, which prints the names of all weights that a checkpoint lacks, or has besides, or in another shape.
+_LIST_OF_MISFITS = (
+    'The model and loaded state dict do not match exactly',
+    'size mismatch for ',
+    'unexpected key in source ',
+    'missing keys in source ',
+)
 
 
-class QuietRunner(Runner):
-    """mmengine's Runner, whose terminal is spared the long parts of the log."""
+class _Quiet:
+    """What a class of runners gets in front of its bases."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger as mmengine does."""
+        """Build the logger as the runner does; its terminal is spared the long parts."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(_is_for_the_terminal)
         return logger
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load as the runner does; the list of all weights that do not fit is left out. The tools name a few."""
+        with _printing_all_but(_LIST_OF_MISFITS):
+            return super().load_checkpoint(*args, **kwargs)
+
+
+def quiet(kind: type[Runner]) -> type[Runner]:
+    """A class of runners whose terminal is spared the long parts of the log."""
+    return type(kind.__name__, (_Quiet, kind), {})
 
 
 def _is_for_the_terminal(record: logging.LogRecord) -> bool:
@@ -65,11 +82,18 @@ def ignore_warnings_of_packages() -> None:
 @contextmanager
 def without_pycocotools() -> Iterator[None]:
     """Leave out what pycocotools prints for each file that it loads; what else is printed comes at the end."""
+    with _printing_all_but(_PYCOCOTOOLS):
+        yield
+
+
+@contextmanager
+def _printing_all_but(starts: tuple[str, ...]) -> Iterator[None]:
+    """Leave out blank lines and those that begin so; what else is printed comes at the end."""
     said = StringIO()
     try:
         with redirect_stdout(said):
             yield
     finally:
         for line in said.getvalue().splitlines():
-            if not line.startswith(_PYCOCOTOOLS):
+            if line.strip() and not line.startswith(starts):
                 print(line)

@@ -1,13 +1,14 @@
 """What every teacher is."""
 
 import copy
-import warnings
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..class_names import classes_of_config
@@ -19,6 +20,7 @@ from .build import build_model, check_preprocessor, refuse_what_cannot_be_built
 from .checkpoint import read_weights
 from .config import ConfigSource, load_teacher_config
 from .fit import load_strictly
+from .verification import Outcome
 
 #: Says that ``checkpoint`` was not written at all, which is an error; None asks for an untrained teacher.
 NOT_GIVEN: Any = object()
@@ -61,6 +63,8 @@ class BaseTeacher(nn.Module):
         self.model: nn.Module | None = None
         #: Of the weights of its checkpoint, once loaded; see :func:`mmdet_kd.runtime.weights_digest`.
         self.digest: str | None = None
+        #: What became of each speed-up of each part, once loaded.
+        self.outcomes: list[Outcome] = []
         self.eval()
 
     def build_shape(self) -> nn.Module:
@@ -88,9 +92,10 @@ class BaseTeacher(nn.Module):
             with refuse_what_cannot_be_built(self.cfg):
                 model = self._build()
             if self.checkpoint is None:
-                warnings.warn(
+                print_log(
                     'The teacher is untrained (teacher.checkpoint=None): it teaches noise. Give it a checkpoint',
-                    stacklevel=2,
+                    logger='current',
+                    level=logging.WARNING,
                 )
                 model.init_weights()
             else:

@@ -58,7 +58,8 @@ class ClassifierTeacher(BaseTeacher):
 
             model, outcome = try_speed_up(CHANNELS_LAST, 'classifier', model, ask, ask(model))
         if outcome is not None:
-            print_log(describe(model, [outcome]), logger='current')
+            self.outcomes = [outcome]
+            print_log(describe(model, self.outcomes), logger='current')
         return model
 
     def observe(self, batch: Batch) -> ClassifierKnowledge:

@@ -94,9 +94,9 @@ class DetectorTeacher(BaseTeacher):
 
     def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
         """The detector as fast as was configured, where that changes nothing that is asked beyond rounding."""
-        self.forms, outcomes = speed_up(model, self.speed, asked)
-        if outcomes:
-            print_log(describe(model, outcomes), logger='current')
+        self.forms, self.outcomes = speed_up(model, self.speed, asked)
+        if self.outcomes:
+            print_log(describe(model, self.outcomes), logger='current')
         return model
 
     def observe(self, batch: Batch) -> TeacherKnowledge:

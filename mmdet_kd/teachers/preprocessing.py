@@ -55,12 +55,12 @@ def suitable_channels(preprocessor: nn.Module, wanted: int, loaded: Iterable[int
 
 
 def _on_the_cpu(preprocessor: nn.Module) -> nn.Module:
-    """A copy that can be asked about pictures that it does not take.
+    """A copy that can be asked about pictures that it does not take, as at test time.
 
     On a GPU an index out of range (a second channel of a grey picture) is no exception: it ends all work of the process
-    there.
+    there. What a detector hooks into its preprocessor for trainings, such as a smaller view, is not meant.
     """
-    return copy.deepcopy(preprocessor).to('cpu')
+    return copy.deepcopy(preprocessor).to('cpu').eval()
 
 
 def _pictures(channels: int) -> list[Tensor]:

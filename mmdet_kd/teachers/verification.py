@@ -151,6 +151,11 @@ def relative_difference(found: Tensor, expected: Tensor) -> float:
 
 def describe(model: nn.Module, outcomes: Collection[Outcome]) -> str:
     """What became of the speed-ups of a teacher, in one line."""
+    return f'To make the teacher ({type(model).__name__}) faster: {list_outcomes(outcomes)}.'
+
+
+def list_outcomes(outcomes: Collection[Outcome]) -> str:
+    """The speed-ups that stay, with the parts they are of; and those that were undone, with the reasons."""
     kept: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.problem is None:
@@ -159,8 +164,7 @@ def describe(model: nn.Module, outcomes: Collection[Outcome]) -> str:
     undone = '; '.join(
         f'{outcome.speed_up} of {outcome.part}: {outcome.problem}' for outcome in outcomes if outcome.problem
     )
-    line = f'To make the teacher ({type(model).__name__}) faster: {done}.'
-    return f'{line} Undone, for it fails or changes what the teacher says: {undone}.' if undone else line
+    return f'{done}. Undone, for it fails or changes what the teacher says: {undone}' if undone else done
 
 
 # The plain pass.

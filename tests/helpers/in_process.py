@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -15,15 +14,14 @@ from .tiny import call_tool
 
 @contextmanager
 def _running_here(what: str, command: Sequence[Any], log: Path, lock: Any = None) -> Iterator[Iterator[str]]:
-    own_name = f'experiment_name={uuid.uuid4().hex}'  # mmengine shares logs among runs of one second
     before = log.stat().st_size if log.exists() else 0
     with log.open('a') as file, redirect_stdout(file), redirect_stderr(file):
-        call_tool(*command[1:], own_name)
+        call_tool(*command[1:])
     with log.open() as file:
         file.seek(before)
         yield iter(file)
 
 
 def train_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have trainings that have options run here; they say the same."""
+    """Have trainings run here; they say the same."""
     monkeypatch.setattr('mmdet_kd.comparison.training.running', _running_here)

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
 
-from mmdet_kd.checks.gradients import judge_losses, take_steps
+from mmdet_kd.checks.gradients import Steps, judge_losses, take_steps
 
 
 @MODELS.register_module()
@@ -40,7 +40,6 @@ class RootLoss(nn.Module):
         return (feat_s - feat_s).square().sum().sqrt() + 1.0
 
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
 PKD = Config.fromfile(REPO / 'configs/_base_/distillers/pkd-two-stage.py').distillers.pkd
 BATCHES = [raw_batch(seed=seed) for seed in (0, 1)]
 
@@ -85,6 +84,13 @@ def test_norms_are_those_of_the_gradients_that_reach_the_necks_maps(student_cfg,
         norm = torch.cat([each.grad.flatten() for each in maps if each.grad is not None]).norm()
         assert steps.gradients[wanted] == [pytest.approx(norm.item(), rel=1e-4)]
         assert steps.values[wanted] == [pytest.approx(total.item(), rel=1e-5)]
+    for each in maps:
+        each.grad = None
+    sum(losses[name] for name in soft if name.startswith('roi.')).backward(retain_graph=True)
+    norm = torch.cat([each.grad.flatten() for each in maps if each.grad is not None]).norm()
+    assert steps.together['roi'] == [pytest.approx(norm.item(), rel=1e-4)]
+    assert norm < 0.999 * sum(steps.gradients[f'roi.loss_{part}'][0] for part in ('cls', 'bbox'))
+    assert steps.together['hint'] == steps.gradients['hint.loss_feat']
     total = sum(norm for norms in steps.gradients.values() for norm in norms)
     share = 100 * steps.gradients['hint.loss_feat'][0] / total
     assert f', {share:.3g} % of the gradient at the compared maps' in verdicts['distillers.hint.loss_feat'].found
@@ -99,7 +105,7 @@ def test_steps_change_no_weight_and_leave_no_gradient(student_cfg, teacher_cfg):
     assert steps.objects == 10
     assert all(torch.equal(parameter, before[name]) for name, parameter in detector.named_parameters())
     assert all(parameter.grad is None for parameter in detector.parameters())
-    (line,) = said  # after the first step
+    (line,) = said
     assert line.startswith('the steps, 100000 of them, will take about ')
 
 
@@ -120,6 +126,28 @@ def test_a_weight_that_is_far_off_is_found_and_no_other_loss_is_blamed(student_c
     assert check(1.0) == {}
     assert check(1e-6) == {subject: "it is below 1e-05 of the student's own losses: raise its loss_weight"}
     assert check(1e4) == {subject: "it is over 300 times the student's own losses: lower its loss_weight"}
+
+
+def test_the_step_of_the_student_alone_asks_no_teacher_and_leaves_the_weights_of_the_distillers(
+    student_cfg, teacher_cfg
+):
+    detector = build(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None))
+    detector.distillers.hint.weight = 0.5
+    seen = []
+    detector.teacher.detector.backbone.register_forward_hook(lambda *_: seen.append('teacher'))
+    detector.backbone.register_forward_hook(lambda *_: seen.append('student'))
+    batches = copy.deepcopy(BATCHES)
+    steps = take_steps(detector, batches, len(batches), tell=pytest.fail)
+    assert seen == 2 * ['student', 'student', 'teacher']
+    assert len(steps.seconds_alone) == 2
+    assert [distiller.weight for distiller in detector.distillers.values()] == [0.5, 1.0, 1.0]
+
+
+def test_what_a_step_costs_in_words():
+    steps = Steps(seconds=[9.0, 1.5, 1.3, 1.4], seconds_alone=[9.0, 1.0, 1.2, 0.9], memory=3 << 20)
+    assert steps.describe() == (
+        "1.40 s, of which the distillation takes 0.40 s (40 % beyond the student's own 1.00 s); 3 MiB at most"
+    )
 
 
 def test_value_and_gradient_decide_together(student_cfg, teacher_cfg):

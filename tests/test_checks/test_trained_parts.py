@@ -7,8 +7,6 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from mmdet_kd.checks.trained_parts import judge_training
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
-
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class StudentAlone:

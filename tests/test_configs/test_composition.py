@@ -164,7 +164,6 @@ def test_every_pair_of_fragments_builds(student: str, teacher: str, method: str,
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 @pytest.mark.parametrize('method', [*METHODS, 'dicod-cls', 'dicod-loc'])
 @pytest.mark.parametrize('student', ['cascade-rcnn_r50_fpn', 'mask-rcnn_r50_fpn'])
 def test_every_method_trains_every_kind_of_head(student: str, method: str, tmp_path: Path) -> None:
@@ -180,7 +179,6 @@ UNLIKE = 'retinanet-r50-fpn-from-fcos-x101-64x4d-fpn_1x_coco'  # anchors from po
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 @pytest.mark.parametrize(
     ('pair', 'method'),
     [

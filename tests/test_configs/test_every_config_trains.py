@@ -35,8 +35,6 @@ QUICK = (
 #: Of the sweep, so that the processes share it.
 PARTS = 16
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
-
 
 @pytest.mark.parametrize('path', map(Path, QUICK), ids=lambda path: path.stem)
 def test_config_takes_a_training_step(path: Path) -> None:

@@ -54,7 +54,6 @@ def same(first, second):
     )
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_what_is_done_to_a_copy_is_not_done_to_the_original(detector):
     before, losses = state(detector), losses_of(detector, raw_batch())
     for name, conversion in CONVERSIONS.items():
@@ -67,7 +66,6 @@ def test_what_is_done_to_a_copy_is_not_done_to_the_original(detector):
         assert all(torch.equal(*level) for level in levels), name
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_nor_the_other_way_round(detector):
     twin = copy.deepcopy(detector)
     before = state(twin)
@@ -76,7 +74,6 @@ def test_nor_the_other_way_round(detector):
     assert {t.dtype for t in tensors_of(detector).values() if t.is_floating_point()} == {torch.float64}
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_a_copy_takes_no_memory_for_the_teachers(detector):
     """Nor does moving it, or the original, to where it is."""
     held = {name: tensor.data_ptr() for name, tensor in tensors_of(detector).items()}

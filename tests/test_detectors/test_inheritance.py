@@ -187,12 +187,12 @@ def test_a_classifier_has_no_heads_to_give(student_cfg):
     refused(cfg, "ClassifierTeacher has no 'inherit'")
 
 
-def test_classes_in_another_order_are_refused_though_no_distiller_compares_them(pair):
+def test_classes_in_another_order_are_refused_though_no_distiller_compares_them(pair, warned):
     weights = torch.load(pair.model.teacher.checkpoint, weights_only=True)
     weights['meta']['dataset_meta']['classes'] = CLASSES[::-1]
     torch.save(weights, pair.model.teacher.checkpoint)
     refused(pair, 'Leave teacher.inherit out', init=True)
-    with pytest.warns(UserWarning, match='No distiller compares classes'):
-        build(without(pair))
+    build(without(pair))
+    assert 'No distiller compares classes' in warned[-1]
     pair.model.teacher.classes_by_name = True
     refused(pair, 'teacher.inherit and teacher.classes_by_name do not go together')

@@ -32,7 +32,6 @@ def unpadded(cfg):
     return cfg
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 @pytest.mark.parametrize('student', [False, True], ids=['of ResNet', 'of PVT'])
 @pytest.mark.parametrize('teacher', [False, True], ids=['by ResNet', 'by PVT'])
 @pytest.mark.parametrize('family', [lambda cfg: cfg, retinanet], ids=['two-stage', 'one-stage'])
@@ -47,7 +46,6 @@ def test_networks_that_round_otherwise_teach_each_other(student_cfg, teacher_cfg
     assert all(loss.isfinite() for loss in soft_part(losses).values())
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_the_cells_that_both_have_are_compared(student_cfg, teacher_cfg):
     """By the definition of the hint: a mean of squares over the cells that lie alike in both maps."""
     cfg = distilled_cfg(unpadded(student_cfg), unpadded(with_pvt(teacher_cfg)), None, hint=METHOD['hint'])
@@ -121,7 +119,6 @@ def test_such_a_student_is_refused_with_the_cure(student_cfg, teacher_cfg):
         build(cfg, init=False)
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_such_a_teacher_is_given_the_padding_that_it_needs(student_cfg):
     """It says what it says of the same pictures with that padding, which is the only one with which it runs."""
     hint = dict(METHOD['hint'], source='backbone')

@@ -17,8 +17,6 @@ from mmdet_kd.adapters import to_grid
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import observe_student, record_calls
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
-
 
 @MODELS.register_module()
 class AnchorListeningLoss(nn.Module):

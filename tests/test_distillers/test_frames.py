@@ -27,7 +27,6 @@ class ListeningLoss(nn.Module):
         return feat_s.sum() * 0
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 @pytest.mark.parametrize('scale', [None, 0.5])
 def test_boxes_and_places_are_those_of_the_teachers_grid(student_cfg, teacher_cfg, scale):
     hint = dict(type='FeatureDistiller', adapter=dict(type='ConvAdapter'), loss=dict(type='ListeningLoss'))
@@ -49,7 +48,6 @@ def test_boxes_and_places_are_those_of_the_teachers_grid(student_cfg, teacher_cf
         assert rows == [min(shape[-2], -(-96 // stride)), -(-40 // stride)]
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 @pytest.mark.parametrize('name', FRAGMENTS)
 def test_the_fragments_of_methods_on_maps_train(student_cfg, teacher_cfg, name):
     """The same step twice gives the same loss; levels are added up, as the authors do."""
@@ -69,7 +67,6 @@ def test_the_fragments_of_methods_on_maps_train(student_cfg, teacher_cfg, name):
     assert averaged.item() == pytest.approx(first.item() / len(detector.distillers[method].levels), rel=1e-5)
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_what_a_loss_trains_is_in_the_checkpoint_and_not_in_the_export(student_cfg, teacher_cfg):
     """So a resumed training goes on with it. Nothing of a norm is averaged over steps, so nothing else need be kept."""
     distillers = Config.fromfile(REPO / 'configs/_base_/distillers/fkd.py').distillers

@@ -15,8 +15,6 @@ from mmdet_kd.errors import DistillationError
 from mmdet_kd.heads import DenseView, find_view
 from mmdet_kd.knowledge import TeacherKnowledge, observe_student, record_calls
 
-pytestmark = pytest.mark.filterwarnings('ignore:The teacher is untrained')
-
 CWD = dict(type='FeatureDistiller', source='dense.cls', loss=dict(type='CWDLoss', temperature=2.0), reduction='sum')
 
 

@@ -257,7 +257,6 @@ def test_a_part_that_changes_its_maps_in_place_is_compared_on_the_same_maps(plai
     assert outcome.problem is None
 
 
-@pytest.mark.filterwarnings('ignore:The teacher is untrained')
 def test_a_part_that_cannot_be_run_at_all_is_an_error_with_its_cure():
     """DETR's head reads what a transformer makes, not maps."""
     teacher = DetectorTeacher('mmdet::detr/detr_r18_8xb2-500e_coco.py', None)

@@ -1,5 +1,6 @@
 """tools/check.py from outside: what it prints, its exit code, and that it leaves nothing behind."""
 
+import re
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -33,10 +34,21 @@ def test_a_user_reads_a_verdict_a_line_and_the_cure_below(call, config, tmp_path
     with pytest.raises(SystemExit) as end:
         call(config(), '--steps', 1)
     assert end.value.code == 1
-    lines = capsys.readouterr().out.splitlines()
+    pair, _, lines = capsys.readouterr().out.partition('FAILED')
+    facts = pair.splitlines()
+    assert facts[0].startswith('        student: TwoStageDetector of ResNet-18 of base width 8, FPN; ')
+    assert facts[1].startswith('        teacher: FasterRCNN of ResNet-18 of base width 16, FPN; ')
+    assert '        distillers.hint: maps of neck, strides 4, 8, 16, 32, 64, channels 16 to 32 by ConvAdapter' in facts
+    assert len(facts) < 20
+    lines = f'FAILED{lines}'.splitlines()
     assert lines[0].startswith('FAILED  teacher: AP ')
     assert lines[0].endswith(' on 4 validation pictures')
     assert lines[1].startswith('        it does not know these pictures: is it trained')
+    assert re.fullmatch(
+        r"ok      a step: [\d.]+ s, of which the distillation takes [\d.]+ s \(\d+ % beyond the student's own [\d.]+ "
+        r's\); \d+ MiB at most',
+        lines[-1],
+    )
     subjects = [line[8:].split(':')[0] for line in lines if line.startswith('ok      ')]
     assert subjects == [
         'adapters',
@@ -76,6 +88,35 @@ def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_c
         call(tmp_path / 'plain.py')
     with pytest.raises(SystemExit, match=r'^2$'):
         call(config(), '--steps', 0)
+
+
+@pytest.mark.slow
+def test_weights_are_suggested_in_the_place_of_verdicts(call, config, capsys):
+    call(config(), '--steps', 1, '--calibrate')
+    facts = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('        ')]
+    assert [re.sub(r'=[\d.e+-]+', '=', line) for line in facts] == [
+        'model.distillers.hint.loss.loss_weight=',
+        *(
+            f'model.distillers.{head}.loss_cls.loss_weight= model.distillers.{head}.loss_bbox.loss_weight='
+            for head in ('roi', 'rpn')
+        ),
+    ]
+
+
+def test_files_of_a_teacher_are_found_beside_the_config_as_in_a_training(
+    call, config, teacher_cfg, teacher_checkpoint, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / 'configs').mkdir(), (tmp_path / 'start').mkdir()
+    path = config(hint=HINT).rename(tmp_path / 'configs' / 'pair.py')
+    teacher_cfg.dump(tmp_path / 'configs' / 'of_the_teacher.py')
+    teacher_checkpoint.rename(tmp_path / 'configs' / 'teacher.pth')
+    monkeypatch.chdir(tmp_path / 'start')
+    path.write_text(
+        path.read_text() + "\nmodel['teacher'] = dict(config='of_the_teacher.py', checkpoint='teacher.pth')\n"
+    )
+    with pytest.raises(SystemExit):
+        call(path, '--steps', 1)
+    assert '; weights of teacher.pth' in capsys.readouterr().out
 
 
 def test_a_long_list_of_what_is_wrong_with_the_data_stays():

@@ -1,5 +1,6 @@
 """What a mistake of the user costs: one short message with the cure, from the tools as they are called."""
 
+import re
 from functools import partial
 
 import cv2
@@ -11,9 +12,11 @@ from helpers.distil import distilled_cfg, save_teacher
 from helpers.tiny import CLASSES, call_tool, log_of, run_tool
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.export import require_fit
+from mmdet_kd.export import require_fit, require_start
 from mmdet_kd.runtime import cli, read_checkpoint
 from mmdet_kd.teachers import find_teacher_files, read_weights
 
@@ -70,7 +73,7 @@ class TestTheCheckpointOfAnotherNetwork:
                 lambda state: state.pop('rpn_head.rpn_cls.bias'),
                 r'missing from the checkpoint: rpn_head\.rpn_cls\.bias$',
             ),
-            (lambda state: state.update({'neck.x': torch.zeros(1)}), None),  # mmengine warns of it
+            (lambda state: state.update({'neck.x': torch.zeros(1)}), None),
             (lambda state: [state.update({f'module.{key}': state.pop(key)}) for key in list(state)], None),
             (lambda state: [state.pop(key) for key in list(state) if 'num_batches' in key], None),
         ],
@@ -87,9 +90,84 @@ class TestTheCheckpointOfAnotherNetwork:
                 require_fit(detector, checkpoint, 'a.pth')
         assert all(torch.equal(value, before[key]) for key, value in detector.state_dict().items())
 
+    def test_what_it_has_besides_is_one_line(self, folder, warned):
+        weights = torch.load(folder / 'teacher.pth', map_location='meta', weights_only=True)['state_dict']
+        weights |= {f'neck.x{number}': torch.zeros(1) for number in range(5)} | {'distillers.a': torch.zeros(1)}
+        require_fit(MODELS.build(Config.fromfile(folder / 'teacher.py').model), weights, 'a.pth')
+        assert warned == [
+            'Of a.pth, these are not in the detector of the config, and play no part: neck.x0, neck.x1, neck.x2 and 2 '
+            'more'
+        ]
+
     def test_bare_weights_serve(self, folder):
         weights = torch.load(folder / 'teacher.pth', map_location='meta', weights_only=True)['state_dict']
         require_fit(MODELS.build(Config.fromfile(folder / 'teacher.py').model), weights, 'a.pth')
+
+
+class TestTheWeightsThatATrainingStartsFrom:
+    """``load_from``, of which mmengine loads what fits and lists all that does not."""
+
+    def start(self, folder, tmp_path, weights):
+        return train, folder / 'alone.py', '--work-dir', tmp_path / 'run', '--cfg-options', f'load_from={weights}'
+
+    def test_those_of_another_network_are_refused(self, folder, tmp_path, capsys):
+        message = error(*self.start(folder, tmp_path, folder / 'teacher.pth'))
+        first, keys = message.splitlines()
+        assert re.fullmatch(
+            rf'the weights in {folder}/teacher\.pth are those of another network: \d+ of 130 fit the detector in the '
+            r'config\. Correct load_from, or the config\.',
+            first,
+        )
+        assert keys.count(', in the config (') == 3
+        assert keys.endswith(' more')
+        assert 'size mismatch' not in capsys.readouterr().out
+
+    def test_those_of_other_classes_start_it_and_one_line_says_what_does_not_fit(self, folder, tmp_path, capsys):
+        cfg = Config.fromfile(folder / 'alone.py')
+        cfg.model.roi_head.bbox_head.num_classes = 5
+        save_teacher(cfg, tmp_path / 'five.pth')
+        call, *arguments = self.start(folder, tmp_path, tmp_path / 'five.pth')
+        call(*arguments)
+        said, log = capsys.readouterr().out, log_of(tmp_path / 'run')
+        assert 'Epoch(train) [1][1/1]' in said
+        for text in (said, log):
+            line = (
+                f'WARNING - Of the 130 weights in {tmp_path}/five.pth, 126 fit the detector, which starts with these.'
+            )
+            assert text.count(line) == 1
+            assert 'of another shape: roi_head.bbox_head.fc_cls.weight (6, 32), in the config (4, 32), ' in text
+            assert 'size mismatch' not in text
+
+    @pytest.fixture(scope='class')
+    def detectors(self, folder):
+        """The student as it is distilled, and alone."""
+        return [MODELS.build(Config.fromfile(folder / f'{name}.py').model) for name in ('distilled', 'alone')]
+
+    @pytest.mark.parametrize(
+        ('change', 'line'),
+        [
+            (lambda state: state, None),
+            (lambda state: state | {'distillers.hint.adapters.0.conv.bias': torch.zeros(1)}, None),
+            (lambda state: {f'module.{key}': value for key, value in state.items()}, None),
+            (lambda state: {key: value for key, value in state.items() if 'backbone.' in key}, 'missing from'),
+            (lambda state: state | {'mask_head.a': torch.zeros(1)}, 'unknown to the config: mask_head.a'),
+        ],
+    )
+    def test_what_is_said(self, detectors, change, line, warned):
+        for model in detectors:
+            before = {key: value.clone() for key, value in model.state_dict().items()}
+            require_start(model, dict(state_dict=change(detectors[1].state_dict())), 'a.pth')
+            assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+        assert len(warned) == (2 if line else 0)
+        assert all(line in each for each in warned)
+
+    def test_no_part_of_them_fits_under_other_names(self, detectors):
+        state = detectors[1].state_dict()
+        backbone = {key.removeprefix('backbone.'): value for key, value in state.items() if 'backbone.' in key}
+        student = {f'student.{key}': value for key, value in state.items()}
+        for weights, said in ((backbone, ': 0 of 100 fit'), (student, ': 0 of 130 fit')):
+            with pytest.raises(DistillationError, match=said):
+                require_start(detectors[0], dict(state_dict=weights), 'a.pth')
 
 
 def test_to_resume_from_a_plain_checkpoint_points_to_load_from(folder):
@@ -156,9 +234,23 @@ def test_unknown_hooks_their_keys_and_the_type_of_the_model(folder, tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-def test_before_the_first_step_the_terminal_shows_what_matters(folder, tmp_path, capsys):
+@RUNNERS.register_module()
+class RunnerOfTheUser(Runner):
+    """Of a class of its own."""
+
+
+def test_a_runner_that_nobody_knows(folder, tmp_path):
+    cfg = Config.fromfile(folder / 'distilled.py')
+    cfg.work_dir, cfg.runner_type = str(tmp_path / 'run'), 'Runer'
+    with pytest.raises(DistillationError, match=r"^runner_type: there is no type 'Runer'\. Did you mean Runner\?$"):
+        cli.build_runner(cfg)
+
+
+@pytest.mark.parametrize('options', [[], ['runner_type=RunnerOfTheUser']])
+def test_before_the_first_step_the_terminal_shows_what_matters(folder, tmp_path, capsys, options):
     """The config, the environment and what packages say to each other are in the log file; our warnings are in both."""
-    train(folder / 'distilled.py', '--work-dir', tmp_path, '--cfg-options', 'model.teacher.checkpoint=None')
+    options = ['--cfg-options', 'model.teacher.checkpoint=None', *options]
+    train(folder / 'distilled.py', '--work-dir', tmp_path, *options)
     shown, first_step, _ = capsys.readouterr().out.partition('Epoch(train) [1][1/1]')
     assert first_step
     lines = shown.splitlines()
