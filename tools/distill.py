@@ -1,34 +1,48 @@
 #!/usr/bin/env python
-"""Write the configs of a distillation: OUT/student.py, and OUT/distilled.py, the same student with a teacher.
+"""Distil a student: write its configs, check them, train it alone and distilled, export it, and print what was gained.
 
-STUDENT and TEACHER are configs: a path, mmdet::family/config.py, or the name of one of this package's. Each file is
-written once and then belongs to you: called again with the same arguments, the tool uses it as it stands.
+STUDENT and TEACHER are configs: a path, mmdet::family/config.py, or the name of one of this package's. The configs are
+OUT/student.py and OUT/distilled.py, the same student with a teacher. Each is written once and then belongs to you:
+stop after it by --dry-run, edit it, and call the tool again with the same arguments; it goes on with it as it stands.
+An interrupted run goes on likewise. What is finished is not done again, and nothing is removed.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own package, installed or not
     sys.path.insert(0, str(ROOT))
 
-from rich.console import Console  # noqa: E402
 from rich.markup import escape  # noqa: E402
 
-from mmdet_kd.config_writer import DISTILLED, STUDENT, Request, plan_configs, write_once  # noqa: E402
-from mmdet_kd.errors import printable  # noqa: E402
+from mmdet_kd.comparison import (  # noqa: E402
+    Lock,
+    Training,
+    add_options,
+    alone_in,
+    compare,
+    console_of_command,
+    end_like_ctrl_c,
+    export,
+    exported_scores,
+)
+from mmdet_kd.config_writer import DISTILLED, STUDENT, Plan, Request, plan_configs, write_once  # noqa: E402
+from mmdet_kd.errors import DistillationError, printable  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
 
-CONSOLE = Console(highlight=False, soft_wrap=True)
+TOOLS = Path(__file__).resolve().parent
+CONSOLE = console_of_command()
 
 
 def parse_args() -> argparse.Namespace:
     """A pair, a method, data, and a folder."""
-    # mim reads the help of tools: an option for a number of GPUs must not appear in it.
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('student', metavar='STUDENT', help='config of the detector that learns')
     parser.add_argument('teacher', metavar='TEACHER', help='config of the model that teaches')
@@ -54,42 +68,79 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--schedule', metavar='NAME', help='schedule of a student that has none: a path, or a name of this package'
     )
+    add_options(parser)
     parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rate from the config's base_batch_size to the batch size at hand",
+        '--only', choices=['student', 'distilled'], help='train this one alone; then nothing is compared'
     )
+    parser.add_argument('--no-check', action='store_true', help='train without looking at the distillation before')
     parser.add_argument('--dry-run', action='store_true', help='write the configs, say what comes next, and stop')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Write what is not there yet, and say what comes next."""
+    """Do what is not done yet, stage by stage."""
     args = parse_args()
     with cli.command_line():
-        folder = Path(args.out).expanduser()
         request = Request(args.student, args.teacher, args.checkpoint, args.data, args.method, args.schedule)
-        plan = plan_configs(request, folder, args.auto_scale_lr)
-        written = write_once(folder, request._asdict(), plan.texts)
-        for line in [*plan.notes, *(f'{folder / name}: {said}' for name, said in written.items())]:
-            show(line)
+        plan = plan_configs(request, Path(args.out), args.auto_scale_lr)
+        with alone_in(args.out) as lock:
+            go_on(args, plan, write_once(Path(args.out), request._asdict(), plan.texts), lock)
+
+
+def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock: Lock) -> None:
+    """From the configs to the student."""
+    folder = Path(args.out)
+    for line in [*plan.notes, *(f'{folder / name}: {said}' for name, said in written.items())]:
+        show(line)
+    if args.dry_run:
         show('\nNext:')
-        for command in commands(folder, args.auto_scale_lr):
-            show(f'  {command}')
+        for each in commands(folder, args.auto_scale_lr):
+            show(f'  {each}')
+        return
+    names = [STUDENT, DISTILLED] if args.only is None else [f'{args.only}.py']
+    configs = [folder / name for name in names]
+    trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
+    deliver(trainings, folder, lock)
+
+
+def check(trainings: Sequence[Training], is_skipped: bool) -> None:
+    """Look at the distillation, unless it is training already or the check is skipped.
+
+    Raises:
+        DistillationError: the training would be wasted.
+    """
+    distilled = [training for training in trainings if training.title == Path(DISTILLED).stem]
+    if is_skipped or not distilled or any(training.state != 'new' for training in distilled):
+        return
+    config = distilled[0].recipe.config
+    show(f'\nA look at {config} before it trains:')
+    if subprocess.run([sys.executable, TOOLS / 'check.py', config]).returncode:
+        raise DistillationError(
+            [f'the training would be wasted, as said above. Edit {config}, or write --no-check if you know better']
+        )
+    show('')
+
+
+def deliver(trainings: Sequence[Training], folder: Path, lock: Lock) -> None:
+    """Export the distilled student of the first seed, test what was exported, and say where it is."""
+    distilled = next((training for training in trainings if training.title == Path(DISTILLED).stem), None)
+    if distilled is None:
+        return
+    exported = export(distilled, folder / 'exported', TOOLS, lock)
+    scores = exported_scores(distilled, exported, TOOLS, CONSOLE, lock)
+    said = ', '.join(f'{name} {score:.4g}' for name, score in scores.items())
+    show(f'{exported[0]} and {exported[1].name}: the student of {distilled}, for MMDetection alone: {said}')
 
 
 def commands(folder: Path, scales_lr: bool) -> list[str]:
     """The commands of the further stages, as they run from the working directory."""
-    student, distilled = folder / STUDENT, folder / DISTILLED
-    runs = {path: folder / path.stem for path in (student, distilled)}
+    student, distilled, exported = folder / STUDENT, folder / DISTILLED, folder / 'exported'
     options = ['--auto-scale-lr'] if scales_lr else []
-    exported = folder / 'exported'
     return [
         command('check', distilled),
-        *(command('train', path, '--work-dir', run, *options) for path, run in runs.items()),
-        command('export_student', distilled, runs[distilled] / 'epoch_N.pth', '--out', exported),
+        command('compare', student, distilled, '--out', folder, *options),
+        command('export_student', distilled, folder / distilled.stem / 'seed0' / 'epoch_N.pth', '--out', exported),
         command('test', exported / 'student.py', exported / 'student.pth'),
-        command('test', student, runs[student] / 'epoch_N.pth'),
     ]
 
 
@@ -101,8 +152,6 @@ def command(tool: str, *args: str | Path) -> str:
         if path.is_relative_to(Path.cwd()):
             path = path.relative_to(Path.cwd())
         return shlex.join(['python', str(path), *map(str, args)])
-    if tool == 'train':
-        return shlex.join(['mim', 'train', 'mmdet_kd', *map(str, args)])
     if tool == 'test':
         config, checkpoint = args
         return shlex.join(['mim', 'test', 'mmdet_kd', str(config), '--checkpoint', str(checkpoint)])
@@ -115,4 +164,8 @@ def show(text: str) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    end_like_ctrl_c()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('\nInterrupted. The same command goes on from here.')

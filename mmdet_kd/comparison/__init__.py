@@ -2,16 +2,14 @@
 
 A command that compares, trains and exports goes through these steps, under one lock of its folder::
 
-    arms = arms_of(configs)                             # what is trained; refuses what cannot be compared
-    with alone_in(out) as lock:
-        trainings = trainings_of(arms, range(3), out)   # refuses folders that hold something else
-        train_all(trainings, tools, console, lock)      # what is finished is not trained again
-        write_comparison(rows_of(trainings), out, notes_on(arms), console)
+    with alone_in(args.out) as lock:
+        trainings = compare(configs, args, tools, console, lock)  # what is finished is not trained again
         exported = export(trainings[-1], out / 'exported', tools, lock)
         scores = exported_scores(trainings[-1], exported, tools, console, lock)
 """
 
 from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
+from .command import add_options, compare, console_of_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
 from .recipe import Recipe
@@ -25,11 +23,14 @@ __all__ = [
     'Row',
     'Training',
     'Watch',
+    'add_options',
     'alone_in',
     'arms_of',
     'bar',
     'clear',
+    'compare',
     'comparison_cells',
+    'console_of_command',
     'end_like_ctrl_c',
     'export',
     'exported_scores',
