@@ -9,6 +9,7 @@ from ..errors import DistillationError, raise_if_any
 from .own_set import FOLDER, OwnSet
 from .text import Code
 
+_LOADERS = ('train_dataloader', 'val_dataloader')
 _MIX = 'MultiImageMixDataset'
 _METRIC = 'coco/bbox_mAP'
 
@@ -66,7 +67,103 @@ def own_loading(cfg: Config, own: OwnSet) -> Loading:
     return Loading(keys | hooks, notes + said)
 
 
-_LOADERS = ('train_dataloader', 'val_dataloader')
+def _unwrapped(dataset: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any] | None, Mapping[str, Any]]:
+    """The wrappers that repeat or join, the one that mixes pictures, and the innermost data set."""
+    removed, mix = [], None
+    while 'dataset' in dataset or 'datasets' in dataset:
+        if dataset['type'] == _MIX:
+            mix = dataset
+        else:
+            removed.append(dataset['type'])
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
+    if 'pipeline' not in dataset:
+        raise DistillationError([f'STUDENT: its {dataset.get("type")} has no pipeline in the config: write it there'])
+    return removed, mix, dataset
+
+
+def _dataset(cfg: Config, split: str, like: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
+    return dict(
+        type='CocoDataset',
+        data_root=Code('data_root'),
+        metainfo=Code('metainfo'),
+        ann_file=f'{FOLDER}/{split}.json',
+        data_prefix=dict(img=''),
+        **keys,
+        pipeline=_pipeline(cfg, like),
+    )
+
+
+def _judged(cfg: Config, loader: Mapping[str, Any], split: str, like: Mapping[str, Any]) -> dict[str, Any]:
+    return _with_dataset(loader, _dataset(cfg, split, like, test_mode=True))
+
+
+def _with_dataset(loader: Mapping[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
+    return {**{key: value for key, value in loader.items() if key != 'dataset'}, 'dataset': dataset}
+
+
+def _evaluator(cfg: Config, split: str) -> dict[str, Any]:
+    has_masks = 'mask_head' in (cfg.model.get('roi_head') or {}) or 'segm' in _metrics(cfg)
+    return dict(
+        type='CocoMetric',
+        ann_file=Code(f"data_root + '{FOLDER}/{split}.json'"),
+        metric=['bbox', 'segm'] if has_masks else 'bbox',
+    )
+
+
+def _metrics(cfg: Config) -> list[str]:
+    evaluators = cfg.get('val_evaluator') or []
+    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+    metrics = [evaluator.get('metric') or [] for evaluator in evaluators]
+    return [name for metric in metrics for name in ([metric] if isinstance(metric, str) else metric)]
+
+
+def _pipeline(cfg: Config, dataset: Mapping[str, Any]) -> Any:
+    """A pipeline by the name that the student's config has for it, else as it stands."""
+    names = [key for key, value in cfg.items() if key.endswith('pipeline') and value == dataset['pipeline']]
+    return Code(f'_base_.{names[0]}') if names else dataset['pipeline']
+
+
+def _replaced(cfg: Config, key: str, value: dict[str, Any]) -> dict[str, Any]:
+    """A value that takes the place of the base's, if there is one; mmengine would keep `_delete_` otherwise."""
+    return dict(_delete_=True, **value) if key in cfg else value
+
+
+def _reading_problems(cfg: Config, own: OwnSet) -> list[str]:
+    reading = [step for step in _steps(cfg.train_dataloader) if step.get('type') == 'LoadAnnotations']
+    problems = []
+    if any(step.get('with_mask') for step in reading) and not own.has_masks:
+        problems.append(
+            'STUDENT: it learns masks, and objects of the set have none: take a student that learns boxes alone '
+            '(Faster R-CNN instead of Mask R-CNN), or annotate the masks'
+        )
+    if any(step.get('with_seg') for step in reading):
+        problems.append(
+            'STUDENT: it learns a map of semantic classes (with_seg), which the set does not have: take a student '
+            'that does not'
+        )
+    return problems
+
+
+def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every dict in a loader."""
+    if isinstance(value, Mapping):
+        yield value
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
+        yield from _steps(item)
+
+
+def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:
+    """What keeps or watches the best of a metric that is no more."""
+    known = ('auto', 'loss', _METRIC, 'coco/segm_mAP')
+    keys: dict[str, Any] = {}
+    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    if best is not None and best not in known:
+        keys = dict(default_hooks=dict(checkpoint=dict(save_best=_METRIC)))
+    parts = [cfg.get('custom_hooks') or [], cfg.get('param_scheduler') or []]
+    watched = {step['monitor'] for part in parts for step in _steps(part) if 'monitor' in step} - set(known)
+    notes = [f"the student's {' and '.join(removed)} left out: each picture is seen once an epoch"] if removed else []
+    hooks, said = _best(cfg)
+    return Loading(keys | hooks, notes + said)
 
 
 def _unwrapped(dataset: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any] | None, Mapping[str, Any]]:

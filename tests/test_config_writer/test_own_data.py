@@ -13,6 +13,7 @@ from mmengine.config import Config
 from test_datasets.layouts import judge_the_truth
 from test_datasets.own_layouts import TRAIN, TRUTH, VAL
 
+from mmdet_kd.config_writer import Request, plan_configs
 from mmdet_kd.config_writer.own_set import choose_splits
 from mmdet_kd.errors import DistillationError
 
@@ -92,8 +93,23 @@ def test_pictures_are_mixed_as_the_students_own_are(write, voc_set):
 def test_what_repeats_pictures_is_left_out_and_said(write, voc_set):
     alone, _, notes = write(VOC0712, ['mgd'], voc_set)
     assert alone.train_dataloader.dataset.type == 'CocoDataset'
-    assert any('RepeatDataset and ConcatDataset of the student are left out' in note for note in notes)
-    assert 'ATTENTION: lr=0.01 is for batches of 16, yours have 2: add --auto-scale-lr' in notes
+    assert any("the student's RepeatDataset and ConcatDataset left out" in note for note in notes)
+    assert 'ATTENTION: lr=0.01 is for batches of 16; yours have 2: add --auto-scale-lr' in notes
+
+
+def test_the_rate_is_spoken_of_where_it_is_for_other_batches(write, voc_set, tmp_path):
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = '{FASTER}'\ntrain_dataloader = dict(batch_size=16)\n")
+    request = Request(str(own), FASTER, 'https://example.org/teacher.pth', str(voc_set), ['pkd'])
+    assert not [note for note in plan_configs(request, tmp_path).notes if 'lr=' in note]
+    request = request._replace(student=FASTER)
+    assert [note for note in plan_configs(request, tmp_path).notes if 'lr=' in note]
+    assert not [note for note in plan_configs(request, tmp_path, scales_lr=True).notes if 'lr=' in note]
+    own.write_text(f"_base_ = '{FASTER}'\nauto_scale_lr = None\n")
+    with pytest.raises(
+        DistillationError, match=r'^--auto-scale-lr: the student does not say .* or leave the option out$'
+    ):
+        plan_configs(request._replace(student=str(own)), tmp_path, scales_lr=True)
 
 
 def test_pipelines_and_files_are_named_as_a_person_would(write, voc_set, tmp_path):
