@@ -191,6 +191,7 @@ def test_a_converted_set_is_used_as_it_is(write, voc_set):
     before = (voc_set / 'coco' / 'train.json').stat().st_mtime_ns
     _, _, notes = write(FASTER, ['pkd'], voc_set)
     assert any('is there already, and used as it is' in note for note in notes)
+    assert any(note.endswith('\nclasses: cat, dog; 5 pictures in train, 3 pictures in val') for note in notes)
     assert (voc_set / 'coco' / 'train.json').stat().st_mtime_ns == before
     (voc_set / 'JPEGImages').rename(voc_set / 'elsewhere')
     with pytest.raises(DistillationError, match=r'p0\.jpg is not in .*Remove .*coco, and the set is converted anew'):
