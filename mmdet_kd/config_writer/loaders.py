@@ -143,11 +143,13 @@ def _reading_problems(cfg: Config, own: OwnSet) -> list[str]:
 
 
 def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict in a loader."""
+    """Every dict in a value of a config, itself too."""
     if isinstance(value, Mapping):
         yield value
-    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
-        yield from _steps(item)
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _steps(item)
 
 
 def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:

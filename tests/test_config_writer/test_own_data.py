@@ -146,12 +146,16 @@ def test_a_student_of_masks_is_refused_where_the_set_has_none(write, coco_set, t
     assert not (tmp_path / 'out').exists()
 
 
-def test_what_keeps_the_best_follows_the_metric(write, voc_set, tmp_path):
+def test_what_keeps_the_best_follows_the_metric_and_what_watches_it_is_named(write, voc_set, tmp_path):
     own = tmp_path / 'own.py'
-    own.write_text(f"_base_ = '{VOC0712}'\ndefault_hooks = dict(checkpoint=dict(save_best='pascal_voc/mAP'))\n")
-    alone, _, _ = write(str(own), ['pkd'], voc_set)
+    own.write_text(
+        f"_base_ = '{VOC0712}'\ndefault_hooks = dict(checkpoint=dict(save_best='pascal_voc/mAP'))\n"
+        "custom_hooks = [dict(type='EarlyStoppingHook', monitor='pascal_voc/mAP')]\n"
+    )
+    alone, _, notes = write(str(own), ['pkd'], voc_set)
     assert alone.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
     assert alone.default_hooks.checkpoint.type == 'CheckpointHook'
+    assert "what watches 'pascal_voc/mAP' in the student must watch 'coco/bbox_mAP' now: change it" in notes
 
 
 @pytest.mark.parametrize(
