@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from ..classifiers import CropClassifier
 from ..errors import DistillationError
 from ..export import PLAIN_TYPES
-from ..unknown_names import part_problems
+from ..unknown_names import part_problems, some
 from .sources import Source, read_source, teacher_reference
 
 
@@ -85,8 +85,8 @@ def read_student(name: str) -> Student:
             return Student(source, kind, issubclass(detector, TwoStageDetector))
     raise DistillationError(
         [
-            f'STUDENT: {name} is a {detector.__name__}, which is neither a two-stage nor a one-stage detector: it can '
-            'teach, and no student can be made of it. Name another student, Faster R-CNN or RetinaNet, say'
+            f'STUDENT: the class of {name}, {detector.__name__}, is neither a two-stage nor a one-stage detector: no '
+            'student can be made of it. Name another, Faster R-CNN or RetinaNet, say'
         ]
     )
 
@@ -121,12 +121,12 @@ def read_teacher(name: str, checkpoint: str | None) -> Teacher:
 def _refuse_own_methods(name: str, detector: type, base: type) -> None:
     """Refuse a detector whose class does more than its base: as a student it would be the base."""
     between = detector.__mro__[: detector.__mro__.index(base)]
-    own = sorted(method for each in between for method in vars(each) if not method.startswith('__'))
+    own = sorted({method for each in between for method in vars(each) if not method.startswith('__')})
     own = [method for method in own if callable(getattr(detector, method))]
     if own:
         raise DistillationError(
             [
-                f'STUDENT: {name} is a {detector.__name__}, which has its own {", ".join(own)}: a student would do '
+                f'STUDENT: the class of {name}, {detector.__name__}, has its own {some(own)}: a student would do '
                 f'without. Name a detector that does as a {base.__name__} does'
             ]
         )

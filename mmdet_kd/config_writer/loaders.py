@@ -9,6 +9,7 @@ from ..errors import DistillationError, raise_if_any
 from .own_set import FOLDER, OwnSet
 from .text import Code
 
+_LOADERS = ('train_dataloader', 'val_dataloader')
 _MIX = 'MultiImageMixDataset'
 _METRIC = 'coco/bbox_mAP'
 
@@ -59,14 +60,9 @@ def own_loading(cfg: Config, own: OwnSet) -> Loading:
         loader = cfg.get('test_dataloader', cfg.val_dataloader)
         keys['test_dataloader'] = _replaced(cfg, 'test_dataloader', _judged(cfg, loader, own.splits.test, test))
         keys['test_evaluator'] = _replaced(cfg, 'test_evaluator', _evaluator(cfg, own.splits.test))
-    notes = (
-        [f'{" and ".join(removed)} of the student are left out: each picture is seen once an epoch'] if removed else []
-    )
+    notes = [f"the student's {' and '.join(removed)} left out: each picture is seen once an epoch"] if removed else []
     hooks, said = _best(cfg)
     return Loading(keys | hooks, notes + said)
-
-
-_LOADERS = ('train_dataloader', 'val_dataloader')
 
 
 def _unwrapped(dataset: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any] | None, Mapping[str, Any]]:
@@ -147,11 +143,13 @@ def _reading_problems(cfg: Config, own: OwnSet) -> list[str]:
 
 
 def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict in a loader."""
+    """Every dict in a value of a config, itself too."""
     if isinstance(value, Mapping):
         yield value
-    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ():
-        yield from _steps(item)
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _steps(item)
 
 
 def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:

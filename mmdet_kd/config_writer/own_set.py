@@ -46,7 +46,7 @@ def read_own_set(root: str) -> OwnSet:
     """
     folder = Path(root).expanduser() / FOLDER
     if list(folder.glob('*.json')):
-        said = f'{folder} is there already, and used as it is'
+        said = f'{folder} is there already, and used as it is. To convert anew, remove it'
     else:
         said = convert_own(Path(root).expanduser()).said
     files = sorted(folder.glob('*.json'))
@@ -73,6 +73,8 @@ def read_own_set(root: str) -> OwnSet:
                 f'{folder.parent}, from which pictures are named. Remove {folder}, and the set is converted anew'
             )
     raise_if_any(problems)
+    counts = ', '.join(f'{len(content["images"])} pictures in {split}' for split, content in used.items())
+    said += f'\nclasses: {", ".join(classes[splits.train])}; {counts}'
     has_masks = all(
         annotation.get('segmentation') for content in used.values() for annotation in content['annotations']
     )

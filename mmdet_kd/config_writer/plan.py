@@ -1,8 +1,7 @@
 """From what a person asks for to the configs that they would write."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -70,7 +69,7 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False) -> Pla
     text, said = student_text(bases, own, folder)
     if own is not None:
         notes += [own.said, f'train on {own.splits.train}, validate on {own.splits.val}, test on {own.splits.test}']
-    notes += bases.notes + said + ([] if scales_lr else _rate_notes(bases.cfg))
+    notes += bases.notes + said + _rate_notes(bases.cfg, scales_lr)
     return Plan({STUDENT: text, DISTILLED: distilled_text(student, teacher, found, bases.cfg)}, notes)
 
 
@@ -86,15 +85,19 @@ def _check_checkpoint(teacher: Teacher) -> None:
     cli.check_checkpoint(str(Path(name).expanduser()))
 
 
-def _rate_notes(cfg: Config) -> list[str]:
+def _rate_notes(cfg: Config, scales_lr: bool) -> list[str]:
     """Whether the learning rate is for other batches than those of one process."""
-    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    scaling = cfg.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    if scales_lr and base is None:
+        raise DistillationError(
+            [
+                '--auto-scale-lr: the student does not say for which batches its learning rate is: write '
+                'auto_scale_lr=dict(base_batch_size=...) into its config, or leave the option out'
+            ]
+        )
     size = (cfg.get('train_dataloader') or {}).get('batch_size')
     rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
-    if base is None or size is None or rate is None or base == size or _scales(cfg):
+    if scales_lr or scaling.get('enable') or None in (base, size, rate) or base == size:
         return []
-    return [f'ATTENTION: lr={rate} is for batches of {base}, yours have {size}: add --auto-scale-lr']
-
-
-def _scales(cfg: Mapping[str, Any]) -> bool:
-    return bool((cfg.get('auto_scale_lr') or {}).get('enable'))
+    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {size}: add --auto-scale-lr']

@@ -47,10 +47,17 @@ def read_source(name: str, what: str) -> Source:
         what: it is of; for messages.
 
     Raises:
-        DistillationError: there is no such file, several have the name, or it cannot be read.
+        DistillationError: there is no such file, several have the name, it cannot be read, or it imports what is not
+            installed.
     """
     path = _find(name, what)
-    return Source(name, path, cli.read_config(path))
+    try:
+        return Source(name, path, cli.read_config(path))
+    except ImportError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise DistillationError(
+            [f'{what}: {name} imports what is not there ({reason}): install it, or add its folder to PYTHONPATH']
+        ) from error
 
 
 def base_reference(source: Source, folder: Path) -> str:

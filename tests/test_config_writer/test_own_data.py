@@ -13,6 +13,7 @@ from mmengine.config import Config
 from test_datasets.layouts import judge_the_truth
 from test_datasets.own_layouts import TRAIN, TRUTH, VAL
 
+from mmdet_kd.config_writer import Request, plan_configs
 from mmdet_kd.config_writer.own_set import choose_splits
 from mmdet_kd.errors import DistillationError
 
@@ -92,8 +93,23 @@ def test_pictures_are_mixed_as_the_students_own_are(write, voc_set):
 def test_what_repeats_pictures_is_left_out_and_said(write, voc_set):
     alone, _, notes = write(VOC0712, ['mgd'], voc_set)
     assert alone.train_dataloader.dataset.type == 'CocoDataset'
-    assert any('RepeatDataset and ConcatDataset of the student are left out' in note for note in notes)
-    assert 'ATTENTION: lr=0.01 is for batches of 16, yours have 2: add --auto-scale-lr' in notes
+    assert any("the student's RepeatDataset and ConcatDataset left out" in note for note in notes)
+    assert 'ATTENTION: lr=0.01 is for batches of 16; yours have 2: add --auto-scale-lr' in notes
+
+
+def test_the_rate_is_spoken_of_where_it_is_for_other_batches(write, voc_set, tmp_path):
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = '{FASTER}'\ntrain_dataloader = dict(batch_size=16)\n")
+    request = Request(str(own), FASTER, 'https://example.org/teacher.pth', str(voc_set), ['pkd'])
+    assert not [note for note in plan_configs(request, tmp_path).notes if 'lr=' in note]
+    request = request._replace(student=FASTER)
+    assert [note for note in plan_configs(request, tmp_path).notes if 'lr=' in note]
+    assert not [note for note in plan_configs(request, tmp_path, scales_lr=True).notes if 'lr=' in note]
+    own.write_text(f"_base_ = '{FASTER}'\nauto_scale_lr = None\n")
+    with pytest.raises(
+        DistillationError, match=r'^--auto-scale-lr: the student does not say .* or leave the option out$'
+    ):
+        plan_configs(request._replace(student=str(own)), tmp_path, scales_lr=True)
 
 
 def test_pipelines_and_files_are_named_as_a_person_would(write, voc_set, tmp_path):
@@ -130,12 +146,16 @@ def test_a_student_of_masks_is_refused_where_the_set_has_none(write, coco_set, t
     assert not (tmp_path / 'out').exists()
 
 
-def test_what_keeps_the_best_follows_the_metric(write, voc_set, tmp_path):
+def test_what_keeps_the_best_follows_the_metric_and_what_watches_it_is_named(write, voc_set, tmp_path):
     own = tmp_path / 'own.py'
-    own.write_text(f"_base_ = '{VOC0712}'\ndefault_hooks = dict(checkpoint=dict(save_best='pascal_voc/mAP'))\n")
-    alone, _, _ = write(str(own), ['pkd'], voc_set)
+    own.write_text(
+        f"_base_ = '{VOC0712}'\ndefault_hooks = dict(checkpoint=dict(save_best='pascal_voc/mAP'))\n"
+        "custom_hooks = [dict(type='EarlyStoppingHook', monitor='pascal_voc/mAP')]\n"
+    )
+    alone, _, notes = write(str(own), ['pkd'], voc_set)
     assert alone.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
     assert alone.default_hooks.checkpoint.type == 'CheckpointHook'
+    assert "what watches 'pascal_voc/mAP' in the student must watch 'coco/bbox_mAP' now: change it" in notes
 
 
 @pytest.mark.parametrize(
@@ -175,6 +195,7 @@ def test_a_converted_set_is_used_as_it_is(write, voc_set):
     before = (voc_set / 'coco' / 'train.json').stat().st_mtime_ns
     _, _, notes = write(FASTER, ['pkd'], voc_set)
     assert any('is there already, and used as it is' in note for note in notes)
+    assert any(note.endswith('\nclasses: cat, dog; 5 pictures in train, 3 pictures in val') for note in notes)
     assert (voc_set / 'coco' / 'train.json').stat().st_mtime_ns == before
     (voc_set / 'JPEGImages').rename(voc_set / 'elsewhere')
     with pytest.raises(DistillationError, match=r'p0\.jpg is not in .*Remove .*coco, and the set is converted anew'):

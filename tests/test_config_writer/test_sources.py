@@ -114,8 +114,11 @@ def test_a_one_stage_fragment_is_asked_for_its_schedule(write, voc_set):
             f'{STOCK}/deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
             'neither a two-stage nor a one-stage detector',
         ),
-        (f'{STOCK}/rpn/rpn_r50_fpn_1x_coco.py', r'is a RPN, which has its own .*loss.* a SingleStageDetector does'),
-        (f'{STOCK}/tridentnet/tridentnet_r50-caffe_1x_coco.py', 'is a TridentFasterRCNN, which has its own'),
+        (f'{STOCK}/rpn/rpn_r50_fpn_1x_coco.py', r'RPN, has its own loss: .* a SingleStageDetector does'),
+        (
+            f'{STOCK}/tridentnet/tridentnet_r50-caffe_1x_coco.py',
+            'TridentFasterRCNN, has its own _forward, aug_test, loss and 1 more: ',
+        ),
         ('mmdet::_base_/default_runtime.py', 'has no `model` with a `type`: name the config of a detector'),
         (FRAGMENT, 'says nothing of its data: give --data ROOT, or a whole config'),
     ],
@@ -126,6 +129,15 @@ def test_what_can_be_no_student_is_refused(write, tmp_path, student, said):
     assert len(refused.value.problems) == 1
     assert len(str(refused.value)) < 600
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_package_that_is_not_there_is_one_message(write):
+    name = f'{STOCK}/timm_example/retinanet_timm-tv-resnet50_fpn_1x_coco.py'
+    with pytest.raises(
+        DistillationError,
+        match=r'imports what is not there \(Failed to import mmpretrain\.models\): install it, or add',
+    ):
+        write(name, ['pkd'], teacher=FASTER)
 
 
 def test_ssds_fragment_wants_data_of_its_size(write, voc_set):

@@ -276,8 +276,9 @@ def test_users_own_configs_of_the_readme(tmp_path: Path, monkeypatch: pytest.Mon
     (mine / 'mine.py').write_text(text)
 
     cfg = Config.fromfile(mine / 'mine.py')
-    assert cfg.train_dataloader.dataset.ann_file == 'train.json'
-    assert cfg.val_evaluator.ann_file == 'data/helmets/val.json'
+    assert cfg.train_dataloader.dataset.ann_file == 'coco/train.json'
+    assert 'min_size' not in cfg.train_dataloader.dataset.filter_cfg  # small pictures count
+    assert cfg.val_dataloader.dataset.ann_file == 'coco/val.json'
     assert cfg.test_dataloader.dataset.metainfo.classes == ('helmet', 'head', 'person')
     assert head_classes(cfg) == [3]
     build_shape(cfg)
