@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
 from helpers.distil import save_teacher
-from helpers.tiny import REPO, call_tool, load_tool
+from helpers.tiny import REPO, call_tool, load_tool, run_tool
 from mmengine.config import Config
 from test_datasets.own_layouts import voc
 
@@ -43,22 +43,21 @@ def test_from_a_folder_to_a_training(call, pair, capsys):
     assert said[said.index('out/student.py: written') + 1] == 'out/distilled.py: written'
     commands = [shlex.split(line) for line in said[said.index('Next:') + 1 :]]
     assert [Path(words[1]) for words in commands] == [
-        REPO / 'tools' / f'{tool}.py' for tool in ('check', 'train', 'train', 'export_student', 'test', 'test')
+        REPO / 'tools' / f'{tool}.py' for tool in ('check', 'compare', 'export_student', 'test')
     ]
-    tool, *args = commands[2][1:]
-    call_tool(Path(tool).relative_to(REPO), *args, '--cfg-options', *SMALL)
-    assert Path('out/distilled/epoch_1.pth').is_file()
-    log = next(Path('out/distilled').glob('*/*.log')).read_text()
+    call_tool('tools/train.py', 'out/distilled.py', '--work-dir', 'run', '--cfg-options', *SMALL)
+    assert Path('run/epoch_1.pth').is_file()
+    log = next(Path('run').glob('*/*.log')).read_text()
     assert 'hint.loss' in log
     assert 'coco/bbox_mAP: ' in log
 
 
 def test_the_files_belong_to_the_user(call, pair, capsys):
-    call(*pair)
+    call(*pair, '--dry-run')
     path = Path('out/distilled.py')
     path.write_text(path.read_text().replace('mu=0.5', 'mu=0.8'))
     before = {each: each.read_bytes() for each in Path('out').iterdir()}
-    call(*pair)
+    call(*pair, '--dry-run')
     assert 'out/distilled.py: used as it stands, which is not as it would be written now' in capsys.readouterr().out
     with pytest.raises(
         SystemExit, match=r"error: out was made with methods \['chen2017'\], not \['pkd'\]: name another"
@@ -90,9 +89,63 @@ def test_commands_are_those_of_the_place(monkeypatch, tmp_path):
     monkeypatch.setattr(tool, '__file__', str(tmp_path / 'mmdet_kd' / '.mim' / 'tools' / 'distill.py'))
     assert tool.commands(Path('out'), True) == [
         'mim run mmdet_kd check out/distilled.py',
-        'mim train mmdet_kd out/student.py --work-dir out/student --auto-scale-lr',
-        'mim train mmdet_kd out/distilled.py --work-dir out/distilled --auto-scale-lr',
-        'mim run mmdet_kd export_student out/distilled.py out/distilled/epoch_N.pth --out out/exported',
+        'mim run mmdet_kd compare out/student.py out/distilled.py --out out --auto-scale-lr',
+        'mim run mmdet_kd export_student out/distilled.py out/distilled/seed0/epoch_N.pth --out out/exported',
         'mim test mmdet_kd out/exported/student.py --checkpoint out/exported/student.pth',
-        'mim test mmdet_kd out/student.py --checkpoint out/student/epoch_N.pth',
     ]
+
+
+@pytest.fixture
+def small_pair(pair):
+    """The same, trained for one epoch."""
+    cfg = Config.fromfile('student.py')
+    cfg.train_cfg.max_epochs = 1
+    cfg.dump('student.py')
+    return pair
+
+
+@pytest.mark.slow
+def test_a_distillation_that_would_be_wasted_is_not_trained(small_pair):
+    done = run_tool(['tools/distill.py', *small_pair], cwd=Path.cwd(), check=False)
+    assert done.returncode == 1
+    assert 'FAILED  teacher: ' in done.stdout
+    assert (
+        'error: the training would be wasted, as said above. Edit out/distilled.py, or write --no-check' in done.stderr
+    )
+    assert not Path('out/student').exists()
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_student(small_pair):
+    """All stages; then one seed more, an arm from an earlier run, and one arm alone."""
+    done = run_tool(['tools/distill.py', *small_pair, '--no-check'], cwd=Path.cwd())
+    assert 'A look at' not in done.stdout
+    table = Path('out/table.md').read_text()
+    assert [line.split('|')[1].strip() for line in table.splitlines()[2:4]] == ['student', 'distilled']
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith('out/exported/student.py and student.pth: the student of distilled, seed 0, for MMDetection')
+    exported = Config.fromfile('out/exported/student.py')
+    assert not exported.get('custom_imports')
+    assert exported.model.roi_head.bbox_head.num_classes == 2
+    runs = {path: path.stat().st_mtime_ns for path in Path('out').glob('*/seed0/*.pth')}
+    assert len(runs) >= 2
+
+    done = run_tool(['tools/distill.py', *small_pair], cwd=Path.cwd())
+    assert done.stdout.count('trained before, in out/') == 2
+    assert 'A look at' not in done.stdout  # what is trained is not looked at again
+    assert {path: path.stat().st_mtime_ns for path in runs} == runs
+
+    other = [{'chen2017': 'pkd', 'out': 'other'}.get(word, word) for word in small_pair]
+    done = run_tool(['tools/distill.py', *other, '--no-check', '--from', 'out'], cwd=Path.cwd())
+    assert 'trained before, in out/student/seed0' in done.stdout
+    assert 'trained, in other/distilled/seed0' in done.stdout
+    assert not Path('other/student').exists()
+
+
+@pytest.mark.slow
+def test_one_of_the_two_alone(small_pair):
+    done = run_tool(['tools/distill.py', *small_pair, '--only', 'student'], cwd=Path.cwd())
+    assert 'trained, in out/student/seed0' in done.stdout
+    assert 'A look at' not in done.stdout
+    assert not Path('out/distilled').exists()
+    assert not Path('out/exported').exists()
