@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import raise_if_any
 from ..heads import DensePredictions, DenseView, rows_of
@@ -93,7 +93,7 @@ class DenseHeadDistiller(BaseDistiller):
             weight = weight * valid
         avg_factor = mean_over_ranks(positive.sum(), labels.device)
         losses = {}
-        if self.loss_cls is not None and self._of_cells:
+        if self.loss_cls is not None and self._relates:
             losses['cls'] = self._relate_cells(predicted_s, predicted_t, weight)
         elif self.loss_cls is not None:
             logits = [predicted.scores.flatten(0, 1) for predicted in (predicted_s, predicted_t)]
@@ -129,12 +129,17 @@ class DenseHeadDistiller(BaseDistiller):
         return (predicted.boxes / predicted.priors.strides).flatten(0, 1)
 
     def _build_cls(self, cfg: dict, student: DenseView) -> None:
-        logits = torch.zeros(1, student.score_channels)
-        self.loss_cls = self._build_loss(
-            'loss_cls', cfg, student.score_kind, lambda loss: loss(logits, logits, torch.ones(1), avg_factor=1.0)
-        )
-        self._of_cells = getattr(self.loss_cls, 'of_cells', False)
-        if self._of_cells and self.priors != 'all':
+        def columns(loss: nn.Module) -> int:
+            of_cells = getattr(loss, 'relates_scores', False) and student.use_sigmoid
+            return min(student.score_map_channels) if of_cells else student.score_channels
+
+        def call(loss: nn.Module) -> Tensor:
+            logits = torch.zeros(1, columns(loss))
+            return loss(logits, logits, torch.ones(1), avg_factor=1.0)
+
+        self.loss_cls = self._build_loss('loss_cls', cfg, student.score_kind, call)
+        self._relates = getattr(self.loss_cls, 'relates_scores', False)
+        if self._relates and self.priors != 'all':
             self.problems.append(
                 f"DenseHeadDistiller: {type(self.loss_cls).__name__} relates all cells of a map: write priors='all'"
             )

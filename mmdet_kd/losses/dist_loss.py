@@ -26,8 +26,8 @@ class DISTLoss(nn.Module):
         use_sigmoid: the logits are of a sigmoid for each class, not of one softmax over all.
     """
 
-    #: It is given all rows of a map: in a dense head, a row a cell, with the scores of all its priors.
-    of_cells = True
+    #: A dense head's scores are given map by map, see :class:`~mmdet_kd.distillers.DenseHeadDistiller`.
+    relates_scores = True
 
     def __init__(
         self,
@@ -63,7 +63,12 @@ class DISTLoss(nn.Module):
 
         Returns:
             A scalar.
+
+        Raises:
+            ValueError: there are fewer than three columns: two always go together, or against each other.
         """
+        if logits_s.shape[1] < 3:
+            raise ValueError(f'it relates the scores of a row to each other, and a row has {logits_s.shape[1]} of them')
         scores = torch.sigmoid if self.use_sigmoid else _softmax
         scores_s, scores_t = (scores(logits / self.temperature) for logits in (logits_s, logits_t))
         loss = self.row_weight * row_relations(scores_s, scores_t, weight, avg_factor)

@@ -6,8 +6,6 @@ from torch import Tensor
 from .reduction import weighted_average
 from .shapes import check_logits
 
-_EPS = 1e-8
-
 
 def row_relations(
     scores_s: Tensor, scores_t: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -35,8 +33,7 @@ def row_relations(
     check_logits(scores_s, scores_t, 'C')
     if avg_factor is None:
         avg_factor = max(len(scores_s), 1) if weight is None else weight.sum().clamp(min=1)
-    centred = (scores - scores.mean(dim=1, keepdim=True) for scores in (scores_s, scores_t.detach()))
-    return weighted_average(1 - _cosine(*centred), weight, avg_factor)
+    return weighted_average(1 - _correlations(scores_s, scores_t.detach()), weight, avg_factor)
 
 
 def class_relations(scores_s: Tensor, scores_t: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -62,17 +59,23 @@ def class_relations(scores_s: Tensor, scores_t: Tensor, weight: Tensor | None = 
     check_logits(scores_s, scores_t, 'C')
     if weight is None:
         weight = scores_s.new_ones(len(scores_s))
-    counted = weight.sum().clamp(min=_EPS)
-    root = weight.sqrt()[:, None]
-    centred = (
-        (root * (scores - weight @ scores / counted)).T  # a row a class
-        for scores in (scores_s, scores_t.detach())
-    )
+    correlations = _correlations(scores_s.T, scores_t.detach().T, weight)
     enough = (weight > 0).sum() > 1  # one row always goes together with itself
-    return ((1 - _cosine(*centred)) * enough).sum() / max(scores_s.shape[1], 1)
+    return ((1 - correlations) * enough).sum() / max(len(correlations), 1)
 
 
-def _cosine(first: Tensor, second: Tensor) -> Tensor:
-    """Of each row; 0, with a finite gradient, where one is 0."""
-    lengths = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    return (first * second).sum(dim=1) / (lengths + _EPS)
+def _correlations(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Pearson's of each row (n, C), whose entries have a weight (C,); 0 where one of the two does not vary."""
+    weight = first.new_ones(first.shape[1]) if weight is None else weight
+    share = weight / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    return (_standardised(first, share) * _standardised(second, share)).sum(dim=1)
+
+
+def _standardised(scores: Tensor, share: Tensor) -> Tensor:
+    """Rows whose mean is 0 and whose squares add up to 1; 0 where a row does not vary."""
+    mean = (scores * share).sum(dim=1, keepdim=True)
+    centred = (scores - mean) * share.sqrt()
+    square = centred.square().sum(dim=1, keepdim=True)
+    # Where a row differs from its mean by rounding alone, the gradient would be a million times the usual one.
+    varies = square > (4 * torch.finfo(scores.dtype).eps * mean).square()
+    return centred * torch.where(varies, square, torch.ones_like(square)).rsqrt() * varies
