@@ -74,7 +74,7 @@ SLOTS = [  # student, teacher, distiller, its other settings, name of the loss, 
     (faster, faster, 'RoIDistiller', {}, 'loss_bbox', 'boxes', BOXES),
     (retinanet, retinanet, 'DenseHeadDistiller', ALL, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
     (ssd, ssd, 'DenseHeadDistiller', ALL, 'loss_cls', 'softmax scores', SOFTMAX),
-    (retinanet, retinanet, 'DenseHeadDistiller', {}, 'loss_bbox', 'maps', MAPS),
+    (retinanet, retinanet, 'DenseHeadDistiller', {}, 'loss_bbox', 'maps', MAPS | {'iou'}),
     (retinanet, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
     (sigmoid, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
     (ssd, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
@@ -82,6 +82,13 @@ SLOTS = [  # student, teacher, distiller, its other settings, name of the loss, 
     # called with an avg_factor, which a HintLoss and its like have not
     (faster, classifier, 'ClassifierLocDistiller', dict(layers=KD_LOC['layers']), 'loss_loc', 'maps', MAPS),
 ]
+
+#: Losses that compare the right thing, and cannot be called so.
+CALLED_OTHERWISE = {
+    ('ClassifierLocDistiller', 'loss_loc'): OF_FEATURES,
+    ('DenseHeadDistiller', 'loss_bbox'): OF_FEATURES,
+    ('RPNDistiller', 'loss_cls'): {'relations'},  # of two scores
+}
 
 
 def assert_in_single_precision(loss, given):
@@ -108,12 +115,13 @@ def test_a_loss_is_accepted_just_where_it_compares_what_it_is_given(
     for loss, cfg in LOSSES.items():
         try:
             distiller = MODELS.build({'type': kind, 'pair': pair, **settings, name: cfg})
-            assert_in_single_precision(getattr(distiller, name), given)
+            assert_in_single_precision(getattr(distiller, name), 'boxes of both' if loss == 'iou' else given)
         except DistillationError as error:
             (problems[loss],) = error.problems
     assert set(LOSSES) - set(problems) == accepted
     for loss, problem in problems.items():
-        if name == 'loss_loc' and loss in OF_FEATURES:
+        if loss in CALLED_OTHERWISE.get((kind, name), ()):
+            assert ' cannot be used here: ' in problem
             continue
         assert problem.startswith(f'{kind}: {name} is given {given}, and '), loss
         cured = {LOSSES[each]['type'] for each in accepted if not each.endswith('mmdet')}
