@@ -8,17 +8,16 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
-from ..heads import DensePredictions, DenseView
+from ..heads import DensePredictions
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from ..losses.checks import check_range
 from ..losses.functional import class_distances, instance_feature_loss, instance_pairs, instance_relation_loss
 from .base import BaseDistiller, ComparedMaps
-from .boxes import same_coder
 from .general_instances import Disagreement, Instances, choose_instances, find_candidates
 from .instance_features import InstanceFeatures
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import pair_problems
+from .same_priors import pair_problems, same_deltas
 
 Predictions = Literal['dense', 'rpn']
 _OF_SCORES: dict[Predictions, tuple[str, ...]] = {
@@ -218,11 +217,7 @@ class GIDDistiller(BaseDistiller):
         )
         student, teacher = views if self.predictions == 'dense' else (view.dense for view in views)
         raise_if_any(pair_problems('GIDDistiller', pair, student, teacher))
-        self._same_deltas = _same_deltas(student, teacher)
-
-
-def _same_deltas(student: DenseView, teacher: DenseView) -> bool:
-    return student.coder is not None and same_coder(student.coder, teacher.coder)
+        self._same_deltas = same_deltas(student, teacher)
 
 
 def _option_problems(predictions: str, disagreement: str, parts: Sequence[str]) -> list[str]:

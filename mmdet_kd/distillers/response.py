@@ -28,6 +28,8 @@ class ResponseDistiller(BaseDistiller):
 
     #: Pattern of the names that the student's ``loss()`` gives to its own classification loss.
     own_loss: str
+    #: Class scores of a row, where their number is known before the heads are.
+    columns: int = 3
 
     def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float, weight: float) -> None:
         super().__init__(weight)
@@ -56,7 +58,7 @@ class ResponseDistiller(BaseDistiller):
         return Claim(self.own_loss, 'cls', self.mu, self.weight) if claims else None
 
     def _build_losses(self, cls: dict | None, bbox: dict | None) -> tuple[nn.Module | None, nn.Module | None]:
-        weight, logits, deltas = torch.ones(1), torch.zeros(1, 3), torch.zeros(1, 4)
+        weight, logits, deltas = torch.ones(1), torch.zeros(1, self.columns), torch.zeros(1, 4)
         loss_cls = loss_bbox = None
         if cls is not None:  # whatever the head, its scores are brought to a softmax with a background
             loss_cls = self._build_loss(

@@ -1,11 +1,13 @@
 """Distilling the RoI head."""
 
+import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..errors import raise_if_any
 from ..heads import RoIOutputs, RoITargets, with_background
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
+from .base import call_problems
 from .boxes import encode_targets, recode, scale_problems, select_class
 from .pair import Model, ModelPair
 from .response import ResponseDistiller, mean_over_ranks
@@ -52,6 +54,8 @@ class RoIDistiller(ResponseDistiller):
         stages = [(view, view_t.stages[view_t.judge(stage)]) for stage, view in enumerate(view_s.stages)]
         self._stage_weights = view_s.stage_weights
         if scores:
+            logits = torch.zeros(1, view_s.num_classes + 1)
+            raise_if_any(call_problems('loss_cls', lambda: self.loss_cls(logits, logits, avg_factor=1.0)))
             self._sigmoid = [(s.use_sigmoid, t.use_sigmoid) for s, t in stages]
         if loss_bbox is not None:
             self._coders = [(s.coder, t.coder) for s, t in stages]

@@ -36,6 +36,7 @@ class RPNDistiller(ResponseDistiller):
 
     kinds = ('rpn',)
     own_loss = 'loss_rpn_cls|rpn_loss_cls'
+    columns = 2
 
     def __init__(
         self,

@@ -1,8 +1,11 @@
-"""What forbids comparing two heads prior by prior."""
+"""Two heads that are compared prior by prior."""
 
 import torch
+from mmdet.structures.bbox import bbox_overlaps
+from torch import Tensor
 
-from ..heads import DenseView, same_places
+from ..heads import DensePredictions, DenseView, same_places
+from .boxes import same_coder
 from .pair import ModelPair
 
 
@@ -46,3 +49,20 @@ def _describe(view: DenseView) -> str:
     counts = ', '.join(f'{strides.count(stride)} at stride {stride:g}' for stride in sorted(set(strides)))
     first = ', '.join(f'{number:g}' for number in priors.places[0].tolist())
     return f'{type(view.head).__name__} ({kind}: {counts} a cell, the first at {first})'
+
+
+def class_probabilities(predicted: DensePredictions) -> Tensor:
+    """Of each prior for each class, (N, M, C), in single precision; constant. A background is left out."""
+    scores = predicted.scores.detach().float()
+    return scores.sigmoid() if predicted.view.use_sigmoid else scores.softmax(dim=-1)[..., :-1]
+
+
+def same_deltas(student: DenseView, teacher: DenseView) -> bool:
+    """Whether both heads regress deltas of one encoding."""
+    return student.coder is not None and same_coder(student.coder, teacher.coder)
+
+
+def giou_distances(predicted_s: DensePredictions, predicted_t: DensePredictions) -> Tensor:
+    """One minus the generalised IoU of the boxes of both sides, (N, M); the teacher's are constant."""
+    with torch.autocast(predicted_s.boxes.device.type, enabled=False):
+        return 1 - bbox_overlaps(predicted_s.boxes, predicted_t.boxes.detach(), mode='giou', is_aligned=True)

@@ -228,6 +228,11 @@ class DensePredictions:
         """Heights and widths of the levels' grids."""
         return sizes_of(self.maps.scores)
 
+    @property
+    def counts(self) -> list[int]:
+        """Priors of each level; they add up to M."""
+        return [level[0].numel() // self.view.score_channels for level in self.maps.scores]
+
     def on_grids(self, sizes: Sequence[tuple[int, int]]) -> tuple['DensePredictions', Tensor | None]:
         """The predictions for the priors of other grids of the same strides.
 

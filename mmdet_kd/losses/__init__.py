@@ -2,6 +2,7 @@
 
 from .class_weighted_soft_cross_entropy_loss import ClassWeightedSoftCrossEntropyLoss
 from .cwd_loss import CWDLoss
+from .dist_loss import DISTLoss
 from .fgd_loss import FGDLoss
 from .fgfi_loss import FGFILoss
 from .fkd_loss import FKDLoss
@@ -16,6 +17,7 @@ __all__ = [
     'Anchors',
     'CWDLoss',
     'ClassWeightedSoftCrossEntropyLoss',
+    'DISTLoss',
     'FGDLoss',
     'FGFILoss',
     'FKDLoss',

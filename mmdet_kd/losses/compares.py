@@ -2,7 +2,18 @@
 
 from typing import Literal, get_args
 
-from mmdet.models.losses import KnowledgeDistillationKLDivLoss, L1Loss, MSELoss, SmoothL1Loss
+from mmdet.models.losses import (
+    CIoULoss,
+    DIoULoss,
+    EIoULoss,
+    GIoULoss,
+    IoULoss,
+    KnowledgeDistillationKLDivLoss,
+    L1Loss,
+    MSELoss,
+    SIoULoss,
+    SmoothL1Loss,
+)
 from torch import nn
 
 #: What a loss class may say in its attribute ``compares``:
@@ -11,7 +22,8 @@ from torch import nn
 #: * ``softmax scores``: logits (n, C) of one softmax over all classes; a background is the last of them.
 #: * ``sigmoid scores``: logits (n, C) of one sigmoid a class.
 #: * ``boxes``: deltas (n, 4) of the student and of the teacher, with the targets of both.
-Compares = Literal['maps', 'softmax scores', 'sigmoid scores', 'boxes']
+#: * ``decoded boxes``: boxes (n, 4) of both, xyxy, pixels.
+Compares = Literal['maps', 'softmax scores', 'sigmoid scores', 'boxes', 'decoded boxes']
 
 #: Losses of mmdet, which have no such attribute. A subclass of one may compute anything, so it is not meant.
 OF_MMDET: dict[type[nn.Module], Compares] = {
@@ -19,13 +31,20 @@ OF_MMDET: dict[type[nn.Module], Compares] = {
     MSELoss: 'maps',
     SmoothL1Loss: 'maps',
     KnowledgeDistillationKLDivLoss: 'softmax scores',
+    IoULoss: 'decoded boxes',
+    GIoULoss: 'decoded boxes',
+    DIoULoss: 'decoded boxes',
+    CIoULoss: 'decoded boxes',
+    EIoULoss: 'decoded boxes',
+    SIoULoss: 'decoded boxes',
 }
 
 _FITTING: dict[Compares, str] = {
     'maps': 'HintLoss (in a FeatureDistiller), L1Loss or MSELoss',
-    'softmax scores': 'SoftenedKLLoss or ClassWeightedSoftCrossEntropyLoss',
-    'sigmoid scores': 'SoftenedBCELoss, or SoftenedKLLoss with use_sigmoid=True',
+    'softmax scores': 'SoftenedKLLoss, DISTLoss or ClassWeightedSoftCrossEntropyLoss',
+    'sigmoid scores': 'SoftenedBCELoss, or SoftenedKLLoss or DISTLoss with use_sigmoid=True',
     'boxes': 'TeacherBoundedL2Loss',
+    'decoded boxes': 'GIoULoss or IoULoss',
 }
 
 

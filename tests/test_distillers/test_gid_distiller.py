@@ -13,6 +13,7 @@ from helpers.dense_heads import seen
 from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, raw_batch, soft_part, total
 from helpers.one_stage import atss, fcos, gfl, retinanet, ssd
 from helpers.tiny import REPO
+from helpers.two_heads import LAST_LAYERS, fix_norms, on_the_students_grid, spread, two_pictures
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.structures.bbox import bbox2roi, bbox_overlaps
 from mmengine.config import Config
@@ -44,28 +45,6 @@ def every(*quick):
     return pytest.mark.parametrize('name', pairs)
 
 
-LAST_LAYERS = ('retina_cls', 'retina_reg', 'conv_cls', 'conv_reg', 'gfl_cls', 'gfl_reg', 'atss_cls', 'atss_reg')
-LAST_LAYERS += ('rpn_cls', 'rpn_reg', *(f'{kind}_convs.{level}.0' for kind in ('cls', 'reg') for level in range(5)))
-
-
-def spread(head, seed):
-    """Have a head say something else of each place."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in head.named_parameters():
-            if name.rpartition('.')[0] in LAST_LAYERS:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
-        if hasattr(head, 'conv_centerness'):
-            head.conv_reg.bias += 2  # FCOS regresses logarithms of pixels
-
-
-def fix_norms(detector):
-    """Have the student's norms give the same in training as in eval mode."""
-    for module in detector.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
-
-
 def distilled(cfgs, name, **gid):
     make_s, make_t = PAIRS[name]
     gid = {**(RPN if name == 'rpn' else GID), **gid}
@@ -86,16 +65,6 @@ def cfgs(student_cfg, teacher_cfg):
     """The student pads its pictures to more than the teacher has."""
     student_cfg.model.data_preprocessor.pad_size_divisor = 64
     return student_cfg, teacher_cfg
-
-
-def two_pictures(counts=(3, 2)):
-    """Of 64x96 and 64x60 pixels, so that the student's canvas is 64x128, and the teacher's 64x96."""
-    batch = raw_batch(counts, size=60)
-    for n, width in enumerate((96, 60)):
-        shape = (3, 64, width)
-        batch['inputs'][n] = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
-        batch['data_samples'][n].set_metainfo(dict(img_shape=shape[1:], ori_shape=shape[1:]))
-    return batch
 
 
 class Observed:
@@ -133,16 +102,6 @@ def positives(detector, batch, boxes, name):
     with seen(detector, batch, ('labels',)) as step:
         labels = step.view.assignment(step.calls).labels
     return (labels >= 0) & (labels < 3)
-
-
-def on_the_students_grid(maps, like):
-    """Maps of the teacher's, filled up with nan where only the student has cells."""
-    filled = []
-    for feat, of_student in zip(maps, like, strict=True):
-        wide = feat.new_full((*feat.shape[:2], *of_student.shape[-2:]), math.nan)
-        wide[..., : feat.shape[-2], : feat.shape[-1]] = feat
-        filled.append(wide)
-    return filled
 
 
 def numbers_of_boxes(head, raw, name, training):

@@ -27,6 +27,8 @@ LOSSES = {
     'kl': dict(type='SoftenedKLLoss'),
     'kl of sigmoids': dict(type='SoftenedKLLoss', use_sigmoid=True),
     'bce': dict(type='SoftenedBCELoss'),
+    'relations': dict(type='DISTLoss'),
+    'relations of sigmoids': dict(type='DISTLoss', use_sigmoid=True),
     'bounded': dict(type='TeacherBoundedL2Loss'),
     # mmdet's that are known
     'l1': dict(type='L1Loss'),
@@ -38,8 +40,10 @@ LOSSES = {
     'cross entropy': dict(type='CrossEntropyLoss'),
     'iou': dict(type='GIoULoss'),
 }
-SOFTMAX, SIGMOID, BOXES = {'weighted', 'kl', 'kl of mmdet'}, {'kl of sigmoids', 'bce'}, {'bounded'}
+SOFTMAX, SIGMOID, BOXES = {'weighted', 'kl', 'kl of mmdet', 'relations'}, {'kl of sigmoids', 'bce'}, {'bounded'}
 MAPS = {'l1', 'smooth l1', 'mse'}
+ALL = dict(priors='all')  # as losses of relations ask for
+RELATIONS = {'relations of sigmoids'}
 OF_FEATURES = {'hint', 'channel-wise', 'pearson'}  # without an avg_factor
 
 
@@ -63,20 +67,28 @@ def classifier(cfg):
 CONV = dict(adapter=dict(type='ConvAdapter'))
 SLOTS = [  # student, teacher, distiller, its other settings, name of the loss, what is given, what is accepted
     (faster, faster, 'FeatureDistiller', CONV, 'loss', 'maps', MAPS | OF_FEATURES),
-    (faster, faster, 'RPNDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
+    (faster, faster, 'RPNDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX - {'relations'}),
     (faster, faster, 'RPNDistiller', {}, 'loss_bbox', 'boxes', BOXES),
     (faster, faster, 'RoIDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
     (sigmoid, sigmoid, 'RoIDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),  # brought to a softmax
     (faster, faster, 'RoIDistiller', {}, 'loss_bbox', 'boxes', BOXES),
-    (retinanet, retinanet, 'DenseHeadDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID),
-    (ssd, ssd, 'DenseHeadDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
-    (retinanet, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID),
-    (sigmoid, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID),
+    (retinanet, retinanet, 'DenseHeadDistiller', ALL, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
+    (ssd, ssd, 'DenseHeadDistiller', ALL, 'loss_cls', 'softmax scores', SOFTMAX),
+    (retinanet, retinanet, 'DenseHeadDistiller', {}, 'loss_bbox', 'maps', MAPS | {'iou'}),
+    (retinanet, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
+    (sigmoid, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
     (ssd, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
     (faster, classifier, 'ClassifierClsDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
     # called with an avg_factor, which a HintLoss and its like have not
     (faster, classifier, 'ClassifierLocDistiller', dict(layers=KD_LOC['layers']), 'loss_loc', 'maps', MAPS),
 ]
+
+#: Losses that compare the right thing, and cannot be called so.
+CALLED_OTHERWISE = {
+    ('ClassifierLocDistiller', 'loss_loc'): OF_FEATURES,
+    ('DenseHeadDistiller', 'loss_bbox'): OF_FEATURES,
+    ('RPNDistiller', 'loss_cls'): {'relations'},  # of two scores
+}
 
 
 def assert_in_single_precision(loss, given):
@@ -103,12 +115,13 @@ def test_a_loss_is_accepted_just_where_it_compares_what_it_is_given(
     for loss, cfg in LOSSES.items():
         try:
             distiller = MODELS.build({'type': kind, 'pair': pair, **settings, name: cfg})
-            assert_in_single_precision(getattr(distiller, name), given)
+            assert_in_single_precision(getattr(distiller, name), 'boxes of both' if loss == 'iou' else given)
         except DistillationError as error:
             (problems[loss],) = error.problems
     assert set(LOSSES) - set(problems) == accepted
     for loss, problem in problems.items():
-        if name == 'loss_loc' and loss in OF_FEATURES:
+        if loss in CALLED_OTHERWISE.get((kind, name), ()):
+            assert ' cannot be used here: ' in problem
             continue
         assert problem.startswith(f'{kind}: {name} is given {given}, and '), loss
         cured = {LOSSES[each]['type'] for each in accepted if not each.endswith('mmdet')}
@@ -162,7 +175,7 @@ class TestInAWholeDetector:
         assert problem == (
             'distillers.dense: DenseHeadDistiller: loss_cls is given sigmoid scores, and '
             'ClassWeightedSoftCrossEntropyLoss compares softmax scores: '
-            'take SoftenedBCELoss, or SoftenedKLLoss with use_sigmoid=True'
+            'take SoftenedBCELoss, or SoftenedKLLoss or DISTLoss with use_sigmoid=True'
         )
 
     def test_a_loss_that_can_be_set_right(self, student_cfg, teacher_cfg):
@@ -186,7 +199,10 @@ class TestInAWholeDetector:
     def test_a_loss_that_says_it(self, student_cfg, teacher_cfg):
         build(self.of(student_cfg, teacher_cfg, loss_cls=dict(type=apart('softmax scores'))), init=False)
         (problem,) = problems_of(self.of(student_cfg, teacher_cfg, loss_cls=dict(type=apart('scores'))))
-        assert "Apart.compares must be one of 'maps', 'softmax scores', 'sigmoid scores', 'boxes', not 'sco" in problem
+        assert (
+            "must be one of 'maps', 'softmax scores', 'sigmoid scores', 'boxes', 'decoded boxes', not 'scores'"
+            in problem
+        )
 
     def test_a_loss_that_is_no_scalar(self, student_cfg, teacher_cfg):
         hint = dict(type='FeatureDistiller', **CONV, loss=dict(type='L1Loss', reduction='none'))

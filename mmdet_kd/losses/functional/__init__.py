@@ -4,6 +4,7 @@ from .attention import attention
 from .attention_guided import masked_distance, root_distance, shared_attention
 from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
+from .disagreement import disagreement_bce
 from .fine_grained import anchor_mask, best_overlap, imitation_loss
 from .focal_global import attention_loss, focal_loss, focal_masks
 from .hint import HintNorm, hint_loss
@@ -11,18 +12,23 @@ from .instances import class_distances, instance_feature_loss, instance_pairs, i
 from .masked_generation import masked_generation
 from .pearson import pearson_loss
 from .reduction import weighted_average
+from .score_relations import class_relations, row_relations
 from .soft_cross_entropy import class_weighted_soft_cross_entropy
 from .softened import softened_bce, softened_kl, softened_sigmoid_kl
+from .valuable_region import Overlap, valuable_region
 
 __all__ = [
     'HintNorm',
+    'Overlap',
     'anchor_mask',
     'attention',
     'attention_loss',
     'best_overlap',
     'channel_wise_kl',
     'class_distances',
+    'class_relations',
     'class_weighted_soft_cross_entropy',
+    'disagreement_bce',
     'focal_loss',
     'focal_masks',
     'hint_loss',
@@ -34,10 +40,12 @@ __all__ = [
     'masked_generation',
     'pearson_loss',
     'root_distance',
+    'row_relations',
     'shared_attention',
     'softened_bce',
     'softened_kl',
     'softened_sigmoid_kl',
     'teacher_bounded_l2',
+    'valuable_region',
     'weighted_average',
 ]
