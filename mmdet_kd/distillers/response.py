@@ -22,7 +22,8 @@ class ResponseDistiller(BaseDistiller):
             leaves the classification alone.
         loss_bbox: config of the regression loss, called with (pred, teacher_pred, target, weight, avg_factor); None
             leaves the regression alone.
-        mu: share of the student's own classification loss, in [0, 1]. Without ``loss_cls`` it plays no part.
+        mu: share of the student's own classification loss, in [0, 1]; None leaves that whole and adds the soft one.
+            Without ``loss_cls`` it plays no part.
         weight: see :class:`BaseDistiller`; alone, it leaves the student's own classification loss 1 - weight (1 - mu).
     """
 
@@ -31,30 +32,30 @@ class ResponseDistiller(BaseDistiller):
     #: Class scores of a row, where their number is known before the heads are.
     columns: int = 3
 
-    def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float, weight: float) -> None:
+    def __init__(self, loss_cls: dict | None, loss_bbox: dict | None, mu: float | None, weight: float) -> None:
         super().__init__(weight)
         problems = []
         if loss_cls is None and loss_bbox is None:
             problems.append(
                 f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled'
             )
-        if not isinstance(mu, (int, float)) or not 0 <= mu <= 1:
-            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu!r}')
+        if mu is not None and (not isinstance(mu, (int, float)) or not 0 <= mu <= 1):
+            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], or be None, not {mu!r}')
         raise_if_any(problems)
-        self.mu = float(mu)
+        self.mu = None if mu is None else float(mu)
         self.loss_cls, self.loss_bbox = self._build_losses(loss_cls, loss_bbox)
         self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)
 
     @property
     def is_active(self) -> bool:
         """Whether soft classification or bounded regression counts at present."""
-        soft = has_weight(self.loss_cls) and self.mu < 1
+        soft = has_weight(self.loss_cls) and (self.mu is None or self.mu < 1)
         return super().is_active and (soft or has_weight(self.loss_bbox))
 
     @property
     def claim(self) -> Claim | None:
         """Its part of the student's own classification loss, while there is a soft one."""
-        claims = self.weight > 0 and has_weight(self.loss_cls)
+        claims = self.weight > 0 and self.mu is not None and has_weight(self.loss_cls)
         return Claim(self.own_loss, 'cls', self.mu, self.weight) if claims else None
 
     def _build_losses(self, cls: dict | None, bbox: dict | None) -> tuple[nn.Module | None, nn.Module | None]:

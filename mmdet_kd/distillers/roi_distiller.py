@@ -41,7 +41,7 @@ class RoIDistiller(ResponseDistiller):
         pair: ModelPair,
         loss_cls: dict | None = None,
         loss_bbox: dict | None = None,
-        mu: float = 0.5,
+        mu: float | None = 0.5,
         weight: float = 1.0,
     ) -> None:
         super().__init__(loss_cls, loss_bbox, mu, weight)

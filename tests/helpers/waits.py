@@ -22,13 +22,14 @@ from .distil import raw_batch
 _TELLERS = ('__torch_dispatch__', '_showwarnmsg', 'showwarning')
 
 #: What mmdet and mmengine themselves copy: means and stds of box coders, the order of channels and the sizes of
-#: pictures in a preprocessor, the labels that there are in a loss of sigmoids.
+#: pictures in a preprocessor, the labels that there are in a loss of sigmoids, the least area of a union of two boxes.
 OF_MMDET = {
     'data_preprocessor.py:forward',
     'utils.py:stack_batch',
     'delta_xywh_bbox_coder.py:delta2bbox',
     'delta_xywh_bbox_coder.py:bbox2delta',
     'cross_entropy_loss.py:_expand_onehot_labels',
+    'bbox_overlaps.py:bbox_overlaps',
 }
 #: Where mmdet itself waits for the device besides: it looks which RoIs each level has.
 WAITS_OF_MMDET = OF_MMDET | {'single_level_roi_extractor.py:forward'}

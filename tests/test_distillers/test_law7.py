@@ -108,6 +108,12 @@ def one_step(detector, boxes):
 
 FGFI = {**HINT, 'loss': dict(type='FGFILoss')}
 SCORES = dict(type='FeatureDistiller', source='dense.cls', loss=dict(type='CWDLoss'))
+#: Of the predictions of a dense head.
+PREDICTIONS = dict(
+    bckd=dict(type='BCKDDistiller'),
+    boxes=dict(type='DenseHeadDistiller', loss_bbox=dict(type='GIoULoss'), priors='all'),
+    relations=dict(type='DenseHeadDistiller', loss_cls=dict(type='DISTLoss', use_sigmoid=True), priors='all'),
+)
 # their views differ; heads of masks, which need masks, have the same views as others, and RepPoints' forward makes its
 # grids on the host
 OTHER_HEADS = [head for head in POINT_HEADS if '_ins' not in head and 'grids' not in head]
@@ -117,6 +123,8 @@ EACH = pytest.mark.parametrize(
     [
         *((scale, name) for scale in (None, 0.5) for name in METHOD),
         *(('one-stage', name) for name in ('dense', 'scores')),
+        *(('one-stage', name) for name in PREDICTIONS),
+        ('gfl', 'ld'),
         (0.5, 'fgfi'),
         *(pytest.param(family, 'fgfi', marks=pytest.mark.slow) for family in (None, 'one-stage')),
         *(pytest.param(head, 'dense', marks=pytest.mark.slow) for head in OTHER_HEADS),
@@ -129,8 +137,11 @@ EACH = pytest.mark.parametrize(
 def detector(request, student_cfg, teacher_cfg):
     """Of the two-stage family, with the pictures of the student at a scale, or of the other."""
     if request.param == 'one-stage':
-        distillers = dict(hint=HINT, dense=DENSE, fgfi=FGFI, scores=SCORES)
+        distillers = dict(hint=HINT, dense=DENSE, fgfi=FGFI, scores=SCORES, **PREDICTIONS)
         return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, **distillers))
+    if request.param == 'gfl':
+        ld = dict(type='LDDistiller', cls_weight=1.0)
+        return build(distilled_cfg(gfl(student_cfg), gfl(teacher_cfg), None, ld=ld))
     if request.param in POINT_HEADS:
         head = POINT_HEADS[request.param]
         return build(distilled_cfg(head(student_cfg), head(teacher_cfg), None, dense=DENSE))
@@ -168,7 +179,7 @@ def test_no_number_is_asked_for_on_the_host(detector, name):
 @EACH
 def test_the_number_of_operations_does_not_grow_with_the_boxes(detector, name):
     counts = []
-    for boxes in (1, 12):
+    for boxes in (2, 12):  # a dimension of one spares copies
         calls, seen, step, views = one_step(detector, boxes)
         with OpCounter() as counter:
             detector.distillers[name](StudentKnowledge(calls, views), seen, step)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.distil import build, distilled_cfg, losses_of, raw_batch
 
 from mmdet_kd.distillers.response import mean_over_ranks
 
@@ -21,3 +22,17 @@ def test_a_count_is_not_changed_in_place():
     count = torch.tensor(0.0)
     mean_over_ranks(count, CPU)
     assert count.item() == 0
+
+
+def test_without_mu_the_soft_loss_is_added_to_the_whole_hard_one(student_cfg, teacher_cfg):
+    """As DIST does. The shares of another distiller stay what they are."""
+    losses = {}
+    for name, mu in (('added', None), ('mixed', 0.25), ('alone', 1.0)):
+        roi = dict(type='RoIDistiller', loss_cls=dict(type='DISTLoss'), mu=mu)
+        detector = build(distilled_cfg(student_cfg, teacher_cfg, None, roi=roi))
+        losses[name] = losses_of(detector, raw_batch())
+    hard, soft = 'loss_cls', 'roi.loss_cls'
+    assert losses['added'][hard].item() == losses['alone'][hard].item()
+    assert losses['mixed'][hard].item() == pytest.approx(0.25 * losses['added'][hard].item(), rel=1e-6)
+    assert losses['mixed'][soft].item() == pytest.approx(0.75 * losses['added'][soft].item(), rel=1e-6)
+    assert losses['added'][soft].item() > 0
