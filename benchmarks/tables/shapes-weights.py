@@ -1,6 +1,6 @@
-# How the weight of a loss goes with the AP, on the drawn set. The weights are those at which the gradients that reach the
-# neck of a fresh student are about 0.03, 0.3, 3 and 30 times those of its own losses. That was measured with a teacher of
-# random weights; gradient_shares.py says what they are with the trained one.
+# How the weight of a loss goes with the AP, on the drawn set. The weights are those at which the gradients that reach
+# the neck of a fresh student are about 0.03, 0.3, 3 and 30 times those of its own losses. That was measured with a
+# teacher of random weights; gradient_shares.py says what they are with the trained one.
 title = 'Drawn set, Faster R-CNN: AP by the weight of the loss'
 seeds = [0]
 configs = {
