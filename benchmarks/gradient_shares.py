@@ -105,11 +105,11 @@ def weights_of(distillers: Mapping[str, Any]) -> dict[str, float]:
     """Dotted name -> the weight of each loss in the configs of distillers, or of each of its parts."""
     found: dict[str, float] = {}
     for name, distiller in distillers.items():
-        losses = {
-            key: value for key, value in distiller.items() if isinstance(value, Mapping) and 'loss_weight' in value
-        }
-        found |= {f'{name}.{key}.loss_weight': float(loss.loss_weight) for key, loss in losses.items()}
-        found |= {f'{name}.{key}': float(value) for key, value in distiller.items() if key.endswith('_weight')}
+        for key, value in (distiller or {}).items():  # None leaves an inherited one out
+            if isinstance(value, Mapping) and 'loss_weight' in value:
+                found[f'{name}.{key}.loss_weight'] = float(value['loss_weight'])
+            elif key.endswith('_weight'):
+                found[f'{name}.{key}'] = float(value)
     return found
 
 

@@ -22,6 +22,7 @@ def table(tiny_set, tmp_path):
     hint = dict(HINT, loss=dict(type='HintLoss', loss_weight=1.0))
     weights = save_teacher(teacher, tmp_path / 'teacher.pth')
     cfg = distilled_cfg(student, teacher.to_dict(), weights, hint=hint, rpn=dict(RPN))
+    cfg.model.distillers.left_out = None
     cfg.dump(tmp_path / 'taught.py')
     rows = {'alone': str(tmp_path / 'alone.py')} | {
         f'hint {weight:g}': dict(
