@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -27,6 +28,8 @@ ROI = {'type': 'RoIDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
 AS_ALONE = {'fold_batch_norm': False, 'channels_last': False}
 #: Of a one-stage detector that scores by sigmoids.
 DENSE = {'type': 'DenseHeadDistiller', 'loss_cls': {'type': 'SoftenedKLLoss', 'use_sigmoid': True}}
+#: Classes of the two families with code of their own, which a config has to name.
+OWN_CODE = ('RTMDet', 'RPN', 'TridentFasterRCNN', 'PanopticFPN', 'MaskFormer', 'Mask2Former')
 #: The whole of Chen et al.
 METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
 #: Maps and scores, for a one-stage detector.
@@ -47,11 +50,20 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
     cfg = copy.deepcopy(student)
     cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
     cfg.default_hooks.training_classes = {'type': 'TrainingClassesHook'}
-    family, method = ('Two', METHOD) if 'roi_head' in cfg.model else ('One', ONE_STAGE_METHOD)
-    cfg.model.type = f'KnowledgeDistillation{family}StageDetector'
+    method = METHOD if 'roi_head' in cfg.model else ONE_STAGE_METHOD
+    cfg.model.update(student_type(cfg.model.type))
     cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
     cfg.model.distillers = copy.deepcopy(distillers or method)
     return cfg
+
+
+def student_type(plain: str) -> dict[str, str]:
+    """What a config says to make a student of a detector class of mmdet."""
+    for family, base in (('TwoStage', TwoStageDetector), ('OneStage', SingleStageDetector)):
+        if issubclass(MODELS.get(plain), base):
+            named = {'detector': plain} if plain in OWN_CODE else {}
+            return {'type': f'KnowledgeDistillation{family}Detector', **named}
+    return {'type': 'KnowledgeDistillationDetector', 'detector': plain}
 
 
 def build(cfg: Config, seed: int = 0, init: bool = True) -> nn.Module:

@@ -1,0 +1,113 @@
+"""Whole detectors of mmdet's zoo, as narrow and shallow as their architecture allows, and batches for them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.structures.mask import BitmapMasks
+from mmengine.config import Config, ConfigDict
+from mmengine.structures import PixelData
+
+from mmdet_kd.export import with_num_classes
+from mmdet_kd.runtime import drop_pretrained
+
+from .distil import raw_batch
+from .zoo import CONFIGS
+
+#: Keys of a config that say how many channels something has.
+_WIDTHS = (
+    'in_channels',
+    'out_channels',
+    'feat_channels',
+    'inner_channels',
+    'conv_out_channels',
+    'fc_out_channels',
+    'fc_channels',
+    'cls_in_channels',
+    'reg_in_channels',
+    'proposal_feature_channel',
+    'num_deconv_filters',
+    'embed_dims',
+    'feedforward_channels',
+    'num_feats',
+    'base_channels',
+    'num_groups',
+    'point_feat_channels',
+    'hidden_dim',
+    'mid_channels',
+    'block_mid_channels',
+)
+_KEPT_BELOW = 16  # channels: so few mean something else, such as the sizes of dynamic convolutions
+CLASSES = 3
+
+
+def narrowed(config: str, divisor: int = 8) -> ConfigDict:
+    """The model of a config of the zoo with fewer channels, layers and classes, and without pretrained weights.
+
+    Args:
+        config: relative to the zoo's folder.
+        divisor: of the numbers of channels.
+    """
+    cfg = Config.fromfile(CONFIGS / config, import_custom_modules=False)
+    model = cfg.model
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    drop_pretrained(model)
+    backbone = model.backbone
+    if 'depth' in backbone and backbone.type != 'Darknet':
+        backbone.depth = min(backbone.depth, 50)
+        backbone.setdefault('base_channels', 64)
+    if 'widen_factor' in backbone:
+        return _few_classes(model)
+    return _few_classes(_divided(model, divisor))
+
+
+def _few_classes(model: ConfigDict) -> ConfigDict:
+    panoptic = [part for part in model.values() if isinstance(part, dict) and 'num_things_classes' in part]
+    for part in panoptic:
+        part.update(num_things_classes=CLASSES, num_stuff_classes=2)
+        loss = part.get('loss_cls')
+        if loss is not None and isinstance(loss.get('class_weight'), list):
+            loss.class_weight = [1.0] * (CLASSES + 2) + [0.1]
+    if not panoptic:
+        return ConfigDict(with_num_classes(model, CLASSES))
+    roi_head = model.get('roi_head') or {}
+    for head in ('bbox_head', 'mask_head'):
+        if head in roi_head:
+            roi_head[head].num_classes = CLASSES
+    return model
+
+
+def _divided(cfg: Any, divisor: int, key: str | None = None) -> Any:
+    if isinstance(cfg, dict):
+        return type(cfg)({name: _divided(value, divisor, name) for name, value in cfg.items()})
+    if isinstance(cfg, (list, tuple)):
+        return type(cfg)(_divided(value, divisor, key) for value in cfg)
+    is_width = key in _WIDTHS and isinstance(cfg, int) and not isinstance(cfg, bool) and cfg >= _KEPT_BELOW
+    return max(1, cfg // divisor) if is_width else copy.deepcopy(cfg)
+
+
+def batch_for(model: dict, size: int = 64, boxes: tuple[int, ...] = (3, 2)) -> dict:
+    """Pictures with boxes, masks in them, and a semantic segmentation, as a data loader would hand them over.
+
+    Args:
+        model: config of the detector that is to train on them.
+        size: of the pictures, pixels.
+        boxes: in each picture.
+    """
+    batch = raw_batch(boxes, size=size, classes=CLASSES)
+    if model['type'] == 'RTMDet' and 'Ins' not in model['bbox_head']['type']:
+        return batch  # its assigner takes masks only as tensors
+    rng = np.random.default_rng(0)
+    for sample in batch['data_samples']:
+        bounds = sample.gt_instances.bboxes.long().tolist()
+        masks = np.zeros((len(bounds), size, size), dtype=np.uint8)
+        for mask, (x1, y1, x2, y2) in zip(masks, bounds, strict=True):
+            mask[y1 : y2 + 1, x1 : x2 + 1] = 1
+        sample.gt_instances.masks = BitmapMasks(masks, size, size)
+        stuff = torch.from_numpy(rng.integers(CLASSES, CLASSES + 2, (1, size, size)))
+        sample.gt_sem_seg = PixelData(sem_seg=stuff)
+    return batch
