@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,14 @@ _WIDTHS = (
     'hidden_dim',
     'mid_channels',
     'block_mid_channels',
+    'feat_channel',
+    'stage_channels',
 )
+#: Detectors whose decoders have 256 channels whatever their configs say, and what of them is narrowed all the same.
+_WIDE = ('ConditionalDETR', 'DINO', 'DDQDETR')
+_BESIDE = ('feedforward_channels', 'base_channels')
 _KEPT_BELOW = 16  # channels: so few mean something else, such as the sizes of dynamic convolutions
+_QUERIES = 20
 CLASSES = 3
 
 
@@ -60,9 +67,23 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
     if 'depth' in backbone and backbone.type != 'Darknet':
         backbone.depth = min(backbone.depth, 50)
         backbone.setdefault('base_channels', 64)
-    if 'widen_factor' in backbone:
-        return _few_classes(model)
-    return _few_classes(_divided(model, divisor))
+    if backbone.type == 'HourglassNet':
+        backbone.setdefault('feat_channel', 256)
+    wide = model.type in _WIDE
+    if 'widen_factor' not in backbone:
+        model = _divided(model, divisor, _BESIDE if wide else _WIDTHS)
+    if wide:
+        model.neck = _divided(model.neck, divisor, ('in_channels',))
+    for part in ('encoder', 'decoder'):
+        if part in model:
+            model[part].num_layers = 2
+    if 'stage_blocks' in model.backbone:
+        model.backbone.stage_blocks = [1] * len(model.backbone.stage_blocks)
+    if 'encoder' in model:  # DETRs whose heads have a default
+        model.bbox_head.embed_dims = model.encoder.layer_cfg.self_attn_cfg.embed_dims
+    if 'num_queries' in model:  # no more than there are places on the maps of a small picture
+        model.num_queries = model.test_cfg.max_per_img = min(model.num_queries, _QUERIES)
+    return _few_classes(model)
 
 
 def _few_classes(model: ConfigDict) -> ConfigDict:
@@ -81,12 +102,12 @@ def _few_classes(model: ConfigDict) -> ConfigDict:
     return model
 
 
-def _divided(cfg: Any, divisor: int, key: str | None = None) -> Any:
+def _divided(cfg: Any, divisor: int, widths: Collection[str], key: str | None = None) -> Any:
     if isinstance(cfg, dict):
-        return type(cfg)({name: _divided(value, divisor, name) for name, value in cfg.items()})
+        return type(cfg)({name: _divided(value, divisor, widths, name) for name, value in cfg.items()})
     if isinstance(cfg, (list, tuple)):
-        return type(cfg)(_divided(value, divisor, key) for value in cfg)
-    is_width = key in _WIDTHS and isinstance(cfg, int) and not isinstance(cfg, bool) and cfg >= _KEPT_BELOW
+        return type(cfg)(_divided(value, divisor, widths, key) for value in cfg)
+    is_width = key in widths and isinstance(cfg, int) and not isinstance(cfg, bool) and cfg >= _KEPT_BELOW
     return max(1, cfg // divisor) if is_width else copy.deepcopy(cfg)
 
 
@@ -108,6 +129,7 @@ def batch_for(model: dict, size: int = 64, boxes: tuple[int, ...] = (3, 2)) -> d
         for mask, (x1, y1, x2, y2) in zip(masks, bounds, strict=True):
             mask[y1 : y2 + 1, x1 : x2 + 1] = 1
         sample.gt_instances.masks = BitmapMasks(masks, size, size)
+        sample.set_metainfo(dict(border=(0, size, 0, size)))  # what CenterNet and CornerNet are tested with
         stuff = torch.from_numpy(rng.integers(CLASSES, CLASSES + 2, (1, size, size)))
         sample.gt_sem_seg = PixelData(sem_seg=stuff)
     return batch
