@@ -42,15 +42,21 @@ def some(names: Collection[str], most: int = 3) -> str:
     return ', '.join(shown) + more
 
 
-def constructor_keys(kind: type) -> set[str]:
-    """The names of what a class takes, those included that it hands on to its bases by ``**kwargs``."""
+def constructor_keys(kind: type, required: bool = False) -> set[str]:
+    """The names of what a class takes, those included that it hands on to its bases by ``**kwargs``.
+
+    Args:
+        kind: the class.
+        required: only those without a default.
+    """
     keys: set[str] = set()
     for base in kind.__mro__:
         if '__init__' not in vars(base):
             continue
         _, *parameters = inspect.signature(base.__init__).parameters.values()  # the first is self
         starred = {each.kind: each.name for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
-        keys |= {each.name for each in parameters} - set(starred.values())
+        named = [each for each in parameters if each.kind not in starred]
+        keys |= {each.name for each in named if not required or each.default is each.empty}
         if inspect.Parameter.VAR_KEYWORD not in starred:
             break
     return keys

@@ -44,7 +44,7 @@ def classes_with(keys: Collection[str], students: bool = True) -> dict[str, type
 
     Args:
         keys: of a model.
-        students: those that can be students; or else those that cannot.
+        students: those that can be students, and need no other key; or else those that cannot be students.
     """
     taking = {
         name: constructor_keys(kind)
@@ -54,7 +54,9 @@ def classes_with(keys: Collection[str], students: bool = True) -> dict[str, type
     fitting = [
         name
         for name, taken in taking.items()
-        if set(keys) <= taken and (why_no_student(MODELS.get(name)) is None) is students
+        if set(keys) <= taken
+        and (why_no_student(MODELS.get(name)) is None) is students
+        and not (students and constructor_keys(MODELS.get(name), required=True) - set(keys))
     ]
     return {name: MODELS.get(name) for name in sorted(fitting, key=lambda name: (len(taking[name]), name))}
 
@@ -96,7 +98,7 @@ def _problems(detector: Any, found: Any, ours: type, family: type, mixin: type) 
             f'is based on one of mmdet, write {OF_THE_BASE}'
         ]
     if found is None:
-        near = near_names(str(detector), classes_with(()))
+        near = near_names(str(detector), MODELS.module_dict)
         cure = f'Did you mean {" or ".join(near)}?' if near else 'A class of your own needs custom_imports'
         return [f'detector: there is no class {detector!r}. {cure}']
     reason = why_no_student(found)

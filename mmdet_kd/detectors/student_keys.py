@@ -104,4 +104,5 @@ def _other_class(
         return f"{problem}. Write type='{types[plain_ones[0]]}'"
     ours = kind if kind in types.values() else types[next(iter(types))]
     line = f'add {OF_THE_BASE}' if ours == kind else f"write type='{ours}', {OF_THE_BASE}"
-    return f'{problem}: {line}, or detector=... with the name of the class ({some(list(takers))})'
+    named = [name for name in takers if types[name] == ours]
+    return f'{problem}: {line}, or detector=... with the name of the class ({some(named)})'

@@ -15,8 +15,8 @@ def head_classes(model: nn.Module) -> dict[str, int]:
         model: a detector, or a classifier of crops.
 
     Returns:
-        Name of the module -> number of classes: of each stage of a cascade, of the head of another detector (of boxes, of
-        masks, or panoptic), or of the classifier. Empty for a model without such a head.
+        Name of the module -> number of classes: of each stage of a cascade, of the head of another detector (of boxes,
+        of masks, or panoptic), or of the classifier. Empty for a model without such a head.
     """
     if getattr(model, 'roi_head', None) is not None:
         heads = box_heads(model.roi_head)

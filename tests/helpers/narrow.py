@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmdet.models.backbones.trident_resnet import TridentConv
+from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import PixelData
+from torch import nn
 
 from mmdet_kd.export import with_num_classes
 from mmdet_kd.runtime import drop_pretrained
 
-from .distil import raw_batch
+from .distil import HINT, raw_batch, student_type
 from .zoo import CONFIGS
 
 #: Keys of a config that say how many channels something has.
@@ -133,3 +137,31 @@ def batch_for(model: dict, size: int = 64, boxes: tuple[int, ...] = (3, 2)) -> d
         stuff = torch.from_numpy(rng.integers(CLASSES, CLASSES + 2, (1, size, size)))
         sample.gt_sem_seg = PixelData(sem_seg=stuff)
     return batch
+
+
+def fill_memory(detector: nn.Module) -> nn.Module:
+    """Initialise what mmdet leaves as memory that nobody wrote to, where there are no pretrained weights."""
+    for module in detector.modules():
+        if isinstance(module, TridentConv):
+            nn.init.kaiming_normal_(module.weight)
+    return detector
+
+
+def save_detector(model: dict, path: Path) -> str:
+    """Save a detector of random weights; returns the path."""
+    torch.manual_seed(1)
+    detector = MODELS.build(copy.deepcopy(model))
+    detector.init_weights()
+    torch.save({'state_dict': fill_memory(detector).state_dict()}, path)
+    return str(path)
+
+
+def distilled(student: dict, teacher: dict, checkpoint: str, source: str = 'neck', **hint: Any) -> Config:
+    """A config of a student of any class that is given hints by a teacher of any class."""
+    model = copy.deepcopy(student)
+    model.update(student_type(model['type']))
+    model.update(
+        teacher=dict(config=dict(model=copy.deepcopy(teacher)), checkpoint=checkpoint),
+        distillers=dict(hint={**HINT, 'source': source, **hint}),
+    )
+    return Config(dict(model=model))
