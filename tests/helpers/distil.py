@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ DENSE = {'type': 'DenseHeadDistiller', 'loss_cls': {'type': 'SoftenedKLLoss', 'u
 OWN_CODE = ('RTMDet', 'RPN', 'TridentFasterRCNN', 'PanopticFPN', 'MaskFormer', 'Mask2Former')
 #: The whole of Chen et al.
 METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
+#: What the encoder of a DETR makes of the maps.
+DETR_METHOD = {'hint': {**HINT, 'source': 'memory'}}
 #: Maps and scores, for a one-stage detector.
 ONE_STAGE_METHOD = {'hint': HINT, 'dense': DENSE}
 
@@ -50,7 +53,8 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
     cfg = copy.deepcopy(student)
     cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
     cfg.default_hooks.training_classes = {'type': 'TrainingClassesHook'}
-    method = METHOD if 'roi_head' in cfg.model else ONE_STAGE_METHOD
+    families = {'roi_head': METHOD, 'encoder': DETR_METHOD, 'bbox_head': ONE_STAGE_METHOD}
+    method = next(method for part, method in families.items() if part in cfg.model)
     cfg.model.update(student_type(cfg.model.type))
     cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
     cfg.model.distillers = copy.deepcopy(distillers or method)
@@ -110,7 +114,7 @@ def total(losses: dict[str, Any]) -> Tensor:
 
 def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
     """The losses of the distillers alone."""
-    return {k: v for k, v in losses.items() if '.loss_' in k and not k.startswith('s')}
+    return {k: v for k, v in losses.items() if '.loss_' in k and not re.match(r'[sd]\d+\.', k)}
 
 
 def step_of(batch: dict[str, Any], knowledge: Any) -> Step:
