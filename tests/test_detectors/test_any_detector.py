@@ -15,7 +15,7 @@ from mmengine.logging import MessageHub
 
 from mmdet_kd.detectors import KnowledgeDistillationDetector, KnowledgeDistillationTwoStageDetector
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.export import plain_student_config
+from mmdet_kd.export import plain_student_config, student_state_dict
 from mmdet_kd.knowledge import observe_student
 
 DETR_R18 = 'detr/detr_r18_8xb2-500e_coco.py'
@@ -66,8 +66,7 @@ def plain_of(cfg, detector):
     config = plain_student_config(cfg)
     assert 'mmdet_kd' not in config.pretty_text
     plain = MODELS.build(config.model)
-    state = {key: value for key, value in detector.state_dict().items() if not key.startswith('distillers.')}
-    plain.load_state_dict(state, strict=True)
+    plain.load_state_dict(student_state_dict(detector.state_dict()), strict=True)
     return plain
 
 
@@ -275,6 +274,7 @@ CLASSES = {
     'DETR': (DETR_R18, 'neck'),
     'DeformableDETR': ('deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', 'memory'),
     'DINO': ('dino/dino-4scale_r50_8xb2-12e_coco.py', 'memory'),
+    'DDQDETR': ('ddq/ddq-detr-4scale_r50_8xb2-12e_coco.py', 'memory'),
     'RTMDet': ('rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'neck'),
     'YOLOX': ('yolox/yolox_tiny_8xb8-300e_coco.py', 'neck'),
     'CenterNet': ('centernet/centernet_r18_8xb16-crop512-140e_coco.py', 'neck'),
@@ -339,6 +339,7 @@ LEVELS = {
     'DETR': dict(levels=(3,), teacher_levels=(0,)),
     'DeformableDETR': dict(levels=(1, 2, 3, 4), teacher_levels=(0, 1, 2, 3)),
     'DINO': dict(levels=(1, 2, 3, 4), teacher_levels=(0, 1, 2, 3)),
+    'DDQDETR': dict(levels=(1, 2, 3, 4), teacher_levels=(0, 1, 2, 3)),
     'RTMDet': dict(levels=(1, 2, 3), teacher_levels=(0, 1, 2)),
     'YOLOX': dict(levels=(1, 2, 3), teacher_levels=(0, 1, 2)),
     'CenterNet': dict(levels=(0,), teacher_levels=(0,)),
