@@ -2,7 +2,7 @@
 
     python tests/test_detectors/detector_sweep.py
 
-writes the table of docs/detectors.md.
+prints a line for each, and writes the table of docs/detectors.md in the place that is marked for it.
 """
 
 from __future__ import annotations
@@ -149,11 +149,6 @@ def table(found: list[Row]) -> str:
     return '\n'.join([*lines, *(f'| `{r.detector}` | {r.heads} | {r.config} | {r.outcome} |' for r in found)])
 
 
-def in_document() -> str:
-    """The table that the document shows."""
-    return re.search(r'<!-- begin:sweep -->\n(.*?)\n<!-- end:sweep -->', DOCUMENT.read_text(), re.S)[1]
-
-
 def main() -> None:
     """Write the table."""
     import logging
@@ -167,7 +162,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(Path(folder)):
             found.append(row)
-            print(row.detector, row.config, row.outcome, flush=True)
+            print(*row, sep=' | ', flush=True)
     block = f'<!-- begin:sweep -->\n{table(found)}\n<!-- end:sweep -->'
     text = re.sub(r'<!-- begin:sweep -->.*<!-- end:sweep -->', lambda _: block, DOCUMENT.read_text(), flags=re.S)
     DOCUMENT.write_text(text)
