@@ -42,6 +42,26 @@ def some(names: Collection[str], most: int = 3) -> str:
     return ', '.join(shown) + more
 
 
+def constructor_keys(kind: type, required: bool = False) -> set[str]:
+    """The names of what a class takes, those included that it hands on to its bases by ``**kwargs``.
+
+    Args:
+        kind: the class.
+        required: only those without a default.
+    """
+    keys: set[str] = set()
+    for base in kind.__mro__:
+        if '__init__' not in vars(base):
+            continue
+        _, *parameters = inspect.signature(base.__init__).parameters.values()  # the first is self
+        starred = {each.kind: each.name for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
+        named = [each for each in parameters if each.kind not in starred]
+        keys |= {each.name for each in named if not required or each.default is each.empty}
+        if inspect.Parameter.VAR_KEYWORD not in starred:
+            break
+    return keys
+
+
 def key_problems(kind: Callable, keys: Iterable[str], besides: Iterable[str] = (), filled: str = '') -> list[str]:
     """The keys beside ``type`` that a class does not take; none where it takes any.
 

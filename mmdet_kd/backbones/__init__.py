@@ -5,10 +5,21 @@ weights that were trained with Caffe.
 """
 
 from .alexnet import AlexNet
+from .branches import maps_of_a_picture
 from .channels import picture_channels
 from .conv_stack import Conv, ConvStack
 from .lrn import LocalResponseNorm
 from .pretrained import whole_weights
 from .vgg import VGG16, VGGM
 
-__all__ = ['VGG16', 'VGGM', 'AlexNet', 'Conv', 'ConvStack', 'LocalResponseNorm', 'picture_channels', 'whole_weights']
+__all__ = [
+    'VGG16',
+    'VGGM',
+    'AlexNet',
+    'Conv',
+    'ConvStack',
+    'LocalResponseNorm',
+    'maps_of_a_picture',
+    'picture_channels',
+    'whole_weights',
+]

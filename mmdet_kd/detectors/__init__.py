@@ -1,10 +1,12 @@
 """Detectors that learn from a teacher: what ``type=`` names in a config."""
 
+from .any_detector import KnowledgeDistillationDetector
 from .distillation_mixin import KnowledgeDistillationMixin
 from .one_stage import KnowledgeDistillationOneStageDetector
 from .two_stage import KnowledgeDistillationTwoStageDetector
 
 __all__ = [
+    'KnowledgeDistillationDetector',
     'KnowledgeDistillationMixin',
     'KnowledgeDistillationOneStageDetector',
     'KnowledgeDistillationTwoStageDetector',

@@ -4,12 +4,13 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from ..backbones import maps_of_a_picture
 from ..class_names import read_class_names
 from ..distillers import Model, ModelPair, Shares
 from ..errors import raise_if_any
@@ -22,7 +23,8 @@ from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
 from .inheritance import check_inheritance, inherit
 from .loss_guard import FiniteLossGuard
-from .student_keys import student_key_problems
+from .student_class import OF_THE_BASE, bare_student, find_detector_class, student_class
+from .student_keys import lost_class_problems, student_key_problems
 from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
 
@@ -33,7 +35,12 @@ class KnowledgeDistillationMixin:
     The teacher is held outside the registered modules, so that it is in nobody's ``parameters()``, ``state_dict()``,
     optimizer, DDP bucket or checkpoint; it follows the student from device to device all the same.
 
+    Where a config names a ``detector``, the object is of a class made of its ``type`` and that detector class of mmdet,
+    whose own constructor, ``loss()`` and hooks it has.
+
     Args:
+        detector: the detector class of mmdet that the student is, by its registered name; the one that follows in the
+            bases if it is not given.
         teacher: config of the teacher; its ``type`` is :class:`~mmdet_kd.teachers.DetectorTeacher` if not given.
         teachers: name -> config of a teacher, instead, where there are several. A distiller learns from the one that
             its ``teacher`` names, or from the only one of its sort. Each looks at a batch once.
@@ -47,9 +54,23 @@ class KnowledgeDistillationMixin:
         DistillationError: the teacher, the student and the distillers do not fit together; lists all that does not.
     """
 
+    #: What a class is made of that was chosen by a ``detector``: the registered class, and that of mmdet.
+    made_of: ClassVar[tuple[type, type] | None] = None
+
+    def __new__(cls, *args: Any, detector: str | type | None = None, **keys: Any) -> 'KnowledgeDistillationMixin':
+        """An object of the class that ``detector`` asks for. A copy is made without any arguments."""
+        del args, keys  # __init__ takes them
+        if detector is not None:
+            plain = find_detector_class(detector, cls, cls.plain_class(), KnowledgeDistillationMixin)
+            return super().__new__(student_class(cls, plain))
+        if inspect.isabstract(cls):
+            raise_if_any([f"{cls.__name__} needs the student's own class, such as detector='DETR', or {OF_THE_BASE}"])
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
+        detector: str | type | None = None,
         distillers: Mapping[str, dict | None] | None = None,
         teacher: dict | None = None,
         teachers: Mapping[str, dict] | None = None,
@@ -57,7 +78,8 @@ class KnowledgeDistillationMixin:
         num_classes: int | None = None,
         **student: Any,
     ) -> None:
-        self._refuse_unknown_keys(student)
+        del detector  # __new__ has taken it
+        self._refuse_what_is_of_another_class(student)
         check_student_scale(student_scale)
         if num_classes is not None:
             student = with_num_classes(student, num_classes)
@@ -116,8 +138,9 @@ class KnowledgeDistillationMixin:
         kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
         with observe_student(self, kinds) as student:
             losses = super().loss(batch_inputs, batch_data_samples)
+            batch = Batch.of(batch_inputs, batch_data_samples, loaded, maps_of_a_picture(self.backbone, training=True))
             shares.check(losses)
-            soft = self._soft_losses(student, Batch.of(batch_inputs, batch_data_samples, loaded), shares)
+            soft = self._soft_losses(student, batch, shares)
         self._guard.watch(soft)
         return {**{name: _times(shares.hard(name), loss) for name, loss in losses.items()}, **soft}
 
@@ -125,6 +148,11 @@ class KnowledgeDistillationMixin:
         """The student's weights and the adapters'; refuses to be saved after a loss that was not finite."""
         self._guard.drain()
         return super().state_dict(*args, **kwargs)
+
+    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
+        """Name the two classes of which that of this object is made, which cannot be imported by a name of its own."""
+        made, arguments, *state = super().__reduce_ex__(protocol)
+        return (made, arguments, *state) if self.made_of is None else (bare_student, self.made_of, *state)
 
     def _soft_losses(self, student: StudentKnowledge, batch: Batch, shares: Shares) -> dict[str, Tensor]:
         """The losses of all distillers; a teacher observes the batch once, if an active distiller learns from it."""
@@ -186,10 +214,17 @@ class KnowledgeDistillationMixin:
     # Building and checking.
 
     @classmethod
-    def _refuse_unknown_keys(cls, student: Mapping[str, Any]) -> None:
-        plain = cls.__mro__[cls.__mro__.index(KnowledgeDistillationMixin) + 1]
-        own = [key for key in inspect.signature(KnowledgeDistillationMixin).parameters if key != 'student']
-        raise_if_any(student_key_problems(cls.__name__, plain, student, own))
+    def plain_class(cls) -> type:
+        """The detector class of mmdet that the student is."""
+        return cls.__mro__[cls.__mro__.index(KnowledgeDistillationMixin) + 1]
+
+    @classmethod
+    def _refuse_what_is_of_another_class(cls, student: Mapping[str, Any]) -> None:
+        parameters = inspect.signature(KnowledgeDistillationMixin.__init__).parameters
+        own = [key for key in parameters if key not in ('self', 'student')]
+        ours, plain = (cls, cls.plain_class()) if cls.made_of is None else cls.made_of
+        raise_if_any(student_key_problems(ours.__name__, plain, student, own))
+        raise_if_any([] if cls.made_of else lost_class_problems(plain, student))
 
     def _pair(self, student: Model, teacher: BaseTeacher) -> ModelPair:
         shape = Model('teacher', teacher.build_shape(), teacher.cfg.model)

@@ -57,8 +57,8 @@ def build_distillers(
 
 
 def _checked_name(name: str) -> str:
-    # A stage of a cascade logs its losses as s0.loss_cls; the rest are names that a ModuleDict has taken.
-    if '.' in name or hasattr(nn.ModuleDict, name) or re.fullmatch(r's\d+', name):
+    # A cascade logs its losses as s0.loss_cls, a DETR as d0.loss_cls; the rest are names that a ModuleDict has taken.
+    if '.' in name or hasattr(nn.ModuleDict, name) or re.fullmatch(r'[sd]\d+', name):
         raise DistillationError(['this name is taken; choose another, without a dot'])
     return name
 

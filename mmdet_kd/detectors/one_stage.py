@@ -20,6 +20,8 @@ class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleSt
     student's but for the adapters, whose keys begin with ``distillers.``.
 
     Args:
+        detector: name of a one-stage class with code of its own, 'RTMDet' or 'RPN', or the class; mmdet's
+            ``SingleStageDetector`` serves all others.
         teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
         teachers: name -> config of a teacher, instead, where there are several.
         distillers: name -> config of a distiller, any number of them.
@@ -34,7 +36,8 @@ class KnowledgeDistillationOneStageDetector(KnowledgeDistillationMixin, SingleSt
 
     def __init__(self, **keys: Any) -> None:
         super().__init__(**keys)
-        raise_if_any(_loss_problems(self.bbox_head))
+        if self.plain_class().loss is SingleStageDetector.loss:
+            raise_if_any(_loss_problems(self.bbox_head))
 
 
 def _loss_problems(head: nn.Module) -> list[str]:

@@ -15,6 +15,8 @@ class KnowledgeDistillationTwoStageDetector(KnowledgeDistillationMixin, TwoStage
     for the adapters, whose keys begin with ``distillers.``.
 
     Args:
+        detector: name of a two-stage class with code of its own, 'TridentFasterRCNN', or the class; mmdet's
+            ``TwoStageDetector`` serves all others.
         teacher: ``dict(config=..., checkpoint=...)``; see :class:`~mmdet_kd.teachers.DetectorTeacher`.
         teachers: name -> config of a teacher, instead, where there are several.
         distillers: name -> config of a distiller, any number of them.

@@ -1,4 +1,4 @@
-"""Distilling the maps of the backbone or the neck, or of the class scores of a dense head."""
+"""Distilling the maps of the backbone, the neck or the encoder of a DETR, or of the class scores of a dense head."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import SCORE_MAPS, MapShape, Step, StudentKnowledge, TeacherKnowledge
+from ..knowledge import MEMORY, SCORE_MAPS, MapShape, Side, Step, StudentKnowledge, TeacherKnowledge
 from ..losses.frame import Anchors, Frame
 from .alignment import cell_positions, crop, crop_to_common_cells, sample_map
 from .base import BaseDistiller, ComparedMaps, call_problems, has_weight
@@ -48,8 +48,9 @@ class FeatureDistiller(BaseDistiller):
             that it is given; ``channels``, the teacher's; ``stride``, pixels of the teacher's picture that a cell
             spans. A loss that takes both ``student_channels`` and ``teacher_channels`` adapts by itself: without an
             adapter it may be given maps of unlike channels.
-        source: 'neck' or 'backbone'; or 'dense.cls', the class scores of both dense heads as they make them, with A * K
-            channels for A priors a cell and K scores of each.
+        source: 'neck' or 'backbone'; 'memory', what the encoders of two DETRs make of the maps, 0 on the padding; or
+            'dense.cls', the class scores of both dense heads as they make them, with A * K channels for A priors a cell
+            and K scores of each.
         levels: indices of the student's levels; all if not given.
         teacher_levels: indices of the teacher's levels, one for each of ``levels``. If not given, they are found; see
             ``pairing``.
@@ -130,12 +131,27 @@ class FeatureDistiller(BaseDistiller):
         """Compare the maps of this step; returns ``{'feat': loss}``, the mean or the sum over the levels."""
         maps_s, maps_t = student.features(self.source), teacher.features(self.source)
         pairs = [
-            self._same_region(place, maps_s[i], maps_t[j], step)
+            self._same_region(place, self._without_padding(place, maps_s[i], step), maps_t[j], step)
             for place, (i, j) in enumerate(zip(self.levels, self.teacher_levels, strict=True))
         ]
         frames = [None] * len(pairs) if self._frames is None else self._frames([feat_t for _, feat_t in pairs], step)
-        losses = torch.stack([self._compare(place, *pair, frames[place]) for place, pair in enumerate(pairs)])
+        shown = [self._shown(place, feat_t, step, 'teacher') for place, (_, feat_t) in enumerate(pairs)]
+        losses = torch.stack(
+            [self._compare(place, *pair, frames[place], shown[place]) for place, pair in enumerate(pairs)]
+        )
         return {'feat': losses.mean() if self.reduction == 'mean' else losses.sum()}
+
+    def _shown(self, place: int, feat: Tensor, step: Step, side: Side) -> Tensor | None:
+        """Where a memory shows pictures, (N, 1, H, W); None for other maps, whose padding counts."""
+        if self.source != MEMORY:
+            return None
+        stride = self._strides[place][side == 'teacher']
+        return step.valid(tuple(feat.shape[-2:]), stride, side, feat.device)[:, None]
+
+    def _without_padding(self, place: int, feat_s: Tensor, step: Step) -> Tensor:
+        """The student's map; of a memory, with 0 on the padding, which an adapter would mix with other cells."""
+        shown = self._shown(place, feat_s, step, 'student')
+        return feat_s if shown is None else feat_s.masked_fill(~shown, 0)
 
     def _same_region(self, place: int, feat_s: Tensor, feat_t: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Both maps, as far as they show the same part of the picture; of a smaller picture, on the teacher's grid."""
@@ -162,11 +178,17 @@ class FeatureDistiller(BaseDistiller):
             raise_if_any(problems)
         return Frames(self._strides, anchors) if self._needs_frame else None
 
-    def _compare(self, place: int, feat_s: Tensor, feat_t: Tensor, frame: Frame | None = None) -> Tensor:
+    def _compare(
+        self, place: int, feat_s: Tensor, feat_t: Tensor, frame: Frame | None = None, shown: Tensor | None = None
+    ) -> Tensor:
+        if shown is not None:
+            feat_t = feat_t.masked_fill(~shown, 0)
         if self.teacher_adapters is not None:
             feat_t = self.teacher_adapters[place](feat_t, feat_t)
         if self.adapters is not None:
             feat_s = self.adapters[place](feat_s, feat_t)
+        if shown is not None:  # adapters write on the padding too
+            feat_s, feat_t = feat_s.masked_fill(~shown, 0), feat_t.masked_fill(~shown, 0)
         loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
         return loss(feat_s, feat_t) if frame is None else loss(feat_s, feat_t, frame)
 

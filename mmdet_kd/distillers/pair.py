@@ -6,7 +6,7 @@ from functools import cached_property
 from mmengine.config import ConfigDict
 from torch import nn
 
-from ..heads import DenseView, RoIView, RPNView, find_view, head_of
+from ..heads import DenseView, EncoderView, RoIView, RPNView, find_view, head_of
 from ..knowledge import MapShape, map_shapes
 
 
@@ -35,6 +35,17 @@ class Model:
         """Channels and strides of each level of the class scores of its dense head."""
         view = self.dense
         return tuple(MapShape(c, stride[0]) for c, stride in zip(view.score_map_channels, view.strides, strict=True))
+
+    @cached_property
+    def memory_maps(self) -> tuple[MapShape, ...]:
+        """Channels and strides of each level of the memory of its encoder."""
+        last = self.maps.get('neck', self.maps['backbone'])
+        return tuple(MapShape(self.encoder.channels, level.stride) for level in self.encoder.read(last))
+
+    @cached_property
+    def encoder(self) -> EncoderView:
+        """What the encoder of a DETR says; nothing of another detector."""
+        return find_view(self.detector, EncoderView)
 
     @cached_property
     def dense(self) -> DenseView:

@@ -1,6 +1,6 @@
 """Where the maps that are compared come from."""
 
-from ..knowledge import SCORE_MAPS, MapShape
+from ..knowledge import MEMORY, SCORE_MAPS, MapShape
 from .pair import ModelPair
 from .same_priors import pair_problems
 
@@ -11,14 +11,19 @@ def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
     Args:
         who: compares them; for messages.
         pair: the two sides.
-        source: 'backbone', 'neck' or :data:`~mmdet_kd.knowledge.SCORE_MAPS`.
+        source: 'backbone', 'neck', :data:`~mmdet_kd.knowledge.MEMORY` or :data:`~mmdet_kd.knowledge.SCORE_MAPS`.
     """
+    sides = (pair.student, pair.teacher)
     if source == SCORE_MAPS:
-        sides = (pair.student, pair.teacher)
         cure = "Set source='neck', or take detectors with such heads"
         unanswered = [p for side in sides for p in side.dense.problems(('scores', 'priors'), who, side.name, cure)]
         return unanswered or pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
-    return missing_maps(who, pair, source, f', or {SCORE_MAPS!r} where both have a dense head')
+    if source == MEMORY:
+        cure = "Set source='neck', or take two detectors of the DETR family"
+        return [p for side in sides for p in side.encoder.problems((MEMORY,), who, side.name, cure)]
+    return missing_maps(
+        who, pair, source, f', or {SCORE_MAPS!r} where both have a dense head, or {MEMORY!r} where both are DETRs'
+    )
 
 
 def missing_maps(who: str, pair: ModelPair, source: str, others: str = '') -> list[str]:
@@ -41,4 +46,6 @@ def map_shapes_of(pair: ModelPair, source: str) -> tuple[tuple[MapShape, ...], t
     """Channels and strides of the student's maps of a source, and of the teacher's."""
     if source == SCORE_MAPS:  # of the same priors and, since the teacher's are mapped, of the same classes
         return pair.student.score_maps, pair.student.score_maps
+    if source == MEMORY:
+        return pair.student.memory_maps, pair.teacher.memory_maps
     return pair.student.maps[source], pair.teacher.maps[source]

@@ -14,12 +14,24 @@ from ..version import __version__
 
 #: Prefix of the keys that a distillation adds to its student's checkpoint.
 DISTILLERS_PREFIX = 'distillers.'
+#: What mmdet registers once more in the first training step, so that it is in no model that has just been built: the
+#: decoder of DDQ-DETR holds branches of the head -> where they are first.
+_HELD_TWICE = {'decoder.aux_reg_branches.': 'bbox_head.aux_reg_branches.'}
 _META_KEYS = ('epoch', 'iter', 'time', 'seed', 'experiment_name', 'mmengine_version')
 
 
 def student_state_dict(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """Leave out what belongs to the distillers; every other key is the student's, as mmdet names it."""
-    student = OrderedDict((key, value) for key, value in state_dict.items() if not key.startswith(DISTILLERS_PREFIX))
+    """Leave out what belongs to the distillers, and second names of the same weights.
+
+    Every other key is the student's, as mmdet names it.
+
+    Source: ``DDQDETR.pre_decoder`` of mmdet, for the second names.
+    """
+    student = OrderedDict(
+        (key, value)
+        for key, value in state_dict.items()
+        if not key.startswith(DISTILLERS_PREFIX) and not _is_second_name(key, state_dict)
+    )
     # Modules convert old weights by the versions that torch keeps beside a state dict.
     versions = getattr(state_dict, '_metadata', None)
     if versions is not None:
@@ -28,6 +40,14 @@ def student_state_dict(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Ten
             (name, value) for name, value in versions.items() if name.partition('.')[0] != own
         )
     return student
+
+
+def _is_second_name(key: str, state_dict: Mapping[str, Tensor]) -> bool:
+    for second, first in _HELD_TWICE.items():
+        if key.startswith(second):
+            original = state_dict.get(first + key.removeprefix(second))
+            return original is not None and torch.equal(original, state_dict[key])
+    return False
 
 
 def save_student(checkpoint: Mapping[str, Any], path: str | Path, config_text: str | None = None) -> None:

@@ -11,11 +11,13 @@ from mmengine.registry import Registry
 from torch import nn
 
 from ..errors import raise_if_any
+from ..unknown_names import constructor_keys
 
-#: Our detectors, and what mmdet calls the same thing without a teacher.
+#: Our detectors, and what mmdet calls the same without a teacher if the config names no `detector`; None: it must.
 PLAIN_TYPES = {
     'KnowledgeDistillationOneStageDetector': 'SingleStageDetector',
     'KnowledgeDistillationTwoStageDetector': 'TwoStageDetector',
+    'KnowledgeDistillationDetector': None,
 }
 #: Our hooks that stand in the place of one of mmengine's; any other is left out of a plain config.
 PLAIN_HOOKS = {'WholeCheckpointHook': 'CheckpointHook'}
@@ -80,7 +82,7 @@ def with_num_classes(student: dict, num_classes: int) -> dict:
         for part in DATA_HEADS:
             heads = holder.get(part)
             for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-                if head is not None:
+                if head is not None and _takes_classes(head):
                     head['num_classes'] = num_classes
                     for key, loss in head.items():
                         if key.startswith('loss') and _counts_classes(loss):
@@ -100,6 +102,12 @@ def num_classes_problems(detector: nn.Module, num_classes: int) -> list[str]:
     ]
 
 
+def _takes_classes(head: dict) -> bool:
+    """Whether a head is told the number of classes; CondInst's mask head knows none."""
+    kind = mmdet.registry.MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
+    return not inspect.isclass(kind) or 'num_classes' in constructor_keys(kind)
+
+
 def _counts_classes(loss: Any) -> bool:
     """Whether a loss is told the number of classes, in its config or by a default of its own."""
     if not isinstance(loss, dict) or 'type' not in loss:
@@ -113,7 +121,9 @@ def _strip_model(model: Any) -> None:
     if not isinstance(model, dict):
         return
     if _type_name(model) in PLAIN_TYPES:
-        model['type'] = PLAIN_TYPES[_type_name(model)]
+        plain = model.pop('detector', None) or PLAIN_TYPES[_type_name(model)]
+        raise_if_any([] if plain else [f'{_type_name(model)} needs detector=..., the class of the plain student'])
+        model['type'] = plain
         for key in ('teacher', 'teachers', 'distillers', 'student_scale'):
             model.pop(key, None)
         num_classes = model.pop('num_classes', None)

@@ -23,6 +23,7 @@ from .dense import (
     head_of,
     same_places,
 )
+from .encoder import EncoderView
 from .maps import fit, rows_of, sizes_of, which_fit
 from .mask import MaskView, RoIMasks
 from .roi import PositiveRoIs, RoIView, box_heads
@@ -37,6 +38,7 @@ __all__ = [
     'DenseMaps',
     'DensePredictions',
     'DenseView',
+    'EncoderView',
     'HeadView',
     'MaskView',
     'Point',

@@ -5,24 +5,24 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..heads import RoIOutputs, box_heads
+from ..heads import RoIOutputs, box_heads, head_of
 
 
 def head_classes(model: nn.Module) -> dict[str, int]:
     """How many classes each head of a model knows that scores boxes, the background not counted.
 
     Args:
-        model: a detector with a RoI head or a dense head, or a classifier of crops.
+        model: a detector, or a classifier of crops.
 
     Returns:
-        Name of the module -> number of classes: of each stage of a cascade, of a dense head, or of the classifier.
-        Empty for a model without such a head.
+        Name of the module -> number of classes: of each stage of a cascade, of the head of another detector (of boxes,
+        of masks, or panoptic), or of the classifier. Empty for a model without such a head.
     """
     if getattr(model, 'roi_head', None) is not None:
         heads = box_heads(model.roi_head)
     else:
-        dense_head = getattr(model, 'bbox_head', None)
-        heads = [model if dense_head is None else dense_head]
+        head = head_of(model)
+        heads = [model if head is None else head]
     names = {module: name or type(module).__name__ for name, module in model.named_modules()}
     return {names[head]: head.num_classes for head in heads if hasattr(head, 'num_classes')}
 

@@ -1,12 +1,13 @@
 """The parts of a frozen detector, and how each is run."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..heads import RoIOutputs, RoIView, find_view
+from ..heads import EncoderView, RoIOutputs, RoIView, find_view
 from .layout import to_plain_layout
 
 _HALF = (torch.bfloat16, torch.float16)
@@ -51,6 +52,28 @@ def run_part(part: nn.Module, maps: Tensor | tuple[Tensor, ...], form: PartForm 
     device = maps.device if isinstance(maps, Tensor) else maps[0].device
     with nullcontext() if form.dtype is None else torch.autocast(device.type, enabled=False):
         return part(formed)
+
+
+@torch.no_grad()
+def run_encoder(
+    detector: nn.Module,
+    maps: tuple[Tensor, ...],
+    canvas: tuple[int, int],
+    img_shapes: Sequence[tuple[int, int]],
+    form: PartForm = AS_IT_COMES,
+) -> tuple[Tensor, ...]:
+    """Run the encoder of a DETR.
+
+    Args:
+        detector: in eval mode.
+        maps: of the neck, or of the backbone where there is no neck.
+        canvas: height and width of the padded batch, pixels.
+        img_shapes: of each picture without its padding.
+        form: in which the encoder gets the maps; it flattens them, so they have to be contiguous.
+    """
+    formed = tuple(form.apply_to(to_plain_layout(feat)) for feat in maps)
+    with nullcontext() if form.dtype is None else torch.autocast(maps[0].device.type, enabled=False):
+        return find_view(detector, EncoderView).encode(formed, canvas, img_shapes)
 
 
 def maps_for_rois(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..backbones import picture_channels
-from .probe import on_meta
+from .probe import network_of, on_meta
 
 _SMALLEST, _LARGEST = 384, 512  # pixels; divisible by the strides of pyramids, and enough for the last levels of SSD
 
@@ -71,7 +71,7 @@ def _fails_with(detector: nn.Module, divisor: int) -> bool:
 
 def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
     """What a canvas makes the backbone and the neck say that they cannot do; None where they can."""
-    parts = nn.ModuleList([getattr(detector, name) for name in ('backbone', 'neck') if hasattr(detector, name)])
+    parts = nn.ModuleList(network_of(detector).values())
     parts = copy.deepcopy(parts).eval()
 
     @torch.no_grad()

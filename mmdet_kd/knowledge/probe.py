@@ -35,9 +35,15 @@ def on_meta(build: Callable[[], _Built]) -> _Built:
                 return build()
 
 
+def network_of(detector: nn.Module) -> dict[str, nn.Module]:
+    """The parts that make a detector's maps, in order: its backbone, and its neck if it has one."""
+    parts = {name: getattr(detector, name, None) for name in ('backbone', 'neck')}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
 def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
     """Channels and strides of each level of the backbone, and of the neck if there is one."""
-    parts = nn.ModuleDict({name: getattr(detector, name) for name in ('backbone', 'neck') if hasattr(detector, name)})
+    parts = nn.ModuleDict(network_of(detector))
     parts = copy.deepcopy(parts).eval()
     channels = picture_channels(parts['backbone'])
 

@@ -11,6 +11,7 @@ from ..heads import (
     Call,
     DensePredictions,
     DenseView,
+    EncoderView,
     HeadView,
     Point,
     PositivePriors,
@@ -29,9 +30,11 @@ from .recorder import record_calls
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
 #: The questions of a dense head that concern what it is trained towards are kinds of their own.
-KINDS = ('backbone', 'neck', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives', 'dense.assign')
+KINDS = ('backbone', 'neck', 'memory', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives', 'dense.assign')
 #: Where maps may come from beside the 'backbone' and the 'neck': the class scores of the dense head, as it makes them.
 SCORE_MAPS = 'dense.cls'
+#: And what the encoder of a DETR makes of them.
+MEMORY = 'memory'
 _Found = TypeVar('_Found')
 
 
@@ -65,7 +68,12 @@ class StudentKnowledge:
         self._found.clear()
 
     def features(self, source: str) -> tuple[Tensor, ...]:
-        """The maps of the 'backbone' or the 'neck', or the :data:`SCORE_MAPS`, (N, C, H, W) each."""
+        """The maps of the 'backbone', the 'neck' or the 'memory', or the :data:`SCORE_MAPS`, (N, C, H, W) each.
+
+        A TridentNet has N of each branch, those of the first branch first.
+        """
+        if source == MEMORY:
+            return self.cached(MEMORY, self._memory)
         return tuple(self.dense.score_maps if source == SCORE_MAPS else self._only(source).result)
 
     @property
@@ -114,6 +122,9 @@ class StudentKnowledge:
         view = self._views['dense']
         return DensePredictions(view, view.maps(raw, training=True))
 
+    def _memory(self) -> tuple[Tensor, ...]:
+        return self._views[MEMORY].memory_of(self._only('memory.maps'), self._only('memory.encoder'))
+
     def _calls_of(self, kind: str) -> dict[str, list[Call]]:
         prefix = f'{kind}.'
         return {name.removeprefix(prefix): calls for name, calls in self._calls.items() if name.startswith(prefix)}
@@ -139,12 +150,14 @@ class StudentKnowledge:
 
 
 def views_of(detector: nn.Module, kinds: Collection[str]) -> dict[str, HeadView]:
-    """The views of the heads of a detector that these kinds of knowledge come from: 'rpn', 'roi' or 'dense' -> view."""
+    """The views of the heads and the encoder of a detector that these kinds of knowledge come from: kind -> view."""
     views: dict[str, HeadView] = {}
     if 'rpn' in kinds:
         views['rpn'] = find_view(detector.rpn_head, RPNView)
     if 'roi' in kinds:
         views['roi'] = find_view(detector.roi_head, RoIView)
+    if MEMORY in kinds:
+        views[MEMORY] = find_view(detector, EncoderView)
     if any(kind.startswith('dense') for kind in kinds):
         views['dense'] = find_view(head_of(detector), DenseView)
     return views

@@ -1,6 +1,6 @@
 """The teacher's knowledge: computed piece by piece, when a distiller first asks for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs, RPNView, find_view
 from .class_map import ClassMap
 from .layout import to_plain_layout
-from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_part, run_roi_head
-from .student import SCORE_MAPS
+from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_part, run_roi_head
+from .student import MEMORY, SCORE_MAPS
 
 
 class TeacherKnowledge:
@@ -24,6 +24,9 @@ class TeacherKnowledge:
         ratios: how many of its pixels one of the student's spans in x and y, (N, 2); None where both see the same.
         class_map: what brings its class scores to the student's classes; None where both know the same.
         forms: name of a part -> in which form it gets its maps; the others get them as they come.
+        img_shapes: height and width of each picture without its padding, in its own pixels; None: they have none.
+        copies: how many maps of each picture the student has (TridentNet). What is asked here is repeated as often, all
+            pictures once, then all again.
     """
 
     def __init__(
@@ -33,18 +36,28 @@ class TeacherKnowledge:
         ratios: Tensor | None = None,
         class_map: ClassMap | None = None,
         forms: Mapping[str, PartForm] | None = None,
+        img_shapes: Sequence[tuple[int, int]] | None = None,
+        copies: int = 1,
     ) -> None:
         self._detector = detector
         self._images = images
         self._class_map = class_map
         self._forms = forms or {}
-        self.ratios = ratios
+        self._copies = copies
+        self.ratios = None if ratios is None else ratios.repeat(copies, 1)
         self.canvas: tuple[int, int] = tuple(images.shape[-2:])
+        self._img_shapes = [self.canvas] * len(images) if img_shapes is None else list(img_shapes)
 
     def features(self, source: str) -> tuple[Tensor, ...]:
-        """The maps of the 'backbone' or the 'neck', or the :data:`SCORE_MAPS`, (N, C, H, W) each, contiguous."""
+        """The maps of the 'backbone', the 'neck' or the 'memory', or the :data:`SCORE_MAPS`.
+
+        Returns:
+            (N, C, H, W) each, contiguous.
+        """
         if source == SCORE_MAPS:
             return self._plain_scores
+        if source == MEMORY:
+            return self._plain_memory
         return self._plain_backbone if source == 'backbone' else self._plain_neck
 
     @cached_property
@@ -102,11 +115,17 @@ class TeacherKnowledge:
 
     @cached_property
     def _plain_backbone(self) -> tuple[Tensor, ...]:
-        return tuple(map(to_plain_layout, self._backbone))
+        return self._repeat(map(to_plain_layout, self._backbone))
 
     @cached_property
     def _plain_neck(self) -> tuple[Tensor, ...]:
-        return tuple(map(to_plain_layout, self._neck))
+        return self._repeat(map(to_plain_layout, self._neck))
+
+    @cached_property
+    def _plain_memory(self) -> tuple[Tensor, ...]:
+        last = self._neck if self._detector.with_neck else self._backbone
+        memory = run_encoder(self._detector, last, self.canvas, self._img_shapes, self._form('encoder'))
+        return self._repeat(map(to_plain_layout, memory))
 
     @cached_property
     def _plain_scores(self) -> tuple[Tensor, ...]:
@@ -121,4 +140,8 @@ class TeacherKnowledge:
     @property
     def _shared(self) -> tuple[Tensor, ...]:
         """The maps that the heads read."""
-        return self._neck if self._detector.with_neck else self._backbone
+        return self._repeat(self._neck if self._detector.with_neck else self._backbone)
+
+    def _repeat(self, maps: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """The maps of all pictures, as often as the student has some of each."""
+        return tuple(maps if self._copies == 1 else (feat.repeat(self._copies, 1, 1, 1) for feat in maps))

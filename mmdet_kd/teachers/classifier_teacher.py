@@ -65,7 +65,9 @@ class ClassifierTeacher(BaseTeacher):
     def observe(self, batch: Batch) -> ClassifierKnowledge:
         """What the teacher can be asked about the boxes of a batch."""
         self.require_weights()
-        return ClassifierKnowledge(self.model, batch.images.detach(), batch.truth, self.chunk)
+        images = batch.images.detach()
+        images = images if batch.copies == 1 else images.repeat(batch.copies, 1, 1, 1)
+        return ClassifierKnowledge(self.model, images, batch.repeated_truth, self.chunk)
 
     def wants_loaded_pictures(self, preprocessor: nn.Module) -> bool:
         """Never: what it is asked about are boxes of the student's pictures."""

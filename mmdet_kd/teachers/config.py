@@ -43,10 +43,11 @@ def load_teacher_config(source: ConfigSource) -> Config:
         )
     if 'model' not in cfg or 'type' not in cfg.model:
         raise DistillationError([f'the teacher config {_name(source)} has no `model` with a `type`: name a detector'])
+    cfg = plain_student_config(cfg)  # a distilled student teaches as itself, without its own teacher
     _refuse_a_wrapper(cfg, source)
     if cfg.get('data_preprocessor') is not None:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)  # as mmengine's Runner does
-    return plain_student_config(cfg)  # a distilled student teaches as itself, without its own teacher
+    return cfg
 
 
 def find_config(name: str) -> Path:

@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..backbones import maps_of_a_picture
 from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
 from ..knowledge import ClassMap, PartForm, TeacherKnowledge, canvas_problems, needed_padding
@@ -16,6 +17,11 @@ from .config import ConfigSource
 from .preprocessing import preprocess_alike, preprocess_images
 from .speed import PRECISIONS, Speed
 from .verification import describe, speed_up
+
+_ALL_BRANCHES = (
+    "the teacher's backbone gives a map a branch in a test too (test_branch_idx=-1), and one is compared: "
+    'set test_branch_idx of backbone and roi_head to one of them, such as 1, in the config of the teacher'
+)
 
 
 @MODELS.register_module()
@@ -79,6 +85,8 @@ class DetectorTeacher(BaseTeacher):
         The pictures that it could take have that padding already, so this changes nothing of what it says of them.
         """
         shape = super().build_shape()
+        if maps_of_a_picture(shape.backbone, training=False) > 1:
+            raise_if_any([_ALL_BRANCHES])
         need = needed_padding(shape)
         if need is not None:
             if not hasattr(shape.data_preprocessor, 'pad_size_divisor'):
@@ -102,18 +110,28 @@ class DetectorTeacher(BaseTeacher):
     def observe(self, batch: Batch) -> TeacherKnowledge:
         """What the teacher can be asked about a batch, which it sees in its own normalisation."""
         if batch.loaded is None:
-            return self.knowledge_of(batch.images)
-        return self.knowledge_of(self.preprocess(batch.loaded.pictures), batch.loaded.ratios)
+            return self.knowledge_of(batch.images, None, batch.img_shapes, batch.copies)
+        pictures, ratios = batch.loaded
+        shapes = [tuple(picture.shape[-2:]) for picture in pictures]
+        return self.knowledge_of(self.preprocess(pictures), ratios, shapes, batch.copies)
 
-    def knowledge_of(self, images: Tensor, ratios: Tensor | None = None) -> TeacherKnowledge:
+    def knowledge_of(
+        self,
+        images: Tensor,
+        ratios: Tensor | None = None,
+        img_shapes: Sequence[tuple[int, int]] | None = None,
+        copies: int = 1,
+    ) -> TeacherKnowledge:
         """What the teacher can be asked about a batch (N, 3, H, W) in its own normalisation.
 
         Args:
             images: the batch.
-            ratios: see :class:`~mmdet_kd.knowledge.TeacherKnowledge`.
+            ratios: see :class:`~mmdet_kd.knowledge.TeacherKnowledge`, as for the others.
+            img_shapes: of the pictures without their padding.
+            copies: how often the student has each.
         """
         self.require_weights()
-        return TeacherKnowledge(self.detector, images, ratios, self.class_map, self.forms)
+        return TeacherKnowledge(self.detector, images, ratios, self.class_map, self.forms, img_shapes, copies)
 
     def map_classes(self, classes: Sequence[str]) -> None:
         """Judge RoIs by other classes than its own from now on; what is none of them is background.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..backbones import picture_channels
 from ..errors import DistillationError
-from ..knowledge import AS_IT_COMES, PartForm, box_heads, maps_for_rois, run_part, run_roi_head
+from ..knowledge import AS_IT_COMES, MEMORY, PartForm, box_heads, maps_for_rois, run_part, run_roi_head
 from .preprocessing import preprocess_images
 from .speed import Speed, SpeedUp
 
@@ -65,7 +65,8 @@ def speed_up(detector: nn.Module, speed: Speed, asked: Collection[str]) -> tuple
     steps = list(speed.speed_ups())
     if not steps or not asked:
         return {}, []
-    forms, outcomes = {}, []
+    # the encoder of a DETR stays as it is
+    forms, outcomes = ({'encoder': speed.plain_form} if MEMORY in asked else {}), []
     with torch.random.fork_rng(devices=[]), full_single_precision():
         for name, plain in _plain_pass(detector, asked).items():
             forms[name] = speed.plain_form
@@ -175,7 +176,7 @@ def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Record
     heads = [head for kind, head in _HEAD_OF.items() if kind in asked]
     maps, recorded = picture_for(detector, _PICTURE), {}
     for name in ('backbone', 'neck', *heads):
-        if name == 'neck' and not (detector.with_neck and ('neck' in asked or heads)):
+        if name == 'neck' and not (detector.with_neck and (heads or {'neck', MEMORY} & set(asked))):
             continue
         try:
             recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, getattr(detector, name)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -27,8 +29,12 @@ ROI = {'type': 'RoIDistiller', 'loss_cls': SOFT, 'loss_bbox': BOUNDED}
 AS_ALONE = {'fold_batch_norm': False, 'channels_last': False}
 #: Of a one-stage detector that scores by sigmoids.
 DENSE = {'type': 'DenseHeadDistiller', 'loss_cls': {'type': 'SoftenedKLLoss', 'use_sigmoid': True}}
+#: Classes of the two families with code of their own, which a config has to name.
+OWN_CODE = ('RTMDet', 'RPN', 'TridentFasterRCNN', 'PanopticFPN', 'MaskFormer', 'Mask2Former')
 #: The whole of Chen et al.
 METHOD = {'hint': HINT, 'rpn': RPN, 'roi': ROI}
+#: What the encoder of a DETR makes of the maps.
+DETR_METHOD = {'hint': {**HINT, 'source': 'memory'}}
 #: Maps and scores, for a one-stage detector.
 ONE_STAGE_METHOD = {'hint': HINT, 'dense': DENSE}
 
@@ -47,11 +53,21 @@ def distilled_cfg(student: Config, teacher: Any, checkpoint: str | Path | None, 
     cfg = copy.deepcopy(student)
     cfg.custom_imports = {'imports': ['mmdet_kd'], 'allow_failed_imports': False}
     cfg.default_hooks.training_classes = {'type': 'TrainingClassesHook'}
-    family, method = ('Two', METHOD) if 'roi_head' in cfg.model else ('One', ONE_STAGE_METHOD)
-    cfg.model.type = f'KnowledgeDistillation{family}StageDetector'
+    families = {'roi_head': METHOD, 'encoder': DETR_METHOD, 'bbox_head': ONE_STAGE_METHOD}
+    method = next(method for part, method in families.items() if part in cfg.model)
+    cfg.model.update(student_type(cfg.model.type))
     cfg.model.teacher = {'config': teacher, 'checkpoint': checkpoint and str(checkpoint)}
     cfg.model.distillers = copy.deepcopy(distillers or method)
     return cfg
+
+
+def student_type(plain: str) -> dict[str, str]:
+    """What a config says to make a student of a detector class of mmdet."""
+    for family, base in (('TwoStage', TwoStageDetector), ('OneStage', SingleStageDetector)):
+        if issubclass(MODELS.get(plain), base):
+            named = {'detector': plain} if plain in OWN_CODE else {}
+            return {'type': f'KnowledgeDistillation{family}Detector', **named}
+    return {'type': 'KnowledgeDistillationDetector', 'detector': plain}
 
 
 def build(cfg: Config, seed: int = 0, init: bool = True) -> nn.Module:
@@ -98,7 +114,7 @@ def total(losses: dict[str, Any]) -> Tensor:
 
 def soft_part(losses: dict[str, Any]) -> dict[str, Tensor]:
     """The losses of the distillers alone."""
-    return {k: v for k, v in losses.items() if '.loss_' in k and not k.startswith('s')}
+    return {k: v for k, v in losses.items() if '.loss_' in k and not re.match(r'[sd]\d+\.', k)}
 
 
 def step_of(batch: dict[str, Any], knowledge: Any) -> Step:

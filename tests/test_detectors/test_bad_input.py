@@ -268,6 +268,11 @@ class TestThePair:
 
 
 class TestTheDistillers:
+    @pytest.mark.parametrize('name', ['s0', 'd5'])
+    def test_a_name_under_which_detectors_log_losses(self, cfg, name):
+        cfg.model.distillers = {name: HINT}
+        refused(cfg, rf'distillers\.{name}: this name is taken')
+
     @pytest.mark.parametrize('distillers', [{}, {'hint': None}, None])
     def test_none_at_all(self, cfg, distillers):
         cfg.model.distillers = distillers

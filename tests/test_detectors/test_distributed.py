@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from helpers import tiny_student_cfg, tiny_teacher_cfg
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
+from helpers.detr import detr
 from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import retinanet
 from mmengine.config import Config
@@ -84,6 +85,7 @@ CASES = {
 }
 CASES['retinanet, by_anchors'] = retinanet, by_anchors
 CASES['faster, by_instances'] = faster, by_instances
+CASES['detr, by_detector'] = detr, by_detector
 
 
 @pytest.fixture(scope='module')

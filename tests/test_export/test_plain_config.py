@@ -2,10 +2,12 @@ import warnings
 
 import pytest
 import torch
+from helpers.detr import detr
 from helpers.distil import distilled_cfg
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import plain_student_config, types_of_this_package
 
 
@@ -18,6 +20,14 @@ def test_it_is_the_students_config_again(cfg, student_cfg):
     plain = plain_student_config(cfg)
     student_cfg.model.type = 'TwoStageDetector'
     assert plain.to_dict() == student_cfg.to_dict()
+
+
+def test_a_student_of_a_class_of_its_own_has_that_again(student_cfg):
+    cfg = distilled_cfg(detr(student_cfg), 'teacher.py', 'teacher.pth')
+    assert plain_student_config(cfg).to_dict() == detr(student_cfg).to_dict()
+    del cfg.model['detector']
+    with pytest.raises(DistillationError, match='KnowledgeDistillationDetector needs detector='):
+        plain_student_config(cfg)
 
 
 def test_the_config_given_is_not_changed(cfg):

@@ -35,6 +35,15 @@ def test_only_the_distillers_are_dropped():
     assert list(student_state_dict(state_dict)) == ['backbone.w', 'x.distillers.w', 'distillersx.w']
 
 
+def test_second_names_of_the_same_weights_are_dropped():
+    """DDQ-DETR's decoder holds branches of its head from the first training step on."""
+    first, second = (f'{holder}.aux_reg_branches.0.0.bias' for holder in ('bbox_head', 'decoder'))
+    branches = {first: torch.ones(2), second: torch.ones(2)}
+    assert list(student_state_dict(branches)) == [first]
+    branches[second] = torch.zeros(2)
+    assert list(student_state_dict(branches)) == [first, second]
+
+
 def test_the_versions_of_the_modules_stay():
     """By them, batch norms and deformable convolutions know how to read old weights."""
     versions = student_state_dict(Detector().state_dict())._metadata

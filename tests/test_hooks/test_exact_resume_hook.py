@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.detr import detr
 from helpers.training import assert_same_weights, distilled_run, train
 from mmdet.registry import DATA_SAMPLERS, DATASETS
 from mmengine.dataset import DefaultSampler
@@ -61,6 +62,17 @@ def test_a_run_resumes_exactly_whatever_its_seed(tmp_path, tiny_set, overrides):
     cfg = distilled_run(tmp_path, tiny_set, **overrides)
     losses = train(cfg)
     assert train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth') == after_epoch(losses, 1)
+
+
+@pytest.mark.slow
+def test_a_detr_resumes_exactly_with_its_averages(tmp_path, tiny_set):
+    cfg = distilled_run(tmp_path, tiny_set, family=detr, custom_hooks=[{'type': 'EMAHook', 'momentum': 0.1}])
+    losses = train(cfg)
+    whole = torch.load(tmp_path / 'run' / 'epoch_2.pth', weights_only=False)
+    assert not any('teacher' in key for part in ('state_dict', 'ema_state_dict') for key in whole[part])
+    (tmp_path / 'run' / 'epoch_2.pth').rename(tmp_path / 'whole.pth')
+    assert train(cfg, resume=tmp_path / 'run' / 'epoch_1.pth') == after_epoch(losses, 1)
+    assert_same_weights(tmp_path / 'run' / 'epoch_2.pth', tmp_path / 'whole.pth')
 
 
 @pytest.mark.slow

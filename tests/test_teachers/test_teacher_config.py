@@ -4,6 +4,8 @@ import copy
 from pathlib import Path
 
 import pytest
+from helpers.detr import detr
+from helpers.distil import distilled_cfg
 from mmengine.config import Config, ConfigDict
 
 import mmdet_kd
@@ -22,6 +24,13 @@ def written(student_cfg, tmp_path):
     path.parent.mkdir()
     student_cfg.dump(str(path))
     return path
+
+
+def test_a_distilled_student_of_a_class_of_its_own_teaches_as_that(student_cfg):
+    """Its `detector` is the name of a class, not a detector that it holds."""
+    student = distilled_cfg(detr(student_cfg), 'teacher.py', 'teacher.pth')
+    assert student.model.detector == 'DETR'
+    assert load_teacher_config(student).model == detr(student_cfg).model
 
 
 def test_absolute_path(written, student_cfg):

@@ -10,6 +10,8 @@ import mmdet
 import numpy as np
 import pytest
 import torch
+from helpers.architectures import faster
+from helpers.detr import detr
 from helpers.tiny import call_tool, log_of
 from helpers.training import distilled_run, train
 from mmdet.evaluation import DumpDetResults
@@ -22,11 +24,11 @@ WITHOUT_US = 'import sys, runpy; sys.modules["mmdet_kd"] = None; sys.argv = sys.
 )
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory, tiny_set):
+@pytest.fixture(scope='module', params=[faster, pytest.param(detr, marks=pytest.mark.slow)])
+def trained(request, tmp_path_factory, tiny_set):
     """A distillation's config, and its checkpoint after an epoch."""
     folder = tmp_path_factory.mktemp('distilled')
-    cfg = distilled_run(folder, tiny_set, **{'train_cfg.max_epochs': 1})
+    cfg = distilled_run(folder, tiny_set, family=request.param, **{'train_cfg.max_epochs': 1})
     train(cfg)
     return folder / 'distilled.py', folder / 'run' / 'epoch_1.pth', cfg
 

@@ -1,0 +1,172 @@
+"""One config of every detector class and combination of heads of mmdet's zoo, as a student and as its teacher of maps.
+
+    python tests/test_detectors/detector_sweep.py
+
+prints a line for each, and writes the table of docs/detectors.md in the place that is marked for it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPO), str(REPO / 'tests')]  # where it is started as a command
+
+import torch  # noqa: E402
+from helpers.distil import build, losses_of, total  # noqa: E402
+from helpers.narrow import batch_for, distilled, fill_memory, narrowed, save_detector  # noqa: E402
+from helpers.zoo import CONFIGS  # noqa: E402
+from mmdet.models.detectors import BaseDetector  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.logging import MessageHub  # noqa: E402
+from mmengine.model import revert_sync_batchnorm  # noqa: E402
+
+from mmdet_kd.detectors.student_class import why_no_student  # noqa: E402
+from mmdet_kd.errors import DistillationError  # noqa: E402
+
+DOCUMENT = REPO / 'docs' / 'detectors.md'
+TRAINS = 'trains'
+_HEADS = ('rpn_head', 'roi_head', 'bbox_head', 'mask_head', 'panoptic_head', 'semantic_head')
+_LARGE = {'ddod': 320, 'ssd': 320}  # pixels: their last maps need so many
+#: What mmdet itself cannot train here, by a part of its message -> the reason.
+_LACKS = {
+    'mmpretrain': 'needs mmpretrain',
+    'skimage': 'needs scikit-image',
+    'sklearn': 'needs scikit-learn',
+    'transformers': 'needs transformers',
+    'torchvision': 'needs torchvision',
+    'carafe': 'has an operator (CARAFE) that a CPU lacks',
+    'proposals': 'needs a file of proposals',
+    'process group': 'its batch norms need several ranks',
+}
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    detector: str
+    heads: str
+    config: str
+    outcome: str
+
+
+def configs() -> dict[tuple[str, str], str]:
+    """Detector class and heads -> the first config of the zoo that has them, a ResNet-50 if there is one."""
+    found: dict[tuple[str, str], str] = {}
+    for path in sorted(CONFIGS.glob('*/*.py'), key=lambda path: ('r50' not in path.name, len(path.name), path.name)):
+        if path.parent.name.startswith('_base_'):
+            continue
+        try:
+            model = Config.fromfile(path, import_custom_modules=False).get('model') or {}
+        except Exception:  # a config whose base mmdet does not ship, or that imports another package
+            continue
+        kind = MODELS.get(model['type']) if isinstance(model.get('type'), str) else None
+        if kind is not None and issubclass(kind, BaseDetector):
+            found.setdefault((model['type'], ', '.join(_heads(model))), str(path.relative_to(CONFIGS)))
+    return found
+
+
+def _heads(model: dict) -> list[str]:
+    """The types of heads, those of a RoI head after it; stages of a cascade count once."""
+    found: list[str] = []
+    for key in _HEADS:
+        part = model.get(key)
+        for each in part if isinstance(part, (list, tuple)) else [part]:
+            if isinstance(each, dict):
+                found += [each['type'], *_heads(each)]
+    return list(dict.fromkeys(found))
+
+
+def outcome_of(config: str, folder: Path) -> str:
+    """:data:`TRAINS`, or why not; whatever else goes wrong in our part of it is raised."""
+    size = next((size for start, size in _LARGE.items() if Path(config).name.startswith(start)), 128)
+    kind = MODELS.get(Config.fromfile(CONFIGS / config, import_custom_modules=False).model.type)
+    reason = why_no_student(kind)
+    if reason is not None:
+        return f'no student: {reason}'
+    model, problem = _smallest_that_trains(config, size)
+    if model is None:
+        return f'mmdet cannot train it here: {problem}'
+    cure = ''
+    for _ in range(2):
+        source = 'backbone' if model.get('neck') is None else 'neck'
+        cfg = distilled(model, model, save_detector(model, folder / 'teacher.pth'), source)
+        try:
+            losses = losses_of(fill_memory(build(cfg)), batch_for(model, size))
+        except DistillationError as error:
+            needed = re.search(r'set data_preprocessor.pad_size_divisor=(\d+)', str(error))
+            if needed is None:
+                return f'refused: {error}'
+            model.data_preprocessor.pad_size_divisor = int(needed[1])
+            cure = f' with data_preprocessor.pad_size_divisor={needed[1]}'
+            continue
+        total(losses).backward()
+        if not losses['hint.loss_feat'] > 0:
+            raise ValueError(f'the hint is {losses["hint.loss_feat"]}')
+        return TRAINS + cure
+    raise ValueError(f'it is refused with its cure as well: {cure}')
+
+
+def _smallest_that_trains(config: str, size: int) -> tuple[Any, str]:
+    """The narrowest model of a config that mmdet alone trains a step; None, and why not, if it trains none."""
+    problem = ''
+    for divisor in (8, 1):
+        try:
+            model = narrowed(config, divisor)
+            detector = revert_sync_batchnorm(MODELS.build(copy.deepcopy(model))).train()
+            total(losses_of(fill_memory(detector), batch_for(model, size))).backward()
+        except Exception as error:  # mmdet's own, of any sort
+            problem = f'{type(error).__name__}: {error}'
+            continue
+        return model, ''
+    return None, next((reason for word, reason in _LACKS.items() if word in problem), problem)
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """A line for each config; an error that is ours is its outcome, beginning with 'FAILS'."""
+    MessageHub.get_current_instance().update_info_dict({'epoch': 0, 'max_epochs': 12, 'iter': 0, 'max_iters': 100})
+    for (detector, heads), config in sorted(configs().items()):
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            try:
+                outcome = outcome_of(config, folder)
+            except Exception as error:  # the others are tried all the same
+                outcome = f'FAILS: {type(error).__name__}: {error}'
+        yield Row(detector, heads, config, ' '.join(outcome.split())[:300])
+
+
+def table(found: list[Row]) -> str:
+    """The table in Markdown."""
+    lines = ['| detector | heads | config of mmdet | student, and teacher of maps |', '|-|-|-|-|']
+    return '\n'.join([*lines, *(f'| `{r.detector}` | {r.heads} | {r.config} | {r.outcome} |' for r in found)])
+
+
+def main() -> None:
+    """Write the table."""
+    import logging
+
+    from mmdet.utils import register_all_modules
+
+    register_all_modules()
+    logging.disable(logging.INFO)
+    torch.set_num_threads(1)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows(Path(folder)):
+            found.append(row)
+            print(*row, sep=' | ', flush=True)
+    block = f'<!-- begin:sweep -->\n{table(found)}\n<!-- end:sweep -->'
+    text = re.sub(r'<!-- begin:sweep -->.*<!-- end:sweep -->', lambda _: block, DOCUMENT.read_text(), flags=re.S)
+    DOCUMENT.write_text(text)
+
+
+if __name__ == '__main__':
+    main()
