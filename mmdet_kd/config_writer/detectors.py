@@ -2,13 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.detectors import BaseDetector, SingleStageDetector, TwoStageDetector
 from mmdet.registry import MODELS
 
 from ..classifiers import CropClassifier
+from ..detectors import type_for, why_no_student
 from ..errors import DistillationError
 from ..export import PLAIN_TYPES
-from ..unknown_names import part_problems, some
+from ..unknown_names import part_problems
 from .sources import Source, read_source, teacher_reference
 
 
@@ -17,13 +18,21 @@ class Student(NamedTuple):
 
     Args:
         source: its config.
-        kind: the type of this package that makes a student of it.
-        two_stage: whether it has an RPN and a RoI head.
+        detector: its class.
     """
 
     source: Source
-    kind: str
-    two_stage: bool
+    detector: type
+
+    @property
+    def kind(self) -> str:
+        """The type of this package that makes a student of it."""
+        return type_for(self.detector)
+
+    @property
+    def two_stage(self) -> bool:
+        """Whether it has an RPN and a RoI head."""
+        return issubclass(self.detector, TwoStageDetector)
 
     @property
     def model(self) -> dict[str, Any]:
@@ -32,13 +41,15 @@ class Student(NamedTuple):
 
     @property
     def head(self) -> dict[str, Any]:
-        """The dense head of a one-stage detector; nothing of a two-stage one."""
-        return {} if self.two_stage else self.model.get('bbox_head') or {}
+        """The dense head of a one-stage detector; nothing of another."""
+        return self.model.get('bbox_head') or {} if issubclass(self.detector, SingleStageDetector) else {}
 
     @property
     def family(self) -> str:
         """In words."""
-        return 'two-stage' if self.two_stage else 'one-stage'
+        if self.two_stage:
+            return 'two-stage student'
+        return 'one-stage student' if issubclass(self.detector, SingleStageDetector) else self.detector.__name__
 
 
 class Teacher(NamedTuple):
@@ -78,17 +89,12 @@ def read_student(name: str) -> Student:
     detector = MODELS.get(model['type'])
     if detector is None:
         raise DistillationError(part_problems('STUDENT: model', dict(type=model['type']), MODELS))
-    for kind, plain in PLAIN_TYPES.items():
-        base = MODELS.get(plain)
-        if issubclass(detector, base):
-            _refuse_own_methods(name, detector, base)
-            return Student(source, kind, issubclass(detector, TwoStageDetector))
-    raise DistillationError(
-        [
-            f'STUDENT: the class of {name}, {detector.__name__}, is neither a two-stage nor a one-stage detector: no '
-            'student can be made of it. Name another, Faster R-CNN or RetinaNet, say'
-        ]
-    )
+    if not issubclass(detector, BaseDetector):
+        raise DistillationError([f'STUDENT: {name} holds a {detector.__name__}, which is no detector: name a detector'])
+    reason = why_no_student(detector)
+    if reason is not None:
+        raise DistillationError([f'STUDENT: {name} holds a {detector.__name__}, which cannot be a student: {reason}'])
+    return Student(source, detector)
 
 
 def read_teacher(name: str, checkpoint: str | None) -> Teacher:
@@ -116,17 +122,3 @@ def read_teacher(name: str, checkpoint: str | None) -> Teacher:
     if kind is not None and issubclass(kind, CropClassifier):
         return Teacher(dict(type='ClassifierTeacher', **cfg), True)
     return Teacher(cfg, False)
-
-
-def _refuse_own_methods(name: str, detector: type, base: type) -> None:
-    """Refuse a detector whose class does more than its base: as a student it would be the base."""
-    between = detector.__mro__[: detector.__mro__.index(base)]
-    own = sorted({method for each in between for method in vars(each) if not method.startswith('__')})
-    own = [method for method in own if callable(getattr(detector, method))]
-    if own:
-        raise DistillationError(
-            [
-                f'STUDENT: the class of {name}, {detector.__name__}, has its own {some(own)}: a student would do '
-                f'without. Name a detector that does as a {base.__name__} does'
-            ]
-        )

@@ -36,7 +36,7 @@ def distilled_text(student: Student, teacher: Teacher, methods: Mapping[str, Met
     imports = [imports] if isinstance(imports, str) else list(imports)
     keys: dict[str, Any] = dict(_base_='./student.py')
     keys['custom_imports'] = dict(imports=list(dict.fromkeys([*imports, _PACKAGE])), allow_failed_imports=False)
-    model = dict(type=student.kind, teacher=teacher.cfg, distillers=distillers)
+    model = dict(type=student.kind, detector=student.detector.__name__, teacher=teacher.cfg, distillers=distillers)
     if hooks:
         own = [Code('*_base_.custom_hooks')] if cfg.get('custom_hooks') else []
         keys['custom_hooks'] = [*own, *hooks]

@@ -142,9 +142,9 @@ def _misfits(method: Method, student: Student, teacher: Teacher) -> list[str]:
         asked = [distiller.get('source'), distiller.get('predictions'), *getattr(kind, 'kinds', ())]
         asked = [each for each in asked if isinstance(each, str)]
         if not student.two_stage and {'rpn', 'roi'} & set(asked):
-            reasons['it compares an RPN and a RoI head, and the student is a one-stage detector'] = None
+            reasons['it compares an RPN and a RoI head, and the student has none'] = None
         if student.two_stage and any(each.startswith('dense') for each in asked):
-            reasons['it compares dense heads, and the student is a two-stage detector'] = None
+            reasons['it compares dense heads, and the student has none'] = None
         if 'neck' in asked and not student.model.get('neck'):
             reasons['it compares necks, and the student has none'] = None
         from_classifier = getattr(kind, 'learns_from', None) is ClassifierTeacher
@@ -163,4 +163,4 @@ def _what_fits(folder: Path, names: set[str], student: Student, teacher: Teacher
         if len(chosen) > 1 or not _misfits(_read(folder / f'{chosen[0]}.py'), student, teacher):
             fitting.append(name)
     listed = ', '.join(fitting) or 'none'
-    return f'For a {student.family} student and this teacher there are {listed}; {folder} has their parts too'
+    return f'For a {student.family} and this teacher there are {listed}; {folder} has their parts too'

@@ -3,6 +3,7 @@
 from .any_detector import KnowledgeDistillationDetector
 from .distillation_mixin import KnowledgeDistillationMixin
 from .one_stage import KnowledgeDistillationOneStageDetector
+from .student_class import type_for, why_no_student
 from .two_stage import KnowledgeDistillationTwoStageDetector
 
 __all__ = [
@@ -10,4 +11,6 @@ __all__ = [
     'KnowledgeDistillationMixin',
     'KnowledgeDistillationOneStageDetector',
     'KnowledgeDistillationTwoStageDetector',
+    'type_for',
+    'why_no_student',
 ]

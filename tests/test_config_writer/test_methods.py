@@ -52,7 +52,7 @@ def test_a_classifiers_methods_are_chosen_by_the_heads_scores(write):
 def test_every_ending_of_a_fragments_name_is_known():
     """A new variant of a method must be told from a new part of it."""
     names = {path.stem for path in (our_configs() / '_base_' / 'distillers').glob('*.py')}
-    parts = {'cls', 'cls-weighted', 'l2', 'l2-bounded', 'hint', 'hint-adapted', 'ramp', 'loc', 'loc-pixels'}
+    parts = {'cls', 'main', 'cls-weighted', 'l2', 'l2-bounded', 'hint', 'hint-adapted', 'ramp', 'loc', 'loc-pixels'}
     ends = {name.partition('-')[2] for name in names if '-' in name}
     for variant in VARIANTS:
         assert any(end == variant or end.endswith(f'-{variant}') for end in ends)
@@ -114,15 +114,15 @@ def test_a_fragment_of_ones_own_is_named_by_its_path(write, tmp_path):
             FASTER,
             'chen2018',
             None,
-            r"no 'chen2018'. Did you mean chen2017.*there are chen2017, cwd, fgd, fgfi, fitnets",
+            r"no 'chen2018'. Did you mean chen2017.*there are chen2017, cwd, dist, fgd, fgfi",
         ),
         (
             RETINANET,
             'chen2017',
             None,
-            r'compares an RPN and a RoI head, .* a one-stage .* there are cwd, fgd, fgfi, fit',
+            r'compares an RPN and a RoI head, and the student has none.* there are bckd, cwd, dist',
         ),
-        (FASTER, 'cwd-cls', None, 'compares dense heads, and the student is a two-stage detector'),
+        (FASTER, 'cwd-cls', None, 'compares dense heads, and the student has none'),
         (FASTER, 'dicod', None, 'learns from a classifier, and the teacher is a detector'),
         (FASTER, 'pkd', 'classifier_r50_coco', r'the teacher is a classifier\. .* there are dicod;'),
         (FASTER, 'dicod-hint', 'classifier_r50_coco', 'learns from a detector, and the teacher is a classifier'),
@@ -136,5 +136,5 @@ def test_a_method_that_does_not_fit_is_refused_with_those_that_do(write, tmp_pat
 
 
 def test_a_student_without_a_neck_is_told_so(write, voc_set):
-    with pytest.raises(DistillationError, match=r'it compares necks, and the student has none\. .* chen2017;'):
+    with pytest.raises(DistillationError, match=r'it compares necks, and the student has none\. .* chen2017, dist;'):
         write(C4, ['pkd'], voc_set)

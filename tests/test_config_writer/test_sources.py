@@ -111,14 +111,10 @@ def test_a_one_stage_fragment_is_asked_for_its_schedule(write, voc_set):
         ('faster-rcnn_r19_fpn', r'STUDENT: there is no config .* Did you mean .*faster-rcnn_r18_fpn'),
         (DISTILLATION, 'is a distillation already: name the student that it builds on, its `_base_`'),
         (
-            f'{STOCK}/deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
-            'neither a two-stage nor a one-stage detector',
+            f'{STOCK}/grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py',
+            'holds a GroundingDINO, which cannot be a student: it reads texts beside pictures',
         ),
-        (f'{STOCK}/rpn/rpn_r50_fpn_1x_coco.py', r'RPN, has its own loss: .* a SingleStageDetector does'),
-        (
-            f'{STOCK}/tridentnet/tridentnet_r50-caffe_1x_coco.py',
-            'TridentFasterRCNN, has its own _forward, aug_test, loss and 1 more: ',
-        ),
+        (f'{STOCK}/lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py', 'holds a LAD, which cannot be a student: it loads'),
         ('mmdet::_base_/default_runtime.py', 'has no `model` with a `type`: name the config of a detector'),
         (FRAGMENT, 'says nothing of its data: give --data ROOT, or a whole config'),
     ],
@@ -161,3 +157,18 @@ def test_a_student_in_the_other_style_is_refused_with_the_command_that_turns_it(
     exec(command)
     assert Config.fromfile('student_with_strings.py').model.type.endswith('FasterRCNN')
     assert os.path.exists('student_with_strings.py')
+
+
+@pytest.mark.parametrize(
+    ('name', 'kind', 'detector'),
+    [
+        ('deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', '', 'DeformableDETR'),
+        ('rpn/rpn_r50_fpn_1x_coco.py', 'OneStage', 'RPN'),
+        ('tridentnet/tridentnet_r50-caffe_1x_coco.py', 'TwoStage', 'TridentFasterRCNN'),
+        ('solov2/solov2_r50_fpn_1x_coco.py', '', 'SOLOv2'),
+    ],
+)
+def test_a_detector_of_any_class_keeps_its_class(write, name, kind, detector):
+    _, distilled, _ = write(f'{STOCK}/{name}', ['pkd'] if 'trident' not in name else ['chen2017-cls'], teacher=FASTER)
+    assert distilled.model.type == f'KnowledgeDistillation{kind}Detector'
+    assert distilled.model.detector == detector
