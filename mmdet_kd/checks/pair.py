@@ -9,9 +9,10 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from ..compression.config import ranks_of_model
+from ..detectors import KnowledgeDistillationMixin
 from ..distillers import BaseDistiller, Model, ModelPair
 from ..distillers.sources import map_shapes_of
-from ..export import DISTILLERS_PREFIX, PLAIN_TYPES
+from ..export import DISTILLERS_PREFIX
 from ..heads import DenseView, RoIView, RPNView
 from ..hooks import LossWeightRampHook
 from ..runtime.run_changes import differences
@@ -70,7 +71,9 @@ def describe_pair(model: nn.Module, hooks: Iterable[Hook] = ()) -> list[str]:
 
 def _describe_network(side: Model) -> str:
     """Class, backbone and neck, decomposed layers, and the number of parameters."""
-    kind = type(side.detector).__name__
+    kind = type(side.detector)
+    if issubclass(kind, KnowledgeDistillationMixin):
+        kind = kind.plain_class()
     own = [p.numel() for name, p in side.detector.named_parameters() if not name.startswith(DISTILLERS_PREFIX)]
     parts = [_describe_backbone(side)]
     if getattr(side.detector, 'neck', None) is not None:
@@ -78,7 +81,7 @@ def _describe_network(side: Model) -> str:
     decomposed = len(ranks_of_model(side.model_cfg))
     if decomposed:
         parts.append(f'{decomposed} layers decomposed')
-    return f'{PLAIN_TYPES.get(kind, kind)} of {", ".join(parts)}; {_millions(sum(own))}'
+    return f'{kind.__name__} of {", ".join(parts)}; {_millions(sum(own))}'
 
 
 def _describe_backbone(side: Model) -> str:

@@ -5,8 +5,9 @@ import copy
 import pytest
 from helpers.architectures import c4, cascade, softmax_rpn
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
+from helpers.detr import detr
 from helpers.distil import AS_ALONE, DENSE, HINT, METHOD, ROI, RPN, build, distilled_cfg, save_teacher
-from helpers.one_stage import fcos, retinanet, ssd
+from helpers.one_stage import fcos, gfl, retinanet, ssd
 from helpers.tiny import CLASSES, REPO
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -115,6 +116,22 @@ PAIRS = {
             'classes of teacher: nobody compares them',
         ],
         [],
+    ),
+    'a class of its own': (
+        two_stage(detr, detr, hint=dict(HINT, source='memory')),
+        [
+            'distillers.hint: maps of memory, strides 32, channels 32 by ConvAdapter',
+        ],
+        ['distillers.dense'],
+    ),
+    'predictions of a dense head': (
+        two_stage(gfl, gfl, bckd=dict(type='BCKDDistiller'), ld=dict(type='LDDistiller', cls_weight=10.0)),
+        [
+            'distillers.bckd: BCKDDistiller with cls (cls_weight 1), bbox (bbox_weight 4)',
+            'distillers.ld: LDDistiller with main (main_weight 0.25), region (region_weight 0.25), cls (cls_weight 10)',
+            'distillers.ld: GFLHead: 3 classes by sigmoids, 1 anchors a cell, on both sides',
+        ],
+        ['adapters'],
     ),
     'no neck': (
         without_neck(),
