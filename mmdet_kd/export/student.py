@@ -65,7 +65,7 @@ def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
     init_default_scope(plain.get('default_scope', 'mmdet'))
     with torch.device('meta'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        student = MODELS.build(plain.model)
+        student = MODELS.build(copy.deepcopy(plain.model))  # heads of mmdet write into their configs
     misfits = load_with_misfits(student, _on_meta(student_state_dict(find_weights(checkpoint, source))))
     if any(misfits):
         _refuse(misfits, source, 'student')

@@ -1,6 +1,11 @@
+import copy
+
 import pytest
 import torch
+from helpers.detr import detr
+from helpers.distil import distilled_cfg
 from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from mmdet_kd.export import export_student
 
@@ -13,3 +18,12 @@ def test_an_export_says_that_its_student_needs_this_package(student_cfg, tmp_pat
     with pytest.warns(UserWarning, match='the student itself uses AlexNet of mmdet_kd'):
         config, _ = export_student(student_cfg, tmp_path / 'trained.pth', tmp_path / 'out')
     assert "'mmdet_kd'" in config.read_text()
+
+
+def test_the_config_is_that_which_was_given_though_a_head_writes_into_its_own(student_cfg, tmp_path):
+    """DETR's head puts a tensor in the place of `class_weight`."""
+    plain = detr(student_cfg)
+    torch.save({'state_dict': MODELS.build(copy.deepcopy(plain.model)).state_dict()}, tmp_path / 'trained.pth')
+    cfg = distilled_cfg(plain, 'teacher.py', 'teacher.pth')
+    config, _ = export_student(cfg, tmp_path / 'trained.pth', tmp_path / 'out')
+    assert Config.fromfile(config).model == plain.model
