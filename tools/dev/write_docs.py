@@ -28,7 +28,8 @@ from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-DOCUMENTS = ['README.md', 'docs/heads.md', *(f'configs/{name}README.md' for name in ('', 'bccd/', 'chen2017/', 'dicod/'))]
+_FOLDERS = ('', 'bccd/', 'chen2017/', 'dicod/')
+DOCUMENTS = ['README.md', 'docs/heads.md', *(f'configs/{folder}README.md' for folder in _FOLDERS)]
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: The tables of gains that have a row a method: what their column says -> their results.
