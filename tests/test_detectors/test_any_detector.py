@@ -158,6 +158,7 @@ def trident(cfg):
     return cfg
 
 
+@pytest.mark.slow
 class TestATridentNet:
     """Three maps of each picture in training, and one of the teacher's."""
 
