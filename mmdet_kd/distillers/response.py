@@ -40,7 +40,7 @@ class ResponseDistiller(BaseDistiller):
                 f'{type(self).__name__}: neither loss_cls nor loss_bbox is given: nothing would be distilled'
             )
         if mu is not None and (not isinstance(mu, (int, float)) or not 0 <= mu <= 1):
-            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], or be None, not {mu!r}')
+            problems.append(f'{type(self).__name__}: mu must lie in [0, 1], not {mu!r}')
         raise_if_any(problems)
         self.mu = None if mu is None else float(mu)
         self.loss_cls, self.loss_bbox = self._build_losses(loss_cls, loss_bbox)

@@ -281,7 +281,7 @@ class TestTheDistillers:
     @pytest.mark.parametrize(
         ('name', 'change', 'message'),
         [
-            ('hint', dict(type='SomethingElse'), 'SomethingElse.* is not a distiller. This package has Classif'),
+            ('hint', dict(type='SomethingElse'), 'SomethingElse.* is not a distiller. This package has BCKD'),
             ('hint', dict(loss=dict(type='HintLoss', loss_weight=-1)), 'loss_weight must be at least 0, not -1'),
             ('roi', dict(loss_cls=dict(SOFT, temperature=0)), 'temperature must be greater than 0'),
             ('roi', dict(loss_cls=dict(SOFT, background_weight=-1.0)), 'background_weight must be at least 0'),
