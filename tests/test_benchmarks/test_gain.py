@@ -79,6 +79,7 @@ def test_results_of_elsewhere_do_not_stand_for_a_training(table):
 
 
 @pytest.mark.usefixtures('in_this_process')
+@pytest.mark.slow
 def test_an_interrupted_row_is_not_taken_for_finished(table):
     gain(table, '--rows', 'slow')
     mark = table.parent / 'runs' / 'speeds' / 'slow' / 'seed3' / 'gain.json'
@@ -155,6 +156,7 @@ def test_steps_are_measured_last_and_a_taught_row_has_a_tax(taught, monkeypatch)
 
 
 @pytest.mark.usefixtures('in_this_process')
+@pytest.mark.slow
 def test_a_row_is_trained_again_when_its_teacher_has_other_weights(taught):
     results = gain(taught, '--seeds', 0)
     checkpoint = torch.load(taught.parent / 'teacher.pth')

@@ -64,6 +64,7 @@ def test_a_fragment_of_distillers_is_measured_on_the_common_pair(tmp_path):
     assert content['rows']['pkd-two-stage'].keys() == COSTS
 
 
+@pytest.mark.slow
 def test_every_number_that_the_documents_quote_is_written(cfg, tmp_path, capsys):
     cfg.dump(tmp_path / 'whole.py')
     content = step_time(tmp_path / 'whole.py', tmp_path, '--no-growth')

@@ -21,6 +21,7 @@ def taken(cfg):
     return detector, take_steps(detector, copy.deepcopy(BATCHES), len(BATCHES), tell=pytest.fail)
 
 
+@pytest.mark.slow
 def test_the_weights_do_what_they_are_for(student_cfg, teacher_cfg, teacher_checkpoint):
     cfg = distilled_cfg(student_cfg, teacher_cfg, teacher_checkpoint, hint=HINT, roi=ROI, gid=GID)
     lines = suggest_weights(*taken(cfg), times_own=0.25)

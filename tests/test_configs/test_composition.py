@@ -56,6 +56,7 @@ def swapped(whole: Path, folder: Path, **by_kind: str | None) -> Config:
     return Config.fromfile(swap(whole, folder, **by_kind))
 
 
+@pytest.mark.slow
 def test_fragments_of_a_kind_define_the_same_keys() -> None:
     for kind, allowed in dict(
         students={'model', 'norm_cfg', 'pretrained'},

@@ -51,6 +51,7 @@ def test_its_metric_gives_full_marks_to_the_truth_and_ignores_what_is_to_be_igno
         assert result[key] == pytest.approx(100)
 
 
+@pytest.mark.slow
 def test_it_trains_an_epoch_and_is_judged(cfg, tmp_path):
     _, _, images, metric = SETS[cfg.fragment]
     cfg.dump(tmp_path / 'tiny.py')

@@ -177,6 +177,7 @@ def test_each_layout_trains_and_is_judged(tmp_path, tiny_set, draw_layout):
     assert 'coco/bbox_mAP' in trained_on(tmp_path, tiny_set, lines)
 
 
+@pytest.mark.slow
 def test_vocs_layout_trains_as_it_is(tmp_path, tiny_set):
     root = tmp_path / 'set'
     voc(root)

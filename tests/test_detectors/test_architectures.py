@@ -57,6 +57,7 @@ def test_every_pair_trains(student_cfg, teacher_cfg, student, teacher):
     train_a_step(student_cfg, teacher_cfg, student, teacher)
 
 
+@pytest.mark.slow
 def test_a_cascades_stages_count_with_their_weights(student_cfg, teacher_cfg):
     cfg = distilled_cfg(ARCHITECTURES['cascade'](student_cfg), teacher_cfg, None, roi=ROI)
 

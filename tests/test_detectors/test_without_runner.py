@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from helpers.tiny import REPO
 
 # A process of its own: in one that has had a Runner, or another test, the fault would not show.
@@ -26,6 +27,7 @@ print([type(each).__name__ for each in got])
 """
 
 
+@pytest.mark.slow
 def test_other_threads_can_log_and_draw_after_init_weights(tiny_set):
     """mmengine keeps its loggers and visualizers under one lock, which it does not release where it raises."""
     done = subprocess.run(

@@ -123,7 +123,8 @@ EACH = pytest.mark.parametrize(
     [
         *((scale, name) for scale in (None, 0.5) for name in METHOD),
         *(('one-stage', name) for name in ('dense', 'scores')),
-        *(('one-stage', name) for name in PREDICTIONS),
+        ('one-stage', 'bckd'),
+        *(pytest.param('one-stage', name, marks=pytest.mark.slow) for name in ('boxes', 'relations')),
         ('gfl', 'ld'),
         (0.5, 'fgfi'),
         *(pytest.param(family, 'fgfi', marks=pytest.mark.slow) for family in (None, 'one-stage')),

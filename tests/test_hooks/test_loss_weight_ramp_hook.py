@@ -131,6 +131,7 @@ def test_two_ramps_of_one_number_are_refused(tmp_path, tiny_set):
         train(distilled_run(tmp_path, tiny_set, custom_hooks=ramps))
 
 
+@pytest.mark.slow
 def test_a_pattern_finds_whole_numbers_too_and_its_range_is_that_of_what_it_finds(tmp_path, tiny_set):
     steps = {**STOP, 'path': 'distillers.*.mu', 'stop': 0.25, 'by_epoch': False}
     cfg = distilled_run(tmp_path, tiny_set, custom_hooks=[steps], **{'train_cfg.max_epochs': 1})

@@ -121,6 +121,7 @@ def test_trains_and_predicts(name):
     assert all(F.relu(-r.pred_instances.bboxes).max() == 0 for r in results if len(r.pred_instances))
 
 
+@pytest.mark.slow
 def test_a_vgg16_teaches_an_alexnet():
     torch.manual_seed(0)
     distillers = Config.fromfile(REPO / 'configs/_base_/distillers/chen2017-c4.py').distillers

@@ -96,6 +96,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(payload, tmp_p
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_enough(checkpoint):
     code = f'import mmdet_kd, torch; torch.load({str(checkpoint)!r}, weights_only=True)'
     subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)

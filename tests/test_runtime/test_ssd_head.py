@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from helpers.distil import build, raw_batch
 from helpers.one_stage import ssd
 
@@ -11,6 +12,7 @@ def test_a_plain_ssd_predicts(student_cfg):
     assert build(ssd(student_cfg)).eval().test_step(raw_batch())
 
 
+@pytest.mark.slow
 def test_it_is_still_needed():
     """Where this fails, mmdet has mended it: take mmdet_kd/runtime/ssd_head.py out."""
     code = """

@@ -103,6 +103,7 @@ def test_weights_are_suggested_in_the_place_of_verdicts(call, config, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_files_of_a_teacher_are_found_beside_the_config_as_in_a_training(
     call, config, teacher_cfg, teacher_checkpoint, tmp_path, monkeypatch, capsys
 ):

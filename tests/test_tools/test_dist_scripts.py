@@ -19,6 +19,7 @@ def metrics(work_dir):
 
 
 @on_two_ranks
+@pytest.mark.slow
 def test_two_ranks_train_and_measure_what_one_does(tmp_path, tiny_set):
     distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1})
     config, run = tmp_path / 'distilled.py', tmp_path / 'run'

@@ -14,8 +14,9 @@ TESTS = {'PYTHONPATH': str(REPO / 'tests')}
 
 @pytest.mark.parametrize(
     ('workers', 'family'),
-    [(2, faster), pytest.param(0, faster, marks=pytest.mark.slow), pytest.param(0, retinanet, marks=pytest.mark.slow)],
+    [(2, faster), (0, faster), (0, retinanet)],
 )
+@pytest.mark.slow
 def test_a_killed_training_continues_as_if_nothing_had_happened(tmp_path, tiny_set, workers, family):
     at_the_end = {'train_cfg.val_interval': 2}
     whole = distilled_run(tmp_path / 'whole', tiny_set, 0, family, **at_the_end)

@@ -135,6 +135,7 @@ def test_an_error_reaches_the_shell_without_a_traceback():
     assert 'Traceback' not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_distillation_without_our_hooks_and_with_nothing_to_resume(
     call, config, teacher_cfg, teacher_checkpoint, tmp_path
 ):

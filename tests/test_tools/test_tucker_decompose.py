@@ -72,6 +72,7 @@ def test_it_trains_from_its_weights_and_tests(decomposed, tmp_path):
     assert 'coco/bbox_mAP' in log_of(tmp_path / 'test')
 
 
+@pytest.mark.slow
 def test_it_learns_from_a_teacher_resumes_exactly_and_is_exported(trained, decomposed, tmp_path):
     config, _, _ = decomposed
     (tmp_path / 'distilled.py').write_text(
