@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from gain import CONSOLE, Recipe, describe, fingerprint, recipe_of, require_weights  # noqa: E402
+from gain import CONSOLE, Recipe, describe, recipe_of, require_weights  # noqa: E402
 from gain_input import read_table  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 
@@ -69,8 +69,8 @@ def measure_table(args: argparse.Namespace) -> None:
     known: Known = {}
     for row, recipe in recipes.items():
         entry = read_json(results).get(row, {})
-        if entry.get('fingerprint') != fingerprint(recipe):
-            entry = dict(**describe(recipe), fingerprint=fingerprint(recipe))
+        if entry.get('fingerprint') != recipe.fingerprint:
+            entry = dict(**describe(recipe), fingerprint=recipe.fingerprint)
         if 'start' not in entry:
             entry['start'] = at_the_start(recipe, args.steps, known)
         later = f'epoch {args.epochs}'
