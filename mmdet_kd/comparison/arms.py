@@ -82,7 +82,8 @@ def trainings_of(
         arms: title -> what is trained.
         seeds: of weights, order and augmentation; the same for all arms.
         out: folder of the comparison.
-        earlier: folder of another comparison. What it has of these trainings is taken from there.
+        earlier: folder of another comparison. What it has of these trainings, with the same config, is taken from
+            there.
 
     Raises:
         DistillationError: a folder holds something else, which is left as it is; or nothing can be taken from
@@ -94,7 +95,7 @@ def trainings_of(
             place = Path(title, f'seed{seed}')
             training = Training(title, recipe, Path(out) / place, seed)
             before = None if earlier is None else replace(training, work_dir=Path(earlier) / place)
-            if before is not None and before.state != 'new':
+            if before is not None and before.state in ('begun', 'finished'):  # of another config, it is trained here
                 training, taken = before, taken + 1
                 if training.state == 'begun':
                     problems.append(f'{training.work_dir} did not end: go on there with the command that began it')

@@ -100,18 +100,22 @@ class TestWhereTrainingsLie:
             *((Path(f'out/{place}'), 'new') for place in ('distilled/seed0', 'student/seed1', 'distilled/seed1')),
         ]
 
-    def test_an_arm_that_is_another_or_did_not_end_is_not_taken(self, folder):
+    def test_an_arm_that_did_not_end_is_not_taken_and_another_is_trained_anew(self, folder):
         arms = arms_of(configs(folder))
         student, distilled = trainings_of(arms, [0], folder / 'before')
         student.note(finished=False)
         distilled.note(finished=True)
         (distilled.work_dir / 'epoch_2.pth').touch()
         change(folder / 'distilled.py', **{'optim_wrapper.optimizer.lr': 0.5})
+        arms = arms_of(configs(folder))
         with pytest.raises(DistillationError) as caught:
-            trainings_of(arms_of(configs(folder)), [0], folder / 'out', folder / 'before')
-        begun, another = caught.value.problems
+            trainings_of(arms, [0], folder / 'out', folder / 'before')
+        (begun,) = caught.value.problems
         assert begun == f'{student.work_dir} did not end: go on there with the command that began it'
-        assert another.startswith(f'{distilled.work_dir} was trained with another config')
+        student.note(finished=True)
+        taken, another = trainings_of(arms, [0], folder / 'out', folder / 'before')
+        assert (taken.work_dir, taken.state) == (student.work_dir, 'finished')
+        assert (another.work_dir, another.state) == (folder / 'out/distilled/seed0', 'new')
 
     def test_a_folder_without_any_of_them_is_no_earlier_comparison(self, folder):
         with pytest.raises(
