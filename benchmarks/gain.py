@@ -16,7 +16,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -32,18 +32,26 @@ from gain_table import table_cells  # noqa: E402
 from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
-from rich.console import Console  # noqa: E402
 from step_time import set_up  # noqa: E402
 from steps import Batch, build, step_of, taught_by_a_detector_alone  # noqa: E402
 
-from mmdet_kd.comparison import Recipe, Training, Watch, clear, end_like_ctrl_c, shown, train  # noqa: E402
+from mmdet_kd.comparison import (  # noqa: E402
+    Recipe,
+    Training,
+    Watch,
+    clear,
+    console_of_command,
+    run_command,
+    shown,
+    train,
+)
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 from mmdet_kd.unknown_names import nearest  # noqa: E402
 
 STEP = distilled_by('as it comes')  # of a row's training, taught or not
-CONSOLE = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+CONSOLE = console_of_command()
 
 
 def main() -> None:
@@ -70,9 +78,7 @@ def fill(args: argparse.Namespace) -> None:
     os.chdir(ROOT)
     os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # see mmdet_kd/comparison/stages.py
     table = read_table(path)
-    unknown = sorted(set(args.rows or ()) - set(table.rows))
-    raise_if_any([f'the table has no row {row!r}. {nearest(row, table.rows)}' for row in unknown])
-    recipes = {row: recipe_of(table.rows[row]) for row in args.rows or table.rows}
+    recipes = recipes_of(table, args.rows)
     raise_if_any([p for recipe in recipes.values() for p in score_problems(recipe.config, recipe.read())])
     require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
@@ -87,6 +93,17 @@ def fill(args: argparse.Namespace) -> None:
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
     CONSOLE.print(shown(table_cells(read_json(results), table), table.title))
+
+
+def recipes_of(table: Config, asked: Sequence[str] | None) -> dict[str, Recipe]:
+    """Row -> what it trains, for those that are asked for, or all.
+
+    Raises:
+        DistillationError: the table has no such row.
+    """
+    unknown = sorted(set(asked or ()) - set(table.rows))
+    raise_if_any([f'the table has no row {row!r}. {nearest(row, table.rows)}' for row in unknown])
+    return {row: recipe_of(table.rows[row]) for row in asked or table.rows}
 
 
 def recipe_of(row: str | Config) -> Recipe:
@@ -185,8 +202,4 @@ def first_batch(cfg: Config) -> Batch:
 
 
 if __name__ == '__main__':
-    end_like_ctrl_c()
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted. The same command goes on from here.')
+    run_command(main)

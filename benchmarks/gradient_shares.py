@@ -22,15 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
-from gain import CONSOLE, Recipe, describe, recipe_of, require_weights  # noqa: E402
+from gain import CONSOLE, Recipe, describe, recipes_of, require_weights  # noqa: E402
 from gain_input import read_table  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 
 from mmdet_kd.checks import begin_training, quiet_config, take_training_steps  # noqa: E402
-from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
+from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
-from mmdet_kd.unknown_names import nearest  # noqa: E402
 
 #: Name of a distiller -> its gradient, as a multiple of the student's own.
 Shares = dict[str, float]
@@ -60,10 +59,9 @@ def measure_table(args: argparse.Namespace) -> None:
     path, results_folder = Path(args.table).resolve(), Path(args.results).resolve()
     os.chdir(ROOT)
     table = read_table(path)
-    unknown = sorted(set(args.rows or ()) - set(table.rows))
-    raise_if_any([f'the table has no row {row!r}. {nearest(row, table.rows)}' for row in unknown])
-    recipes = {row: recipe_of(table.rows[row]) for row in args.rows or table.rows}
-    recipes = {row: recipe for row, recipe in recipes.items() if recipe.read().model.get('distillers')}
+    recipes = {
+        row: recipe for row, recipe in recipes_of(table, args.rows).items() if recipe.read().model.get('distillers')
+    }
     require_weights(recipes.values())
     results = results_folder / f'gradient_shares_{path.stem}.json'
     known: Known = {}

@@ -45,8 +45,10 @@ def parse_args() -> argparse.Namespace:
     """Options under mmdet's names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file of a distillation')
-    parser.add_argument('--steps', type=positive, default=3, help='batches to take (default: %(default)s)')
-    parser.add_argument('--pictures', type=positive, default=24, help='to test each teacher on (default: %(default)s)')
+    parser.add_argument('--steps', type=cli.positive, default=3, help='batches to take (default: %(default)s)')
+    parser.add_argument(
+        '--pictures', type=cli.positive, default=24, help='to test each teacher on (default: %(default)s)'
+    )
     # not in the help: what it aims at is not yet supported by measurements, see mmdet_kd/checks/calibration.py
     parser.add_argument('--calibrate', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument(
@@ -58,14 +60,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, not {number}')
-    return number
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if (ROOT / 'mmdet_kd' / '__init__.py').is_file():  # a checkout runs its own package, installed or not
     sys.path.insert(0, str(ROOT))
 
-from mmdet_kd.comparison import add_options, alone_in, compare, console_of_command, end_like_ctrl_c  # noqa: E402
+from mmdet_kd.comparison import add_options, alone_in, compare, console_of_command, run_command  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
 
 TOOLS = Path(__file__).resolve().parent
@@ -39,8 +39,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    end_like_ctrl_c()
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted. The same command goes on from here.')
+    run_command(main)

@@ -38,10 +38,10 @@ from mmdet_kd.comparison import (  # noqa: E402
     alone_in,
     bar,
     clear,
-    end_like_ctrl_c,
     export,
     exported_scores,
     markdown,
+    run_command,
     shown,
     train,
 )
@@ -216,8 +216,4 @@ def data_root() -> str:
 
 
 if __name__ == '__main__':
-    end_like_ctrl_c()  # whoever ends the demo ends its training
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted. The same command continues from here.')
+    run_command(main)

@@ -29,9 +29,9 @@ from mmdet_kd.comparison import (  # noqa: E402
     alone_in,
     compare,
     console_of_command,
-    end_like_ctrl_c,
     export,
     exported_scores,
+    run_command,
 )
 from mmdet_kd.config_writer import DISTILLED, STUDENT, Plan, Request, plan_configs, write_once  # noqa: E402
 from mmdet_kd.errors import DistillationError, printable  # noqa: E402
@@ -164,8 +164,4 @@ def show(text: str) -> None:
 
 
 if __name__ == '__main__':
-    end_like_ctrl_c()
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted. The same command goes on from here.')
+    run_command(main)

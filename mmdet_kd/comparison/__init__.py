@@ -9,11 +9,11 @@ A command that compares, trains and exports goes through these steps, under one 
 """
 
 from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
-from .command import add_options, compare, console_of_command
+from .command import add_options, compare, console_of_command, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
 from .recipe import Recipe
-from .stages import Lock, alone_in, end_like_ctrl_c, run, running
+from .stages import Lock, alone_in, run, running
 from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
 from .training import Training, clear, train
 
@@ -31,7 +31,6 @@ __all__ = [
     'compare',
     'comparison_cells',
     'console_of_command',
-    'end_like_ctrl_c',
     'export',
     'exported_scores',
     'gains',
@@ -44,6 +43,7 @@ __all__ = [
     'reach',
     'rows_of',
     'run',
+    'run_command',
     'running',
     'shown',
     'spread',

@@ -7,21 +7,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..runtime import cli
 from .arms import arms_of, notes_on, rows_of, train_all, trainings_of, write_comparison
-from .stages import Lock
+from .stages import Lock, end_like_ctrl_c
 from .training import Training
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what a comparison can be told beside its configs and its folder."""
-    parser.add_argument('--seeds', type=positive, default=1, metavar='N', help='how many, from 0 on (default: 1)')
+    parser.add_argument('--seeds', type=cli.positive, default=1, metavar='N', help='how many, from 0 on (default: 1)')
     parser.add_argument(
         '--from',
         dest='earlier',
         metavar='DIR',
         help='--out of an earlier comparison, whose trainings are taken where it has them, if they are the same',
     )
-    parser.add_argument('--gpus', type=positive, default=1, metavar='N', help='train on N GPUs (default: 1)')
+    parser.add_argument('--gpus', type=cli.positive, default=1, metavar='N', help='train on N GPUs (default: 1)')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs a GPU)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -30,12 +31,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, not {number}')
-    return number
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command that can go on where it was interrupted: it ends its stage first, by Ctrl-C and by SIGTERM."""
+    end_like_ctrl_c()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit('\nInterrupted. The same command goes on from here.')
 
 
 def console_of_command() -> Console:

@@ -1,5 +1,6 @@
 """What is trained: a config and all that its result depends on, known again by a fingerprint."""
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,11 +39,16 @@ class Recipe:
     files: tuple[Path, ...] = ()
 
     def read(self) -> Config:
-        """The config with the options in it.
+        """The config with the options in it, to be changed at will.
 
         Raises:
             DistillationError: it cannot be read.
         """
+        return copy.deepcopy(self._cfg)
+
+    @cached_property
+    def _cfg(self) -> Config:
+        """Read once, since a config that builds on mmdet's takes seconds."""
         cfg = read_config(self.config)
         cfg.merge_from_dict(dict(self.options))
         return cfg

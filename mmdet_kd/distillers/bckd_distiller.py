@@ -75,7 +75,6 @@ class BCKDDistiller(BaseDistiller):
         raise_if_any(pair_problems('BCKDDistiller', pair, student, teacher))
         if not student.use_sigmoid:
             raise_if_any(['BCKDDistiller: it compares sigmoids, and both heads score by a softmax: leave it out'])
-        self.num_classes = student.num_classes
 
     @property
     def is_active(self) -> bool:
@@ -90,7 +89,7 @@ class BCKDDistiller(BaseDistiller):
         labels, counts = student.dense_assignment
         if known is not None:
             counts = counts * known
-        positive = (labels >= 0) & (labels < self.num_classes)
+        positive = predicted_s.view.is_positive(labels)
         number = mean_over_ranks(positive.sum(), positive.device)
         logits = (each.scores.flatten(0, 1).float() for each in (predicted_s, predicted_t))
         rows = disagreement_bce(*logits, beta=self.beta)

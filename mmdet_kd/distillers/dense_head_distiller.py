@@ -68,7 +68,7 @@ class DenseHeadDistiller(BaseDistiller):
             + teacher.problems(asked, 'DenseHeadDistiller', 'teacher')
         )
         self.problems += pair_problems('DenseHeadDistiller', pair, student, teacher)
-        self.num_classes, self.priors = student.num_classes, priors
+        self.priors = priors
         self.loss_cls, self.loss_bbox = None, None
         if loss_cls is not None:
             self._build_cls(loss_cls, student)
@@ -85,8 +85,8 @@ class DenseHeadDistiller(BaseDistiller):
         """Compare the predictions of this step; returns 'cls' and 'bbox', as configured."""
         del step
         labels = student.dense_assignment.labels
-        positive = ((labels >= 0) & (labels < self.num_classes)).float()
         predicted_s = student.dense
+        positive = predicted_s.view.is_positive(labels).float()
         predicted_t, valid = teacher.dense.on_grids(predicted_s.sizes)
         weight = torch.ones_like(positive) if self.priors == 'all' else positive
         if valid is not None:

@@ -99,7 +99,6 @@ class LDDistiller(BaseDistiller):
                 f'LDDistiller: the student has {bins[0]} bins a side, the teacher {bins[1]}: give both the same reg_max'
             )
         raise_if_any(problems)
-        self.num_classes = student.num_classes
 
     @property
     def is_active(self) -> bool:
@@ -112,7 +111,7 @@ class LDDistiller(BaseDistiller):
         predicted_t, known = teacher.dense.on_grids(predicted_s.sizes)
         labels, counts = student.dense_assignment
         taught = (counts > 0).float() if known is None else (counts > 0) * known
-        regions = {'': (labels >= 0) & (labels < self.num_classes) & (taught > 0)}
+        regions = {'': predicted_s.view.is_positive(labels) & (taught > 0)}
         weights = {'main': regions[''] * class_probabilities(predicted_s).amax(dim=-1)}
         if {'region', 'region_cls'} & set(self.parts):
             weights['region'] = self._region(predicted_s, step) * taught

@@ -192,19 +192,20 @@ class DenseView(HeadView):
         """
         (call,) = calls['get_targets']
         again = targets_of_boxes(self.head, call, boxes, **self._arguments_again(calls))
-        return self._is_positive(self.assignment({**calls, 'get_targets': [again]}).labels)
+        return self.is_positive(self.assignment({**calls, 'get_targets': [again]}).labels)
 
     def _arguments_again(self, calls: Calls) -> dict[str, Any]:
         """The arguments of ``get_targets`` which the head changed when it was called, as they were before."""
         del calls
         return {}
 
-    def _is_positive(self, labels: Tensor) -> Tensor:
+    def is_positive(self, labels: Tensor) -> Tensor:
+        """Which labels are those of a class, and not of the background or of what is left out; bool."""
         return (labels >= 0) & (labels < self.num_classes)
 
     def _positive(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures and places of the priors (N, M) whose label is a class; counted on the host, as heads do."""
-        return torch.nonzero(self._is_positive(labels), as_tuple=True)
+        return torch.nonzero(self.is_positive(labels), as_tuple=True)
 
 
 class DensePredictions:

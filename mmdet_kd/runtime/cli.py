@@ -45,6 +45,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an option says it."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, not {number}')
+    return number
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read `args.config` and apply the common options.
 

@@ -152,4 +152,5 @@ class TestTheCommand:
         assert training.command(Path('/tools'))[-1] == 'default_hooks.logger.log_metric_by_epoch=False'
         del cfg.default_hooks.logger
         cfg.dump(training.recipe.config)
+        training = replace(training, recipe=Recipe(training.recipe.config))  # a recipe reads its config once
         assert training.command(Path('/tools'))[-1] == 'default_hooks.logger.type=LoggerHook'

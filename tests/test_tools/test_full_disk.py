@@ -36,13 +36,13 @@ def run(tmp_path_factory, tiny_set):
 def test_the_disk_is_full(tool, size, file, run):
     folder, disk = run, run / 'disk'
     arguments = {
-        'train': [folder / 'distilled.py', '--work-dir', disk / 'work'],
-        'export_student': [folder / 'distilled.py', folder / 'run' / 'epoch_1.pth', '--out', disk / 'work'],
+        'train': [folder / 'distilled.py', '--work-dir', disk / 'out'],
+        'export_student': [folder / 'distilled.py', folder / 'run' / 'epoch_1.pth', '--out', disk / 'out'],
     }[tool]
     shell = RUN.format(size=size, disk=disk, python=sys.executable)
     words = ['unshare', '-rm', 'bash', '-c', shell, 'bash', REPO / 'tools' / f'{tool}.py', *arguments]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=300, cwd=REPO)
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
-    place = f' ({disk}/work/{file})' if tool == 'train' and file else ''
+    place = f' ({disk}/out/{file})' if tool == 'train' and file else ''
     assert f'\nerror: No space left on device{place}. Make room on that disk' in done.stderr
