@@ -1,10 +1,5 @@
 # CWD on the drawn set.
-_base_ = ['../shapes_student.py', '../../_base_/distillers/cwd.py']
-custom_imports = dict(imports=['mmdet_kd'], allow_failed_imports=False)
+_base_ = ['../_base_/shapes_taught.py', '../../_base_/distillers/cwd.py']
 
-model = dict(
-    type='KnowledgeDistillationTwoStageDetector',
-    teacher=dict(
-        config='{{ fileDirname }}/../shapes_teacher.py', checkpoint='work_dirs/demo/shapes_teacher/epoch_5.pth'),
-    distillers=_base_.distillers)
+model = dict(distillers=_base_.distillers)
 del _base_.distillers
