@@ -14,7 +14,7 @@ from ..losses.functional import disagreement_bce
 from .base import BaseDistiller
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import class_probabilities, giou_distances, pair_problems
+from .same_priors import class_probabilities, giou_distances, heads_of_pair
 
 Levels = Literal['with positives', 'all']
 
@@ -66,13 +66,8 @@ class BCKDDistiller(BaseDistiller):
         self.bbox_weight = check_range('bbox_weight', bbox_weight, at_least=0)
         self.beta = check_range('beta', beta, at_least=0)
         self.levels = levels
-        student, teacher = pair.student.dense, pair.teacher.dense
-        asked = ('scores', 'priors', 'boxes')
-        raise_if_any(
-            student.problems((*asked, 'labels'), 'BCKDDistiller', 'student')
-            + teacher.problems(asked, 'BCKDDistiller', 'teacher')
-        )
-        raise_if_any(pair_problems('BCKDDistiller', pair, student, teacher))
+        student, _, problems = heads_of_pair('BCKDDistiller', pair, ('scores', 'priors', 'boxes'), ('labels',))
+        raise_if_any(problems)
         if not student.use_sigmoid:
             raise_if_any(['BCKDDistiller: it compares sigmoids, and both heads score by a softmax: leave it out'])
 

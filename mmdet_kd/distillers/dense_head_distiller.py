@@ -13,7 +13,7 @@ from ..losses.compares import compared_by
 from .base import BaseDistiller, has_weight
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import class_probabilities, pair_problems, same_deltas
+from .same_priors import class_probabilities, heads_of_pair, same_deltas
 
 Priors = Literal['positive', 'all']
 
@@ -61,13 +61,9 @@ class DenseHeadDistiller(BaseDistiller):
         raise_if_any(_option_problems(loss_cls, loss_bbox, priors))
         self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)
         self.kinds = ('dense', 'dense.labels')
-        student, teacher = pair.student.dense, pair.teacher.dense
         asked = ('scores', 'priors', *(('boxes',) if loss_bbox is not None else ()))
-        raise_if_any(
-            student.problems((*asked, 'labels'), 'DenseHeadDistiller', 'student')
-            + teacher.problems(asked, 'DenseHeadDistiller', 'teacher')
-        )
-        self.problems += pair_problems('DenseHeadDistiller', pair, student, teacher)
+        student, teacher, problems = heads_of_pair('DenseHeadDistiller', pair, asked, ('labels',))
+        self.problems += problems
         self.priors = priors
         self.loss_cls, self.loss_bbox = None, None
         if loss_cls is not None:

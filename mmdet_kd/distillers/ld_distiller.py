@@ -14,7 +14,7 @@ from ..losses.functional import Overlap, softened_kl, valuable_region
 from .base import BaseDistiller
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import class_probabilities, pair_problems
+from .same_priors import class_probabilities, heads_of_pair
 
 Divisor = Literal['weights', 'none']
 _SIDES = 4
@@ -86,13 +86,8 @@ class LDDistiller(BaseDistiller):
             if value not in get_args(known):
                 raise_if_any([f'LDDistiller: {name} must be one of {get_args(known)}, not {value!r}'])
         self.divisor, self.overlap = divisor, overlap
-        student, teacher = pair.student.dense, pair.teacher.dense
-        asked = ('scores', 'priors', 'distributions')
-        raise_if_any(
-            student.problems((*asked, 'anchors', 'labels'), 'LDDistiller', 'student')
-            + teacher.problems(asked, 'LDDistiller', 'teacher')
-        )
-        problems = pair_problems('LDDistiller', pair, student, teacher)
+        asked, of_student = ('scores', 'priors', 'distributions'), ('anchors', 'labels')
+        student, teacher, problems = heads_of_pair('LDDistiller', pair, asked, of_student)
         if student.box_channels != teacher.box_channels:
             bins = [view.box_channels // _SIDES for view in (student, teacher)]
             problems.append(

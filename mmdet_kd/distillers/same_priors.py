@@ -1,12 +1,34 @@
 """Two heads that are compared prior by prior."""
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
+from ..errors import raise_if_any
 from ..heads import DensePredictions, DenseView, same_places
 from .boxes import same_coder
 from .pair import ModelPair
+
+
+def heads_of_pair(
+    who: str, pair: ModelPair, asked: Sequence[str], of_student: Sequence[str]
+) -> tuple[DenseView, DenseView, list[str]]:
+    """The views of two dense heads, and what forbids comparing them prior by prior.
+
+    Args:
+        who: compares; for messages.
+        pair: the two sides.
+        asked: questions that both heads must answer.
+        of_student: those that the student's must answer besides.
+
+    Raises:
+        DistillationError: a head does not answer.
+    """
+    student, teacher = pair.student.dense, pair.teacher.dense
+    raise_if_any(student.problems((*asked, *of_student), who, 'student') + teacher.problems(asked, who, 'teacher'))
+    return student, teacher, pair_problems(who, pair, student, teacher)
 
 
 def pair_problems(who: str, pair: ModelPair, student: DenseView, teacher: DenseView) -> list[str]:
