@@ -100,14 +100,13 @@ class DenseHeadDistiller(BaseDistiller):
         return losses
 
     def _relate_cells(self, predicted_s: DensePredictions, predicted_t: DensePredictions, weight: Tensor) -> Tensor:
-        total, start = weight.new_zeros(()), 0
-        for level_s, level_t in zip(predicted_s.score_maps, predicted_t.score_maps, strict=True):
+        total = weight.new_zeros(())
+        weights = weight.split(predicted_s.counts, dim=1)
+        for level_s, level_t, of_priors in zip(predicted_s.score_maps, predicted_t.score_maps, weights, strict=True):
             channels = level_s.shape[1] if predicted_s.view.use_sigmoid else predicted_s.view.score_channels
             rows_s, rows_t = (rows_of([level], channels) for level in (level_s, level_t))
-            priors = rows_s.shape[1] * channels // predicted_s.view.score_channels
-            of_level = weight[:, start : start + priors].unflatten(1, (rows_s.shape[1], -1))[..., 0]
-            total = total + self.loss_cls(rows_s.flatten(0, 1), rows_t.flatten(0, 1), of_level.flatten())
-            start += priors
+            of_rows = of_priors.unflatten(1, (rows_s.shape[1], -1))[..., 0]
+            total = total + self.loss_cls(rows_s.flatten(0, 1), rows_t.flatten(0, 1), of_rows.flatten())
         return total
 
     def _compare_boxes(self, predicted_s: DensePredictions, predicted_t: DensePredictions, weight: Tensor) -> Tensor:
