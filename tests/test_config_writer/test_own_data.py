@@ -119,7 +119,8 @@ def test_pipelines_and_files_are_named_as_a_person_would(write, voc_set, tmp_pat
     assert text.count('pipeline=_base_.train_pipeline') == text.count('pipeline=_base_.test_pipeline') == 1
     assert "ann_file=data_root + 'coco/val.json'" in text
     assert 'model = dict(roi_head=dict(bbox_head=dict(num_classes=num_classes)))\n' in text
-    assert max(map(len, text.splitlines())) <= 120
+    written = text.replace(str(tmp_path), '').replace(str(STOCK), '')  # a person's own paths may be as long as they are
+    assert max(map(len, written.splitlines())) <= 120
 
 
 def add_masks(root: Path) -> None:
