@@ -1,4 +1,4 @@
-# The student's training; the teacher's is twice as long.
+# The student's training.
 max_epochs = 8
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')

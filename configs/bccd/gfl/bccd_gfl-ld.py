@@ -1,0 +1,5 @@
+# LD.
+_base_ = ['../_base_/gfl.py', '../../_base_/distillers/ld.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers

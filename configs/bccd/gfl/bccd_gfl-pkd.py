@@ -1,0 +1,5 @@
+# PKD.
+_base_ = ['../_base_/gfl.py', '../../_base_/distillers/pkd.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers
