@@ -23,6 +23,15 @@ for method, values in weights.items():
             config=f'configs/bccd/two-stage/bccd_{method}.py',
             options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
+for value in (1.0, 4.0):  # the maps of this teacher are so large that the attention of T = 0.1 is nearly one place
+    rows[f'fkd {value:g}, T 0.5'] = dict(
+        config='configs/bccd/two-stage/bccd_fkd.py',
+        options={
+            **on_val,
+            'model.distillers.fkd.loss.loss_weight': value,
+            'model.distillers.fkd.loss.temperature': 0.5,
+        },
+    )
 gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  # the authors', times one factor
 for factor in (0.3, 1.0, 3.0):
     rows[f'gid {factor:g}'] = dict(
