@@ -92,6 +92,7 @@ def by_loops(step, stage, temperature, ratio=1.0, map_label=int):
     """The divergence summed over all cells, its gradient towards all of the student's masks, and P * h * w."""
     own, sampled = step.calls[stage]['mask_preds'], step.calls[stage]['sampling_results']
     theirs = teachers_masks(step, stage, ratio)
+    z_s, z_t = own.tolist(), theirs.tolist()
     labels = [int(label) for result in sampled for label in result.pos_gt_labels]
     value, gradient = 0.0, torch.zeros(own.shape, dtype=torch.float64)
     for i, label in enumerate(labels):
@@ -99,7 +100,7 @@ def by_loops(step, stage, temperature, ratio=1.0, map_label=int):
         c_t = 0 if theirs.shape[1] == 1 else map_label(label)
         for y in range(own.shape[2]):
             for x in range(own.shape[3]):
-                p, q = (sigmoid(float(z) / temperature) for z in (own[i, c_s, y, x], theirs[i, c_t, y, x]))
+                p, q = (sigmoid(z / temperature) for z in (z_s[i][c_s][y][x], z_t[i][c_t][y][x]))
                 value += temperature**2 * (q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p)))
                 gradient[i, c_s, y, x] = temperature * (p - q)
     return value, gradient, len(labels) * own.shape[2] * own.shape[3]
@@ -107,7 +108,7 @@ def by_loops(step, stage, temperature, ratio=1.0, map_label=int):
 
 PAIRS = [
     (masks, masks, 1.0),
-    (masks, agnostic, 1.0),
+    pytest.param(masks, agnostic, 1.0, marks=pytest.mark.slow),
     (agnostic, masks, 2.0),
     (cascade_masks, cascade_masks, 3.0),
     pytest.param(masks, cascade_masks, 1.0, marks=pytest.mark.slow),
@@ -269,15 +270,15 @@ def test_a_loss_of_a_softmax_is_refused(student_cfg, teacher_cfg):
 # In a detector.
 
 
-@pytest.mark.parametrize('family', [masks, pytest.param(cascade_masks, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('family', [masks, cascade_masks])
 def test_it_trains_by_a_detector(family, student_cfg, teacher_cfg, tmp_path):
-    """The loss is that of the plain layers, the teacher made fast or not; only the mask head is asked."""
+    """The loss is the same whether the teacher was made fast or not, and the student's own losses stay whole."""
     checkpoint = save_teacher(family(teacher_cfg), tmp_path / 'masks.pth')
-    cfg = distilled_cfg(
-        family(student_cfg), family(teacher_cfg), checkpoint, masks=dict(type='MaskDistiller', loss_mask=KL)
-    )
+    taught = dict(type='MaskDistiller', loss_mask=KL)
+    cfg = distilled_cfg(family(student_cfg), family(teacher_cfg), checkpoint, masks=taught)
     found = []
-    for speed in ({}, AS_ALONE):
+    for speed in (dict(precision='bfloat16'), dict(precision=None), AS_ALONE):
         cfg.model.teacher.update(speed)
         detector = build(cfg)
         losses = losses_of(detector, two_pictures())
@@ -285,11 +286,13 @@ def test_it_trains_by_a_detector(family, student_cfg, teacher_cfg, tmp_path):
         for head in mask_heads(detector.roi_head):
             assert head.conv_logits.weight.grad.abs().sum() > 0
         found.append(losses['masks.loss_mask'].item())
-    assert found[0] == pytest.approx(found[1], rel=1e-3)
-    assert found[0] > 1e-3
+    assert found[0] == pytest.approx(found[2], rel=0.05)
+    assert found[1] == pytest.approx(found[2], rel=1e-3)
+    assert found[2] > 1e-3
     own = [name for name in losses if name.endswith('loss_mask') and not name.startswith('masks')]
     plain = step_of_own(build(family(student_cfg)), two_pictures())
-    for name in own:  # the student's own stay whole
+    assert len(own) == len(mask_heads(detector.roi_head))
+    for name in own:
         torch.testing.assert_close(losses[name], plain[name])
 
 
