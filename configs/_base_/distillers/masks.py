@@ -1,5 +1,5 @@
-# Masks: the teacher's mask head on the student's positive RoIs, the mask of the true class, averaged as mmdet averages its own
-# mask loss. For Mask R-CNN and Cascade Mask R-CNN. The method is this project's; nobody has published it.
+# Masks: the teacher's mask head on the student's positive RoIs, the mask of the true class, averaged over all cells.
+# For Mask R-CNN and Cascade Mask R-CNN. The method is this project's; nobody has published it.
 distillers = dict(
     masks=dict(
         type='MaskDistiller',
