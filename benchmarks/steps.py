@@ -245,6 +245,8 @@ def _outputs_of(student: Any, kinds: tuple[str, ...]) -> list[Tensor]:
         outputs += [*student.dense.maps.scores, *student.dense.maps.regressed]
     if 'roi' in kinds:
         outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found if tensor is not None]
+    if 'roi.masks' in kinds:
+        outputs += [masks.logits for _, masks in student.roi_masks()]
     return outputs
 
 
@@ -280,11 +282,17 @@ class _RememberedTeacher:
     def __init__(self, teacher: TeacherKnowledge) -> None:
         self._teacher = teacher
         self._judged: dict[int, Any] = {}
+        self._masks: dict[int, Tensor] = {}
 
     def roi(self, stage: int, rois: Tensor) -> Any:
         if stage not in self._judged:
             self._judged[stage] = self._teacher.roi(stage, rois)
         return self._judged[stage]
+
+    def masks(self, stage: int, rois: Tensor, labels: Tensor) -> Tensor:
+        if stage not in self._masks:
+            self._masks[stage] = self._teacher.masks(stage, rois, labels)
+        return self._masks[stage]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._teacher, name)

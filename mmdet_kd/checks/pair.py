@@ -1,6 +1,6 @@
 """A student and its teachers in a few lines: what each of them is, what is compared, and how the two sides meet."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +143,14 @@ def _what_is_compared(distiller: BaseDistiller, pair: ModelPair) -> Iterator[str
         adapters = [_describe_adapter(each) for each in (maps.adapter, maps.teacher_adapter) if each is not None]
         by = f' by {" and, of the teacher, ".join(adapters)}' if adapters else ''
         yield f'maps of {maps.source}, strides {strides}, channels {channels}{by}'
-    kinds = {kind.partition('.')[0] for kind in distiller.kinds}
-    for kind, describe in (('rpn', _describe_rpn), ('roi', _describe_roi), ('dense', _describe_dense)):
+    kinds = {kind if kind == 'roi.masks' else kind.partition('.')[0] for kind in distiller.kinds}
+    for kind, describe in _DESCRIBED.items():
         if kind not in kinds:
             continue
-        ours = describe(getattr(pair.student, kind))
-        if hasattr(pair.teacher.detector, _HEADS[kind]):
-            theirs = describe(getattr(pair.teacher, kind))
+        head = kind.partition('.')[0]
+        ours = describe(getattr(pair.student, head))
+        if hasattr(pair.teacher.detector, _HEADS[head]):
+            theirs = describe(getattr(pair.teacher, head))
             yield f'{ours}, on both sides' if ours == theirs else f"the student's {ours}; the teacher's {theirs}"
         else:
             yield f"the student's {ours}; the classifier has {pair.teacher.detector.num_classes} classes"
@@ -190,12 +191,31 @@ def _describe_roi(view: RoIView) -> str:
     return several + ', then '.join(dict.fromkeys(said))
 
 
+def _describe_masks(view: RoIView) -> str:
+    said = []
+    for stage in view.mask_stages:
+        classes = stage.num_classes
+        masks = 'one mask for any class' if classes is None else f'a mask of each of {classes} classes'
+        said.append(f'{type(stage.head).__name__}: {masks}')
+    several = f'{len(said)} stages, ' if len(said) > 1 else ''
+    return several + ', then '.join(dict.fromkeys(said))
+
+
 def _describe_dense(view: DenseView) -> str:
     score = 'sigmoids' if view.use_sigmoid else 'a softmax'
     places = _one_cell(view)
     priors = 'points' if view.why_not('anchors') else f'{len(places[0])} anchors a cell'
     boxes = f', boxes by {_describe_coder(view.coder)}' if view.coder is not None else ''
     return f'{view.name}: {view.num_classes} classes by {score}, {priors}{boxes}'
+
+
+#: Kind of knowledge -> what describes the head that it comes from.
+_DESCRIBED: dict[str, Callable[[Any], str]] = {
+    'rpn': _describe_rpn,
+    'roi': _describe_roi,
+    'roi.masks': _describe_masks,
+    'dense': _describe_dense,
+}
 
 
 def _one_cell(view: RPNView | DenseView) -> list[Tensor]:

@@ -141,6 +141,8 @@ def _misfits(method: Method, student: Student, teacher: Teacher) -> list[str]:
         kind = MODELS.get(distiller.get('type', ''))
         asked = [distiller.get('source'), distiller.get('predictions'), *getattr(kind, 'kinds', ())]
         asked = [each for each in asked if isinstance(each, str)]
+        if 'roi.masks' in asked and not (student.model.get('roi_head') or {}).get('mask_head'):
+            reasons['it compares masks, and the student has none'] = None
         if not student.two_stage and {'rpn', 'roi'} & set(asked):
             reasons['it compares an RPN and a RoI head, and the student has none'] = None
         if student.two_stage and any(each.startswith('dense') for each in asked):

@@ -8,6 +8,7 @@ from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
 from .gid_distiller import GIDDistiller
 from .ld_distiller import LDDistiller
+from .mask_distiller import MaskDistiller
 from .pair import Model, ModelPair
 from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
@@ -24,6 +25,7 @@ __all__ = [
     'FeatureDistiller',
     'GIDDistiller',
     'LDDistiller',
+    'MaskDistiller',
     'Model',
     'ModelPair',
     'RPNDistiller',

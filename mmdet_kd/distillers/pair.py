@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from ..heads import DenseView, EncoderView, RoIView, RPNView, find_view, head_of
-from ..knowledge import MapShape, map_shapes
+from ..knowledge import MapShape, map_shapes, mask_sizes
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Model:
     def roi(self) -> RoIView:
         """What its RoI head says; nothing where it has none."""
         return find_view(getattr(self.detector, 'roi_head', None), RoIView)
+
+    @cached_property
+    def mask_sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the masks of each stage of its RoI head, in cells."""
+        return mask_sizes(self.detector.roi_head)
 
 
 @dataclass(frozen=True)

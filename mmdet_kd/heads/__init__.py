@@ -26,7 +26,7 @@ from .dense import (
 from .encoder import EncoderView
 from .maps import fit, rows_of, sizes_of, which_fit
 from .mask import MaskView, RoIMasks
-from .roi import PositiveRoIs, RoIView, box_heads
+from .roi import PositiveRoIs, RoIView, box_heads, mask_heads
 from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 
@@ -58,6 +58,7 @@ __all__ = [
     'fit',
     'head_of',
     'known_heads',
+    'mask_heads',
     'register_view',
     'rows_of',
     'same_places',

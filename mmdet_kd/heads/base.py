@@ -125,11 +125,16 @@ def find_view(head: nn.Module | None, sort: type[HeadView]) -> HeadView:
         view = _VIEWS.get(base)
         if view is None or not issubclass(view, sort):
             continue
-        decisive = (*view.decisive, *view.relies_on)
-        changed = [name for name in decisive if getattr(type(head), name, None) is not getattr(base, name, None)]
-        return _Unknown(sort, head, f'it overrides {", ".join(changed)} of {base.__name__}') if changed else view(head)
+        reason = overridden(type(head), base, (*view.decisive, *view.relies_on))
+        return view(head) if reason is None else _Unknown(sort, head, reason)
     unknown = 'no view of its class is registered (mmdet_kd.heads.register_view)'
     return _Unknown(sort, head, 'it has no such head' if head is None else unknown)
+
+
+def overridden(head: type[nn.Module], base: type[nn.Module], methods: Collection[str]) -> str | None:
+    """Which of these methods of its base a class of heads has of its own, in words; None where it has none."""
+    changed = [name for name in methods if getattr(head, name, None) is not getattr(base, name, None)]
+    return f'it overrides {", ".join(changed)} of {base.__name__}' if changed else None
 
 
 def known_heads() -> dict[type[nn.Module], type[HeadView]]:

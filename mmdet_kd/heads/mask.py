@@ -22,6 +22,7 @@ from mmdet.models.roi_heads.mask_heads import (
     SCNetMaskHead,
     SCNetSemanticHead,
 )
+from mmdet.structures.bbox import bbox2roi
 from torch import Tensor
 
 from .base import Calls, HeadView, Point, register_view
@@ -37,9 +38,11 @@ class RoIMasks(NamedTuple):
 
     logits: Tensor  # (P, h, w); of the sigmoids of the true class's mask
     targets: Tensor  # (P, h, w); 0 or 1
+    rois: Tensor  # (P, 5): index of the picture, box
+    labels: Tensor  # (P,)
 
 
-@register_view(FCNMaskHead, HTCMaskHead, CoarseMaskHead, SCNetMaskHead)
+@register_view(FCNMaskHead, CoarseMaskHead, SCNetMaskHead)
 class MaskView(HeadView):
     """Of a mask head that gives each RoI a mask of each class, or one of any class.
 
@@ -59,6 +62,15 @@ class MaskView(HeadView):
         channels = torch.zeros_like(labels) if self.head.class_agnostic else labels
         return masks[torch.arange(len(masks), device=masks.device), channels]
 
+    @property
+    def num_classes(self) -> int | None:
+        """C; None where one mask serves any class."""
+        return None if self.head.class_agnostic else self.head.num_classes
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """The masks (n, C, h, w) of the features (n, K, H, W) of RoIs."""
+        return self.head(features)
+
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`HeadView`."""
         del questions
@@ -67,8 +79,20 @@ class MaskView(HeadView):
     def masks(self, calls: Calls) -> RoIMasks:
         """The masks of the recorded step, and what they were trained towards."""
         (call,) = calls['loss_and_target']
-        labels = torch.cat([result.pos_gt_labels for result in call.arguments['sampling_results']])
-        return RoIMasks(self.select(call.arguments['mask_preds'], labels), call.result['mask_targets'])
+        sampled = call.arguments['sampling_results']
+        labels = torch.cat([result.pos_gt_labels for result in sampled])
+        rois = bbox2roi([result.pos_priors for result in sampled])
+        logits = self.select(call.arguments['mask_preds'], labels)
+        return RoIMasks(logits, call.result['mask_targets'], rois, labels)
+
+
+@register_view(HTCMaskHead)
+class HTCMaskView(MaskView):
+    """Of Hybrid Task Cascade: beside the masks it gives the features that the next stage reads."""
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """See :class:`MaskView`; without what earlier stages add to the features."""
+        return self.head(features, return_feat=False)
 
 
 class _Refused(MaskView):

@@ -69,6 +69,10 @@ class ClassMap(nn.Module):
             None if scores is None else self.map_scores(scores), None if deltas is None else self._map_deltas(deltas)
         )
 
+    def own(self, labels: Tensor) -> Tensor:
+        """The head's own labels of given ones (n,) of the wanted classes."""
+        return self._wanted[labels]
+
     @torch.no_grad()
     def map_scores(self, scores: Tensor) -> Tensor:
         """Scores (..., C + 1), or (..., C) of sigmoids, of the wanted classes: (..., K + 1), or (..., K)."""

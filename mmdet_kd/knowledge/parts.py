@@ -1,7 +1,7 @@
 """The parts of a frozen detector, and how each is run."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -97,7 +97,25 @@ def run_roi_head(
         rois: (n, 5): index of the picture, box.
         form: a half precision in it is that of the box heads; RoIs are cut out in single precision.
     """
-    lower = form.dtype in _HALF
-    autocast = dict(dtype=form.dtype) if lower else dict(enabled=False)
-    with nullcontext() if form.dtype is None else torch.autocast(rois.device.type, **autocast):
+    with _precision_of(form, rois.device):
         return find_view(roi_head, RoIView).of_rois(stage, maps, rois)
+
+
+@torch.no_grad()
+def run_mask_head(
+    roi_head: nn.Module, stage: int, maps: tuple[Tensor, ...], rois: Tensor, form: PartForm = AS_IT_COMES
+) -> Tensor:
+    """Run the mask branch of one stage of a RoI head: (n, C, h, w), or (n, 1, h, w) where one mask serves any class.
+
+    Arguments are those of :func:`run_roi_head`; a half precision is that of the mask heads.
+    """
+    with _precision_of(form, rois.device):
+        return find_view(roi_head, RoIView).masks_of_rois(stage, maps, rois)
+
+
+def _precision_of(form: PartForm, device: torch.device) -> AbstractContextManager:
+    """In which the layers of a RoI head compute."""
+    if form.dtype is None:
+        return nullcontext()
+    autocast = dict(dtype=form.dtype) if form.dtype in _HALF else dict(enabled=False)
+    return torch.autocast(device.type, **autocast)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..backbones import picture_channels
+from ..heads import RoIView, find_view
 
 _PROBE_SIZE = 512  # pixels; divisible by the strides of pyramids, and enough for the last level of SSD512
 _Built = TypeVar('_Built')
@@ -56,6 +57,19 @@ def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
                 maps = part(maps)
                 shapes[name] = tuple(MapShape(m.shape[1], _PROBE_SIZE // m.shape[-1]) for m in maps)
         return shapes
+
+    return on_meta(forward)
+
+
+def mask_sizes(roi_head: nn.Module) -> list[tuple[int, int]]:
+    """Height and width of the masks of each stage of a RoI head with a mask branch."""
+    roi_head = copy.deepcopy(roi_head).eval()
+    view = find_view(roi_head, RoIView)
+
+    def forward() -> list[tuple[int, int]]:
+        _move(roi_head, torch.zeros(0).device)
+        with torch.no_grad():
+            return [view.mask_size(stage) for stage in range(len(view.mask_stages))]
 
     return on_meta(forward)
 

@@ -16,6 +16,7 @@ from ..heads import (
     Point,
     PositivePriors,
     PositiveRoIs,
+    RoIMasks,
     RoIOutputs,
     RoITargets,
     RoIView,
@@ -29,8 +30,19 @@ from ..heads import (
 from .recorder import record_calls
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
-#: The questions of a dense head that concern what it is trained towards are kinds of their own.
-KINDS = ('backbone', 'neck', 'memory', 'rpn', 'roi', 'dense', 'dense.labels', 'dense.positives', 'dense.assign')
+#: Kinds of their own are the masks of a RoI head, and the questions of a dense head about what it is trained towards.
+KINDS = (
+    'backbone',
+    'neck',
+    'memory',
+    'rpn',
+    'roi',
+    'roi.masks',
+    'dense',
+    'dense.labels',
+    'dense.positives',
+    'dense.assign',
+)
 #: Where maps may come from beside the 'backbone' and the 'neck': the class scores of the dense head, as it makes them.
 SCORE_MAPS = 'dense.cls'
 #: And what the encoder of a DETR makes of them.
@@ -142,6 +154,10 @@ class StudentKnowledge:
         """
         return self._views['roi'].positives(self._calls_of('roi'), truth, stage)
 
+    def roi_masks(self) -> Iterator[tuple[int, RoIMasks]]:
+        """Index and masks of each stage of the RoI head whose mask head was trained; a cascade may stop early."""
+        return self._views['roi'].trained_masks(self._calls_of('roi'))
+
     def _only(self, point: str) -> Call:
         calls = self._calls[point]
         if len(calls) != 1:
@@ -154,7 +170,7 @@ def views_of(detector: nn.Module, kinds: Collection[str]) -> dict[str, HeadView]
     views: dict[str, HeadView] = {}
     if 'rpn' in kinds:
         views['rpn'] = find_view(detector.rpn_head, RPNView)
-    if 'roi' in kinds:
+    if {'roi', 'roi.masks'} & set(kinds):
         views['roi'] = find_view(detector.roi_head, RoIView)
     if MEMORY in kinds:
         views[MEMORY] = find_view(detector, EncoderView)
@@ -177,7 +193,8 @@ def observe_student(detector: nn.Module, kinds: Collection[str]) -> Iterator[Stu
             points[source] = (getattr(detector, source), 'forward')
     views = views_of(detector, kinds)
     for kind, view in views.items():
-        questions = {name.removeprefix('dense.') for name in kinds} if kind == 'dense' else view.questions
+        asked = {name.removeprefix(f'{kind}.') for name in kinds if name.partition('.')[0] == kind}
+        questions = asked if kind in ('roi', 'dense') else view.questions
         points |= {f'{kind}.{name}': point for name, point in view.points(questions).items()}
     with record_calls(points) as calls:
         student = StudentKnowledge(calls, views)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs, RPNView, find_view
 from .class_map import ClassMap
 from .layout import to_plain_layout
-from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_part, run_roi_head
+from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_mask_head, run_part, run_roi_head
 from .student import MEMORY, SCORE_MAPS
 
 
@@ -90,6 +90,22 @@ class TeacherKnowledge:
         )
         with torch.no_grad():
             return outputs if self._class_map is None else self._class_map(outputs)
+
+    def masks(self, stage: int, rois: Tensor, labels: Tensor) -> Tensor:
+        """The logits (n, h, w) of the mask of each given RoI's class.
+
+        Args:
+            stage: index of the student's stage; one that the teacher lacks is judged by its last.
+            rois: (n, 5): index of the picture, box in the student's pixels.
+            labels: (n,), of the student's classes.
+        """
+        roi_head = self._detector.roi_head
+        view = find_view(roi_head, RoIView)
+        stage = view.judge(stage)
+        masks = run_mask_head(
+            roi_head, stage, self._roi_maps, self._in_own_pixels(rois.detach()), self._form('roi_head')
+        )
+        return view.mask_stages[stage].select(masks, labels if self._class_map is None else self._class_map.own(labels))
 
     def _in_own_pixels(self, rois: Tensor) -> Tensor:
         if self.ratios is None:

@@ -14,7 +14,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..knowledge import PartForm, box_heads
+from ..knowledge import PartForm, box_heads, mask_heads
 
 PRECISIONS = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
@@ -88,8 +88,8 @@ def _count_batch_norms(part: nn.Module) -> int:
 
 
 def _lower(name: str, part: nn.Module, dtype: torch.dtype) -> bool:
-    """Lower the precision of a part; of a RoI head that of its box heads, which autocast goes along with."""
-    for module in box_heads(part) if name == 'roi_head' else [part]:
+    """Lower the precision of a part; of a RoI head that of its box and mask heads, which autocast goes along with."""
+    for module in [*box_heads(part), *mask_heads(part)] if name == 'roi_head' else [part]:
         module.to(dtype)
     return True
 

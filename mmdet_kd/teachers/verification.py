@@ -17,7 +17,16 @@ from torch import Tensor, nn
 
 from ..backbones import picture_channels
 from ..errors import DistillationError
-from ..knowledge import AS_IT_COMES, MEMORY, PartForm, box_heads, maps_for_rois, run_part, run_roi_head
+from ..knowledge import (
+    AS_IT_COMES,
+    MEMORY,
+    PartForm,
+    box_heads,
+    maps_for_rois,
+    run_mask_head,
+    run_part,
+    run_roi_head,
+)
 from .preprocessing import preprocess_images
 from .speed import Speed, SpeedUp
 
@@ -26,7 +35,7 @@ ROUNDING = {torch.float32: 1e-4, torch.float16: 0.04, torch.bfloat16: 0.3}
 
 _PICTURE = (384, 512)  # height and width, pixels: divisible by 128, and enough for DDOD and the last levels of SSD
 _ROIS = 32
-_HEAD_OF = {'rpn': 'rpn_head', 'dense': 'bbox_head', 'roi': 'roi_head'}
+_HEAD_OF = {'rpn': 'rpn_head', 'dense': 'bbox_head', 'roi': 'roi_head', 'roi.masks': 'roi_head'}
 
 #: Name of a quantity -> its values.
 Answers = dict[str, Tensor]
@@ -72,7 +81,7 @@ def speed_up(detector: nn.Module, speed: Speed, asked: Collection[str]) -> tuple
             forms[name] = speed.plain_form
             for step in steps:
                 form = forms[name]._replace(**step.form)
-                ask = partial(_ask, name, plain.maps, form)
+                ask = partial(_ask, name, plain.maps, form, asked)
                 part, outcome = try_speed_up(step, name, getattr(detector, name), ask, plain.answers, form.dtype)
                 setattr(detector, name, part)
                 if outcome is not None:
@@ -173,13 +182,13 @@ def list_outcomes(outcomes: Collection[Outcome]) -> str:
 
 def _plain_pass(detector: nn.Module, asked: Collection[str]) -> dict[str, Recorded]:
     """Run the parts that are asked for, and those before them, on one picture."""
-    heads = [head for kind, head in _HEAD_OF.items() if kind in asked]
+    heads = list(dict.fromkeys(head for kind, head in _HEAD_OF.items() if kind in asked))
     maps, recorded = picture_for(detector, _PICTURE), {}
     for name in ('backbone', 'neck', *heads):
         if name == 'neck' and not (detector.with_neck and (heads or {'neck', MEMORY} & set(asked))):
             continue
         try:
-            recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, getattr(detector, name)))
+            recorded[name] = Recorded(maps, _ask(name, maps, AS_IT_COMES, asked, getattr(detector, name)))
             _refuse_what_is_not_finite(name, recorded[name].answers)
             if name in ('backbone', 'neck'):
                 maps = tuple(recorded[name].answers.values())
@@ -208,14 +217,24 @@ def _refuse_what_is_not_finite(name: str, answers: Answers) -> None:
         )
 
 
-def _ask(name: str, maps: Tensor | tuple[Tensor, ...], form: PartForm, part: nn.Module) -> Answers:
-    """All that a part says, whatever of it a distiller reads. It gets copies of the maps, which it may change."""
+def _ask(
+    name: str, maps: Tensor | tuple[Tensor, ...], form: PartForm, asked: Collection[str], part: nn.Module
+) -> Answers:
+    """All that a part says, whatever of it a distiller reads. It gets copies of the maps, which it may change.
+
+    Of a RoI head, what its box heads and its mask heads say, as far as these are asked for.
+    """
     maps = maps.clone() if isinstance(maps, Tensor) else tuple(feat.clone() for feat in maps)
     if name != 'roi_head':
         return dict(_quantities(run_part(part, maps, form), '', _names_of(name)))
-    rois = _rois(maps[0].device)
-    stages = [run_roi_head(part, stage, maps_for_rois(maps), rois, form) for stage in range(len(box_heads(part)))]
-    return dict(_quantities(stages, '', (('stage {}',), ('scores', 'box deltas'))))
+    rois, answers = _rois(maps[0].device), {}
+    for stage in range(len(box_heads(part))):
+        if 'roi' in asked:
+            outputs = run_roi_head(part, stage, maps_for_rois(maps), rois, form)
+            answers |= dict(_quantities(outputs, f'stage {stage}', (('scores', 'box deltas'),)))
+        if 'roi.masks' in asked:
+            answers[f'stage {stage}, masks'] = run_mask_head(part, stage, maps_for_rois(maps), rois, form)
+    return answers
 
 
 def _names_of(part: str) -> tuple[tuple[str, ...], ...]:

@@ -36,6 +36,16 @@ def spread(detector: nn.Module, part: str, seed: int = 1) -> nn.Module:
     return detector
 
 
+def spread_masks(detector: nn.Module, seed: int = 3) -> nn.Module:
+    """Have the mask heads say another thing of each class and place."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in detector.roi_head.named_parameters():
+            if name.startswith('mask_head') and 'logits' in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return detector
+
+
 def two_pictures(counts: tuple[int, ...] = (4, 2), size: tuple[int, int] = (64, 96), classes: int = 3) -> dict:
     """Two unlike pictures that are not square, whose objects have masks, and whose cells have classes."""
     batch = pictures(size, counts)

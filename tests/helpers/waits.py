@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,9 +44,14 @@ def line_outside_torch() -> str:
     return f'{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}'
 
 
-def soft_losses(detector: nn.Module, boxes: int = 3) -> Iterator[Callable[[], None]]:
-    """What computes all that a step adds to the student's own, up to the gradients."""
-    data = detector.data_preprocessor(raw_batch((boxes, boxes - 1)), training=True)
+def soft_losses(
+    detector: nn.Module, boxes: int = 3, pictures: dict[str, Any] | None = None
+) -> Iterator[Callable[[], None]]:
+    """What computes all that a step adds to the student's own, up to the gradients.
+
+    The batch is one of noise with so many boxes, unless `pictures` are given.
+    """
+    data = detector.data_preprocessor(pictures or raw_batch((boxes, boxes - 1)), training=True)
     kinds = {kind for distiller in detector.distillers.values() for kind in distiller.kinds}
     loaded = None if detector._views is None else detector._views.take()
     batch = Batch.of(data['inputs'], data['data_samples'], loaded)

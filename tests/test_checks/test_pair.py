@@ -9,6 +9,7 @@ from helpers.detr import detr
 from helpers.distil import AS_ALONE, DENSE, HINT, METHOD, ROI, RPN, build, distilled_cfg, save_teacher
 from helpers.one_stage import fcos, gfl, retinanet, ssd
 from helpers.tiny import CLASSES, REPO
+from helpers.two_stage import with_masks
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
@@ -130,6 +131,21 @@ PAIRS = {
             'distillers.bckd: BCKDDistiller with cls (cls_weight 1), bbox (bbox_weight 4)',
             'distillers.ld: LDDistiller with main (main_weight 0.25), region (region_weight 0.25), cls (cls_weight 10)',
             'distillers.ld: GFLHead: 3 classes by sigmoids, 1 anchors a cell, on both sides',
+        ],
+        ['adapters'],
+    ),
+    'masks': (
+        two_stage(
+            lambda cfg: with_masks(cascade(cfg)),
+            lambda cfg: with_masks(cfg, class_agnostic=True),
+            masks=dict(type='MaskDistiller', loss_mask=dict(type='SoftenedKLLoss', use_sigmoid=True)),
+        ),
+        [
+            'distillers.masks: MaskDistiller with SoftenedKLLoss (loss_weight 1)',
+            "distillers.masks: the student's 3 stages, FCNMaskHead: a mask of each of 3 classes; the teacher's "
+            'FCNMaskHead: one mask for any class',
+            'teacher at work: its backbone, neck, roi_head run once a step; rpn_head never run',
+            'classes of teacher: nobody compares them',
         ],
         ['adapters'],
     ),

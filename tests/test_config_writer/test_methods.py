@@ -123,6 +123,7 @@ def test_a_fragment_of_ones_own_is_named_by_its_path(write, tmp_path):
             r'compares an RPN and a RoI head, and the student has none.* there are bckd, cwd, dist',
         ),
         (FASTER, 'cwd-cls', None, 'compares dense heads, and the student has none'),
+        (FASTER, 'masks', None, 'compares masks, and the student has none'),
         (FASTER, 'dicod', None, 'learns from a classifier, and the teacher is a detector'),
         (FASTER, 'pkd', 'classifier_r50_coco', r'the teacher is a classifier\. .* there are dicod;'),
         (FASTER, 'dicod-hint', 'classifier_r50_coco', 'learns from a detector, and the teacher is a classifier'),

@@ -251,6 +251,8 @@ def expected_parts(distiller: dict) -> set[str]:
         return {'loc'}
     if kind == 'GIDDistiller':
         return {part for part in ('feat', 'rel', 'cls', 'bbox') if distiller.get(f'{part}_weight', 0) is not None}
+    if kind == 'MaskDistiller':
+        return {'mask'}
     if kind in ('RPNDistiller', 'RoIDistiller'):
         return {part for part in ('cls', 'bbox') if distiller.get(f'loss_{part}')}
     return set()

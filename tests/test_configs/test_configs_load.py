@@ -145,7 +145,7 @@ def name_says_which_fragments(path: Path) -> None:
     size, _, size_of_teacher = name['dataset'].partition('-from-')
     trained_on = f'{size.rpartition("-")[0]}-{size_of_teacher}' if size_of_teacher else size
     # a teacher of the student's own architecture is not said twice
-    architecture = re.match(r'[a-z0-9]+(-rcnn)?-', student).group()
+    architecture = re.match(r'([a-z0-9]+-){0,2}rcnn-|[a-z0-9]+-', student).group()
     for said, teacher in zip(name['teacher'].split('-and-'), lines['teachers'], strict=True):
         teacher, _, its_set = teacher.rpartition('_')
         assert said in (teacher.replace('_', '-'), teacher.replace('_', '-').removeprefix(architecture))

@@ -12,8 +12,9 @@ from helpers import tiny_student_cfg, tiny_teacher_cfg
 from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
 from helpers.detr import detr
-from helpers.distil import HINT, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
+from helpers.distil import HINT, METHOD, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import retinanet
+from helpers.two_stage import two_pictures, with_masks
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 
@@ -33,6 +34,12 @@ def part_of(batch, rank):
     return {key: values[rank : rank + 1] for key, values in batch.items()}
 
 
+def pictures(detector):
+    """One picture a rank, with 3 boxes and 1; with their masks for who needs them."""
+    has_masks = hasattr(detector, 'roi_head') and detector.roi_head.with_mask
+    return two_pictures((3, 1)) if has_masks else raw_batch((3, 1))
+
+
 def run_rank(rank, folder):
     """Leave the gradients of each config in `folder` beside it."""
     from mmdet.utils import register_all_modules
@@ -44,7 +51,7 @@ def run_rank(rank, folder):
     for cfg_file in sorted(Path(folder).glob('*.pkl')):
         detector = build(Config(pickle.loads(cfg_file.read_bytes())))
         wrapper = MMDistributedDataParallel(detector, device_ids=None, find_unused_parameters=False)
-        torch.save(soft_gradients(detector, wrapper, part_of(raw_batch((3, 1)), rank)), f'{cfg_file}.{rank}')
+        torch.save(soft_gradients(detector, wrapper, part_of(pictures(detector), rank)), f'{cfg_file}.{rank}')
     dist.barrier()  # before one leaves
     dist.destroy_process_group()
 
@@ -52,6 +59,14 @@ def run_rank(rank, folder):
 def by_detector(family, student_cfg, teacher_cfg, path):
     checkpoint = save_teacher(family(teacher_cfg), path)
     return distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint)
+
+
+def by_masks(family, student_cfg, teacher_cfg, path):
+    """The masks beside boxes and scores."""
+    cfg = by_detector(family, student_cfg, teacher_cfg, path)
+    loss = dict(type='SoftenedKLLoss', use_sigmoid=True)
+    cfg.model.distillers = {**METHOD, 'masks': dict(type='MaskDistiller', loss_mask=loss)}
+    return cfg
 
 
 def by_anchors(family, student_cfg, teacher_cfg, path):
@@ -83,6 +98,8 @@ CASES = {
     for family in (faster, retinanet)
     for taught in (by_detector, by_classifier)
 }
+del CASES['faster, by_detector']  # which the next includes
+CASES['with_masks, by_masks'] = with_masks, by_masks
 CASES['retinanet, by_anchors'] = retinanet, by_anchors
 CASES['faster, by_instances'] = faster, by_instances
 CASES['detr, by_detector'] = detr, by_detector
@@ -112,7 +129,7 @@ def of_two_ranks(tiny_set, tmp_path_factory):
 def test_two_ranks_give_the_gradients_of_the_joined_batch(of_two_ranks, case):
     cfg, by_rank = of_two_ranks[case]
     detector = build(cfg)
-    expected = soft_gradients(detector, detector, raw_batch((3, 1)))
+    expected = soft_gradients(detector, detector, pictures(detector))
     for name, gradient in expected.items():
         assert torch.equal(by_rank[0][name], by_rank[1][name]), name
         torch.testing.assert_close(by_rank[0][name], gradient, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f'{n}: {m}')

@@ -15,6 +15,7 @@ from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifi
 from helpers.distil import DENSE, HINT, METHOD, ROI, build, distilled_cfg, raw_batch, step_of, taught
 from helpers.one_stage import fcos, gfl, retinanet
 from helpers.point_heads import POINT_HEADS
+from helpers.two_stage import two_pictures, with_masks
 from helpers.waits import OF_MMDET, line_outside_torch, soft_losses
 from mmdet.registry import MODELS
 from torch._subclasses.fake_tensor import (
@@ -219,6 +220,49 @@ class TestAClassifierOnRoIs:
                 detector.distillers[name](*sides)
             counts.append(counter.count)
         assert counts[0] == counts[1] > 0
+
+
+class SeenMasks:
+    """The teacher's masks of a step, kept; what cuts out its RoIs is mmdet's, and looks which level each is of."""
+
+    def __init__(self, masks: list[torch.Tensor]):
+        self._masks = masks
+
+    def masks(self, stage, rois, labels):
+        return self._masks[stage]
+
+
+class TestMasks:
+    @pytest.fixture
+    def detector(self, student_cfg, teacher_cfg):
+        student_cfg.model.train_cfg.rcnn.sampler.num = 64
+        masks = dict(type='MaskDistiller', loss_mask=dict(type='SoftenedKLLoss', use_sigmoid=True))
+        return build(distilled_cfg(with_masks(student_cfg), with_masks(teacher_cfg), None, masks=masks))
+
+    def step(self, detector, boxes):
+        data = detector.data_preprocessor(two_pictures((boxes, boxes)), training=True)
+        torch.manual_seed(0)
+        with observe_student(detector, ('roi.masks',)) as student:
+            super(KnowledgeDistillationMixin, detector).loss(data['inputs'], data['data_samples'])
+            knowledge = taught(detector, data)
+            seen = SeenMasks([knowledge.masks(stage, own.rois, own.labels) for stage, own in student.roi_masks()])
+            return StudentKnowledge(dict(student._calls), student._views), seen, step_of(data, knowledge)
+
+    def test_no_number_is_asked_for_and_no_operation_is_one_of_a_box(self, detector):
+        counts = []
+        for boxes in (2, 12):
+            sides = self.step(detector, boxes)
+            with OpCounter() as counter:
+                detector.distillers['masks'](*sides)
+            counts.append(counter.count)
+        assert counts[0] == counts[1] > 0
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            losses = detector.distillers['masks'](*sides)
+        assert all(isinstance(loss, FakeTensor) for loss in losses.values())
+
+    def test_nothing_is_copied_to_the_device(self, detector):
+        for call in soft_losses(detector, pictures=two_pictures()):
+            assert copies(call) == set()
 
 
 #: Of mmdet's heads and assigners, what copies numbers to the device when they assign priors.

@@ -10,6 +10,7 @@ from helpers.distil import AS_ALONE
 from helpers.one_stage import atss, fcos, gfl
 from helpers.teachers import CPU, answers, assert_close, loaded, said, trained
 from helpers.trained import pictures, randomise_as_trained
+from helpers.two_stage import after, with_masks
 from mmdet.registry import MODELS
 from torch import nn
 
@@ -176,12 +177,13 @@ QUANTITIES = [
     ('cascade', 'roi', 'roi_head.bbox_head.0.fc_cls', 'stage 0, scores'),
     ('cascade', 'roi', 'roi_head.bbox_head.0.fc_reg', 'stage 0, box deltas'),
     ('cascade', 'roi', 'roi_head.bbox_head.2.fc_reg', 'stage 2, box deltas'),
+    ('masks', 'roi.masks', 'roi_head.mask_head.1.conv_logits', 'stage 1, masks'),
     ('atss', 'dense', 'bbox_head.atss_cls', 'scores, level'),
     ('atss', 'dense', 'bbox_head.scales.4', 'boxes, level 4'),
     ('atss', 'dense', 'bbox_head.atss_centerness', 'output 2, level'),
     ('gfl', 'dense', 'bbox_head.gfl_reg', 'boxes, level'),
 ]
-ARCHITECTURES = {'cascade': cascade, 'atss': atss, 'gfl': gfl}
+ARCHITECTURES = {'cascade': cascade, 'masks': after(cascade, with_masks), 'atss': atss, 'gfl': gfl}
 
 
 @pytest.fixture

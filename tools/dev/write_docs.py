@@ -124,7 +124,7 @@ def methods_table() -> str:
             cells.append(
                 [
                     f'[{method["Name"]}]({readme})',
-                    f'[{method["Authors"]}]({collection["Paper"]["URL"]})',
+                    paper_of(method, collection),
                     method['Distils'],
                     method['Families'],
                     ', '.join(f'`{name}`' for name in method['Fragments']),
@@ -133,6 +133,12 @@ def methods_table() -> str:
                 ]
             )
     return markdown(cells, words=5)
+
+
+def paper_of(method: Mapping[str, Any], collection: Mapping[str, Any]) -> str:
+    """Who wrote a method, with a link to the paper where there is one."""
+    paper = collection.get('Paper')
+    return method['Authors'] if paper is None else f'[{method["Authors"]}]({paper["URL"]})'
 
 
 def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:

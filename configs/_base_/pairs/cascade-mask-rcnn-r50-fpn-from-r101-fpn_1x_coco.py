@@ -1,0 +1,10 @@
+_base_ = [
+    '../students/cascade-mask-rcnn_r50_fpn.py',
+    '../teachers/cascade-mask-rcnn_r101_fpn_coco.py',
+    '../datasets/coco_instance.py',
+    '../schedules/schedule_1x.py',
+    '../default_runtime.py',
+]
+model = dict(
+    type='KnowledgeDistillationTwoStageDetector', teacher=_base_.teacher, num_classes=_base_.num_classes)
+del _base_.teacher
