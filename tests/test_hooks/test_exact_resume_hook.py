@@ -125,7 +125,9 @@ def test_each_epoch_augments_anew(tmp_path, tiny_set, whole, workers):
 
 def test_a_checkpoint_from_mid_epoch_is_announced():
     said = []
-    runner = SimpleNamespace(seed=0, rank=0, epoch=0, model=None, cfg={}, logger=SimpleNamespace(warning=said.append))
+    runner = SimpleNamespace(
+        seed=0, rank=0, epoch=0, model=torch.nn.Identity(), cfg={}, logger=SimpleNamespace(warning=said.append)
+    )
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(Draws(), batch_size=2), max_epochs=2)
     runner.train_loop._iter = 3  # as mmengine sets it from a checkpoint; the end of an epoch of three batches
     runner.train_loop._epoch = 1
@@ -218,7 +220,7 @@ def test_a_sampler_gets_the_seed_that_all_ranks_share(randomness, own_seed, expe
     """mmengine adds the rank to the seed of a run where each rank is to have its own."""
     dataset = Draws()
     sampler = DefaultSampler(dataset, seed=7)
-    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=None, cfg={'randomness': randomness})
+    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=torch.nn.Identity(), cfg={'randomness': randomness})
     runner.cfg['train_dataloader'] = {'sampler': {'type': 'DefaultSampler', 'seed': own_seed}}
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=2, sampler=sampler), max_epochs=1)
     ExactResumeHook().before_train(runner)
