@@ -189,9 +189,9 @@ class ExactResumeHook(Hook):
         caching = sorted({type(each).__name__ for each in _transforms(loop.dataloader.dataset) if _caches(each)})
         if caching:
             runner.logger.warning(
-                f'{" and ".join(caching)} keeps pictures that no checkpoint holds: a run that is resumed sees other '
-                'pictures than one that was not interrupted. Mosaic and MixUp, in a MultiImageMixDataset, make that '
-                'exact.'
+                f'{" and ".join(caching)}: a cache of pictures that no checkpoint holds, so a run that is resumed sees '
+                'other pictures than one that was not interrupted. Mosaic and MixUp, in a MultiImageMixDataset, make '
+                'that exact.'
             )
         if isinstance(loop, EpochBasedTrainLoop) and loop.dataloader.batch_sampler is None:
             runner.logger.warning(
