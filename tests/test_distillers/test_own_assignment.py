@@ -70,7 +70,7 @@ def cross_entropy(z, p):
 
 @pytest.mark.parametrize('name', HEADS)
 def test_the_positives_the_boxes_and_the_divisor_are_those_of_the_students_own_loss(student_cfg, teacher_cfg, name):
-    step = OfMmdet(taught(student_cfg, teacher_cfg, name, **response_of(name)), raw_batch((3, 2)), name)
+    step = OfMmdet(taught(student_cfg, teacher_cfg, name, **response_of(name)), raw_batch((6, 5)), name)
     places = step.positive.nonzero().tolist()
     assert len(places) > 5
     assert step.number == pytest.approx(len(places), rel=1e-4)
@@ -123,7 +123,7 @@ BACKGROUND = 'say which object is there if there is one, and are trained on posi
         ('yolox', dict(type='BCKDDistiller'), f'{BACKGROUND}.*take a DenseHeadDistiller with objectness_weight'),
         ('yolox', dict(RESPONSE, priors='all'), f"{BACKGROUND}.*write priors='positive'"),
         ('rtmdet', dict(RESPONSE, objectness_weight=1.0), "the student's RTMDetHead does not say how good each box is"),
-        ('vfnet', dict(RESPONSE, objectness_weight=-1.0), 'objectness_weight'),
+        ('yolox', dict(RESPONSE, objectness_weight=-1.0), 'objectness_weight'),
     ],
 )
 def test_what_means_nothing_is_refused(student_cfg, teacher_cfg, name, distiller, message):

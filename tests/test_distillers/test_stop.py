@@ -1,5 +1,6 @@
 """stop_epoch and num_last_epochs: keys of any distiller, counted as mmdet's hooks count."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from mmdet.engine.hooks import PipelineSwitchHook, YOLOXModeSwitchHook
 from mmengine.logging import MessageHub
 from torch import nn
 
-from mmdet_kd.distillers import Stop
+from mmdet_kd.distillers import Stop, stop_of
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import TeacherKnowledge
 
@@ -60,7 +61,7 @@ def test_once_all_have_stopped_the_student_trains_as_if_alone(cfg, student_cfg, 
     detector, alone, batch = build(cfg), build(student_cfg), raw_batch()
     training(epoch=1)
     assert all(loss > 0 for loss in soft_part(losses_of(detector, batch)).values())
-    assert not any('stopped' in line for line in log)
+    assert not [line for line in log if 'from now on' in line]
 
     def asked(*_):
         raise AssertionError('the teacher was asked')
@@ -69,7 +70,7 @@ def test_once_all_have_stopped_the_student_trains_as_if_alone(cfg, student_cfg, 
     training(epoch=2)
     for _ in range(2):  # said once
         losses, plain = losses_of(detector, batch), losses_of(alone, batch)
-    (line,) = (line for line in log if 'stopped' in line)
+    (line,) = (line for line in log if 'from now on' in line)
     assert line.startswith('Epoch 3 of 4: distillers.hint (stop_epoch=2), distillers.rpn (stop_epoch=2), ')
     assert 'distillers.roi (num_last_epochs=1) have stopped. The losses of hint, rpn, roi are 0 from now on, no' in line
     assert set(soft_part(losses)) == {f'{n}.loss_{p}' for n in METHOD for p in detector.distillers[n].parts}
@@ -98,7 +99,7 @@ def test_one_may_stop_before_the_others(cfg, training, log):
     training(epoch=1)
     stopped = [name for name, loss in soft_part(losses_of(detector, raw_batch())).items() if loss == 0]
     assert stopped == ['hint.loss_feat']
-    assert [line for line in log if 'stopped' in line] == [
+    assert [line for line in log if 'from now on' in line] == [
         'Epoch 2 of 4: distillers.hint (stop_epoch=1) has stopped. The losses of hint are 0 from now on.'
     ]
 
@@ -121,21 +122,22 @@ WITHOUT = r'stop_epoch=2 counts epochs, and this training counts iterations alon
     ('stop', 'epochs', 'message'),
     [(dict(stop_epoch=12), 12, NEVER), (dict(num_last_epochs=11), 12, NOTHING), (dict(stop_epoch=2), None, WITHOUT)],
 )
-@pytest.mark.parametrize('told', [True, False])
-def test_a_training_in_which_it_cannot_stop_is_refused(student_cfg, teacher_cfg, training, stop, epochs, message, told):
-    """Before the first step where TrainingClassesHook told it how long the training is; in it otherwise."""
-    hint = dict(METHOD['hint'], **stop)
-    detector = build(distilled_cfg(student_cfg, teacher_cfg, None, hint=hint), init=False)
-    if told:
-        detector.set_epochs(epochs)
-        with pytest.raises(DistillationError, match=f'distillers.hint: {message}'):
-            detector.init_weights()
-        return
-    if epochs is None:
-        epochs, message = 1, r'the training has 1 epoch \(an IterBasedTrainLoop counts as one\)'
-    training(epoch=0, of=epochs)
-    with pytest.raises(DistillationError, match=message):
-        detector._stop_notice.watch(detector.distillers)
+def test_a_training_in_which_it_cannot_stop_is_refused(stop, epochs, message):
+    (problem,) = Stop(**stop).problems('hint', epochs)
+    assert re.match(f'distillers.hint: {message}', problem)
+    assert Stop(**stop).problems('hint', 13) == []
+
+
+def test_it_is_refused_before_the_first_step_or_in_it(student_cfg, teacher_cfg, training):
+    """Before it where TrainingClassesHook told how long the training is."""
+    hint = dict(METHOD['hint'], stop_epoch=4)
+    detector = build(distilled_cfg(student_cfg, teacher_cfg, None, hint=hint))
+    training(epoch=0, of=1)  # so it is in an IterBasedTrainLoop
+    with pytest.raises(DistillationError, match=r'has 1 epoch \(an IterBasedTrainLoop counts as one\)'):
+        losses_of(detector, raw_batch((1,)))
+    detector.set_epochs(4)
+    with pytest.raises(DistillationError, match='with stop_epoch=4 it does not stop'):
+        detector.init_weights()
 
 
 @pytest.mark.parametrize(
@@ -146,9 +148,17 @@ def test_a_training_in_which_it_cannot_stop_is_refused(student_cfg, teacher_cfg,
         (dict(stop_epoch=True), 'stop_epoch must be a number of epochs, at least 1, not True'),
         (dict(num_last_epochs=-1), 'num_last_epochs must be a number of epochs, at least 0, not -1'),
         (dict(num_last_epochs='2'), "num_last_epochs must be a number of epochs, at least 0, not '2'"),
-        (dict(stop_epochs=2), 'stop_epoch'),
     ],
 )
-def test_no_number_of_epochs_is_refused_at_build(student_cfg, teacher_cfg, stop, message):
-    with pytest.raises(DistillationError, match=rf'distillers.hint: .*{message}'):
-        build(distilled_cfg(student_cfg, teacher_cfg, None, hint=dict(METHOD['hint'], **stop)), init=False)
+def test_no_number_of_epochs_is_refused(stop, message):
+    with pytest.raises(DistillationError, match=message):
+        stop_of(dict(type='FeatureDistiller', **stop))
+
+
+def test_a_wrong_key_is_refused_at_build(student_cfg, teacher_cfg):
+    hint, rpn = dict(METHOD['hint'], stop_epochs=2), dict(METHOD['rpn'], stop_epoch=0)
+    with pytest.raises(DistillationError) as error:
+        build(distilled_cfg(student_cfg, teacher_cfg, None, hint=hint, rpn=rpn), init=False)
+    unknown, zero = error.value.problems
+    assert re.match(r'distillers\.hint: .*stop_epochs.*stop_epoch', unknown)
+    assert zero == 'distillers.rpn: stop_epoch must be a number of epochs, at least 1, not 0'

@@ -350,7 +350,7 @@ def resumed_hook(resume=None, iteration=4, pipeline=()):
     """A hook in a run that is resumed, what resizes the whole batches of its model, and what the log warns of."""
     hook, dataset, said = ExactResumeHook(), Draws(), []
     dataset.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
-    resize = BatchSyncRandomResize((64, 128), interval=3)
+    resize = BatchSyncRandomResize((96, 128), interval=3)
     logger = SimpleNamespace(warning=said.append)
     runner = SimpleNamespace(seed=0, rank=0, epoch=0, cfg={}, logger=logger, model=torch.nn.ModuleList([resize]))
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=3), max_epochs=3)
