@@ -87,6 +87,13 @@ def test_once_all_have_stopped_the_student_trains_as_if_alone(cfg, student_cfg, 
         assert parameter.grad is None or torch.equal(parameter.grad, gradients[name]), name
     assert any(name.startswith('distillers.') for name in gradients)
 
+    with torch.no_grad():  # the guard of the losses still looks
+        bias = detector.distillers.hint.adapters[0].conv.bias
+        bias[0], before = float('nan'), bias[0].item()
+        with pytest.raises(FloatingPointError, match=r'hint\.loss_feat is not finite'):
+            losses_of(detector, batch)
+        bias[0] = before
+
     monkeypatch.undo()
     training(epoch=1)  # a run that is resumed from before
     assert all(loss > 0 for loss in soft_part(losses_of(detector, batch)).values())
