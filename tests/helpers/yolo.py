@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmdet_kd.teachers import load_teacher_config
 
-from .distil import save_teacher
+from .distil import AS_ALONE, save_teacher
 from .tiny import CLASSES, REPO
 
 #: Student -> the whole config of it.
@@ -37,7 +37,9 @@ def recipe(name: str, folder: Path, data_root: Path, **distiller: Any) -> Config
     teacher.model.bbox_head.num_classes = cfg.model.num_classes = len(CLASSES)
     if not (folder / 'teacher.pth').exists():
         save_teacher(teacher, folder / 'teacher.pth', dataset_meta={'classes': CLASSES})
-    cfg.model.teacher.update(config=dict(model=teacher.model.to_dict()), checkpoint=str(folder / 'teacher.pth'))
+    cfg.model.teacher.update(
+        config=dict(model=teacher.model.to_dict()), checkpoint=str(folder / 'teacher.pth'), **AS_ALONE
+    )
     stop = dict(num_last_epochs=EPOCHS - SWITCH - 1) if name == 'yolox' else dict(stop_epoch=SWITCH)
     cfg.model.distillers.cwd.update({**stop, **distiller})
     for hook in cfg.custom_hooks:
