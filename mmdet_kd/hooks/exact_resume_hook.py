@@ -221,8 +221,9 @@ def _resizes(model: nn.Module) -> list[nn.Module]:
 
 def _transforms(dataset: Any) -> Iterator[Any]:
     """The transforms of a data set and of those inside it."""
-    pipeline = getattr(dataset, 'pipeline', None) or []
-    yield from getattr(pipeline, 'transforms', pipeline)
+    pipeline = getattr(dataset, 'pipeline', None)
+    transforms = getattr(pipeline, 'transforms', pipeline)
+    yield from transforms if isinstance(transforms, (list, tuple)) else ()
     for part in (*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])):
         yield from _transforms(part)
 
