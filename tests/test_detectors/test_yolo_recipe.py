@@ -260,6 +260,7 @@ def test_sync_norms_on_cpu_ranks_are_refused(monkeypatch):
     assert sync_norms.sync_norm_problems(part) == []
 
 
+@pytest.mark.slow
 def test_a_student_that_is_resized_in_batches_wants_a_teacher_that_looks_alike(tiny_set, tmp_path):
     """Of another normalisation, the teacher would see the pictures as they were loaded."""
     cfg = recipe('yolox', tmp_path, tiny_set)

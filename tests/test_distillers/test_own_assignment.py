@@ -122,8 +122,13 @@ BACKGROUND = 'say which object is there if there is one, and are trained on posi
     [
         ('yolox', dict(type='BCKDDistiller'), f'{BACKGROUND}.*take a DenseHeadDistiller with objectness_weight'),
         ('yolox', dict(RESPONSE, priors='all'), f"{BACKGROUND}.*write priors='positive'"),
-        ('rtmdet', dict(RESPONSE, objectness_weight=1.0), "the student's RTMDetHead does not say how good each box is"),
-        ('yolox', dict(RESPONSE, objectness_weight=-1.0), 'objectness_weight'),
+        pytest.param(
+            'rtmdet',
+            dict(RESPONSE, objectness_weight=1.0),
+            "the student's RTMDetHead does not say how good each box is",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param('yolox', dict(RESPONSE, objectness_weight=-1.0), 'objectness_weight', marks=pytest.mark.slow),
     ],
 )
 def test_what_means_nothing_is_refused(student_cfg, teacher_cfg, name, distiller, message):
@@ -132,6 +137,7 @@ def test_what_means_nothing_is_refused(student_cfg, teacher_cfg, name, distiller
         build(distilled_cfg(*cfgs, None, kd=distiller), init=False)
 
 
+@pytest.mark.slow
 def test_a_centerness_is_no_objectness(student_cfg, teacher_cfg):
     family = POINT_HEADS['fcos_in_strides']
     cfg = distilled_cfg(family(student_cfg), family(teacher_cfg), None, kd=dict(RESPONSE, objectness_weight=1.0))

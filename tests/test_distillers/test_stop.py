@@ -99,6 +99,7 @@ def test_once_all_have_stopped_the_student_trains_as_if_alone(cfg, student_cfg, 
     assert all(loss > 0 for loss in soft_part(losses_of(detector, batch)).values())
 
 
+@pytest.mark.slow
 def test_one_may_stop_before_the_others(cfg, training, log):
     cfg.model.distillers.hint.stop_epoch = 1
     cfg.model.distillers.rpn.stop_epoch = None
@@ -111,6 +112,7 @@ def test_one_may_stop_before_the_others(cfg, training, log):
     ]
 
 
+@pytest.mark.slow
 def test_outside_of_a_training_nothing_stops_and_the_log_says_that(cfg, training, log):
     training(epoch=3)
     MessageHub.get_current_instance().pop_info('loop_stage')  # as after a training
@@ -135,6 +137,7 @@ def test_a_training_in_which_it_cannot_stop_is_refused(stop, epochs, message):
     assert Stop(**stop).problems('hint', 13) == []
 
 
+@pytest.mark.slow
 def test_it_is_refused_before_the_first_step_or_in_it(student_cfg, teacher_cfg, training):
     """Before it where TrainingClassesHook told how long the training is."""
     hint = dict(METHOD['hint'], stop_epoch=4)
