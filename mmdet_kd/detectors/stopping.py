@@ -29,7 +29,7 @@ class StopNotice:
 
     def __init__(self) -> None:
         self._said: set[str] = set()
-        self._checked = False
+        self._checked = self._warned = False
 
     def watch(self, distillers: Mapping[str, BaseDistiller]) -> None:
         """Look at the distillers before a step.
@@ -42,14 +42,15 @@ class StopNotice:
         if not stopping:
             return
         position = epochs()
-        if not self._checked:
+        if position is None and not self._warned:
+            self._warned = True
+            _log(
+                f'Nobody says in which epoch this step is, so {_listed(stopping)} cannot stop: train with '
+                "mmengine's Runner and its RuntimeInfoHook."
+            )
+        if position is not None and not self._checked:
             self._checked = True
-            raise_if_any([] if position is None else stop_problems(stopping, position.of))
-            if position is None:
-                _log(
-                    f'Nobody says in which epoch this step is, so {_listed(stopping)} cannot stop: train with '
-                    "mmengine's Runner and its RuntimeInfoHook."
-                )
+            raise_if_any(stop_problems(stopping, position.of))
         new = [name for name, each in stopping.items() if name not in self._said and each.has_stopped]
         if new:
             self._said.update(new)
