@@ -13,16 +13,19 @@ class PointwiseConv(nn.Conv2d):
     Args:
         in_channels: of the map that it is given.
         out_channels: of the map that it makes.
+        bias: whether it has one.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=1)
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1, bias=bias)
 
     def forward(self, feat: Tensor) -> Tensor:
         """Of a map (N, C_in, H, W), one of (N, C_out, H, W)."""
         weight = self.weight.flatten(1).expand(len(feat), -1, -1)
-        bias = self.get_parameter('bias').unsqueeze(1)
-        return torch.baddbmm(bias, weight, feat.flatten(2)).unflatten(2, feat.shape[2:])
+        places = feat.flatten(2)
+        bias = self.bias
+        made = torch.bmm(weight, places) if bias is None else torch.baddbmm(bias.unsqueeze(1), weight, places)
+        return made.unflatten(2, feat.shape[2:])
 
 
 @MODELS.register_module()

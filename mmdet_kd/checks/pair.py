@@ -119,6 +119,8 @@ def _describe_losses(distiller: BaseDistiller) -> str:
         said.append(f'the labels count {distiller.claim.mu:g} (mu)')
     if distiller.weight != 1:
         said.append(f'all of it times {distiller.weight:g} at the start (weight)')
+    if distiller.stop is not None:
+        said.append(f'until it stops ({distiller.stop})')
     return f'{type(distiller).__name__} with {", ".join(said)}'
 
 

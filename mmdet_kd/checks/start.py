@@ -6,6 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.hooks import RuntimeInfoHook
 from mmengine.runner import Runner
 
 from ..hooks import LossWeightRampHook, StartWeightsHook, TrainingClassesHook
@@ -51,6 +52,7 @@ def begin_training(cfg: Config) -> Runner:
     runner.model.init_weights()
     runner.register_hook(StartWeightsHook())
     runner.load_or_resume()
+    RuntimeInfoHook().before_train(runner)  # the place in the training, for which some heads and augmentations ask
     return runner
 
 

@@ -23,8 +23,10 @@ from .class_check import training_class_problems
 from .distillers_by_name import build_distillers
 from .inheritance import check_inheritance, inherit
 from .loss_guard import FiniteLossGuard
+from .stopping import StopNotice, stop_problems
 from .student_class import OF_THE_BASE, bare_student, find_detector_class, student_class
 from .student_keys import lost_class_problems, student_key_problems
+from .sync_norms import sync_norm_problems
 from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
 
@@ -93,11 +95,13 @@ class KnowledgeDistillationMixin:
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
-        raise_if_any(canvas_problems('student', self))
+        raise_if_any(canvas_problems('student', self) + sync_norm_problems(self))
         check_inheritance(self.teachers, pairs)
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._class_names: tuple[str, ...] | None = None
         self._views: TwoViews | None = None
+        self._stop_notice = StopNotice()
+        self._stop_problems: list[str] = []
 
     def set_classes(self, names: Sequence[str]) -> None:
         """Say which classes the training set has, before ``init_weights()`` compares them with the teachers'.
@@ -109,6 +113,17 @@ class KnowledgeDistillationMixin:
         """
         self._class_names = read_class_names(names, 'detector.set_classes()')
 
+    def set_epochs(self, count: int | None) -> None:
+        """Say how long the training is, before ``init_weights()`` looks whether each distiller stops in it as it is to.
+
+        :class:`~mmdet_kd.hooks.TrainingClassesHook` does so in a training by mmengine's Runner. Otherwise the first
+        step looks.
+
+        Args:
+            count: of epochs; None where the training counts iterations alone.
+        """
+        self._stop_problems = stop_problems(self.distillers, count)
+
     def init_weights(self) -> None:
         """Initialise the student as mmdet does, then load the teachers and check that they fit it.
 
@@ -116,15 +131,15 @@ class KnowledgeDistillationMixin:
         when a training starts, and never for a test.
 
         Raises:
-            DistillationError: weights that the student is to start from are missing, or a teacher's weights or classes
-                do not fit; lists all that does not.
+            DistillationError: weights that the student is to start from are missing, a teacher's weights or classes
+                do not fit, or a distiller cannot stop when it is to; lists all that does not.
         """
         check_pretrained(self._student_cfg)
         super().init_weights()
         for name, teacher in self.teachers.items():
             heir = partial(inherit, self, self._student_cfg, teacher.cfg.model) if teacher.inherit else None
             teacher.load(next(self.parameters()).device, self._kinds_asked_of(name), heir)
-        raise_if_any(self._class_problems() + self._view_problems())
+        raise_if_any(self._class_problems() + self._view_problems() + self._stop_problems)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Any]:
         """The student's own losses, and ``<distiller>.loss_<part>`` for each part of each distiller.
@@ -134,7 +149,8 @@ class KnowledgeDistillationMixin:
             batch_data_samples: annotations and meta information of each image.
         """
         loaded = None if self._views is None else self._views.take()
-        shares = Shares({name: distiller.claim for name, distiller in self.distillers.items()})
+        self._stop_notice.watch(self.distillers)
+        shares = Shares({name: None if each.has_stopped else each.claim for name, each in self.distillers.items()})
         kinds = {kind for distiller in self.distillers.values() if distiller.is_active for kind in distiller.kinds}
         with observe_student(self, kinds) as student:
             losses = super().loss(batch_inputs, batch_data_samples)

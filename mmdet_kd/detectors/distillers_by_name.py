@@ -9,11 +9,14 @@ import torch
 from mmdet.registry import MODELS
 from torch import nn
 
-from ..distillers import BaseDistiller, ModelPair
+from ..distillers import STOP_KEYS, BaseDistiller, ModelPair, stop_of
 from ..errors import DistillationError, raise_if_any
 from ..teachers import BaseTeacher
 from ..unknown_names import key_problems, near_names, part_problems
 from .teachers_by_name import teacher_of
+
+#: Keys of a distiller of any class, which its constructor is not given.
+_OF_ANY = ('teacher', *STOP_KEYS)
 
 
 def build_distillers(
@@ -87,7 +90,7 @@ def _is_distiller(found: object) -> bool:
 
 def _name_problems(kind: type[BaseDistiller], cfg: Mapping[str, Any]) -> list[str]:
     """The keys and types that nobody knows, in the config of a distiller and in those of its losses and adapters."""
-    problems = key_problems(kind, cfg, besides=('teacher',), filled='pair')
+    problems = key_problems(kind, cfg, besides=_OF_ANY, filled='pair')
     for key, part in cfg.items():
         like = 'Adapter' if key.endswith('adapter') else 'Loss' if re.fullmatch('loss(_(?!weight).*)?', key) else None
         if like is not None and isinstance(part, Mapping):
@@ -97,7 +100,8 @@ def _name_problems(kind: type[BaseDistiller], cfg: Mapping[str, Any]) -> list[st
 
 def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: ModelPair) -> BaseDistiller:
     raise_if_any(_name_problems(kind, cfg))
-    arguments = {key: value for key, value in cfg.items() if key not in ('type', 'teacher')}
+    stop = stop_of(cfg)
+    arguments = {key: value for key, value in cfg.items() if key not in ('type', *_OF_ANY)}
     try:
         distiller = MODELS.build({'type': kind, **arguments, 'pair': pair})
     except DistillationError:
@@ -105,4 +109,5 @@ def _build(kind: type[BaseDistiller], cfg: Mapping[str, Any], pair: ModelPair) -
     except (KeyError, TypeError, ValueError) as error:
         raise DistillationError([str(error)]) from error
     raise_if_any(distiller.problems)
+    distiller.stop = stop
     return distiller

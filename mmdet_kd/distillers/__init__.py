@@ -14,8 +14,10 @@ from .response import ResponseDistiller
 from .roi_distiller import RoIDistiller
 from .rpn_distiller import RPNDistiller
 from .shares import Claim, Shares
+from .stop import STOP_KEYS, Stop, stop_of
 
 __all__ = [
+    'STOP_KEYS',
     'BCKDDistiller',
     'BaseDistiller',
     'Claim',
@@ -32,4 +34,6 @@ __all__ = [
     'ResponseDistiller',
     'RoIDistiller',
     'Shares',
+    'Stop',
+    'stop_of',
 ]

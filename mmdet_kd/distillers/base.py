@@ -9,11 +9,12 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import raise_if_any
-from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge, TeacherKnowledge
+from ..knowledge import ClassifierKnowledge, Step, StudentKnowledge, TeacherKnowledge, epochs
 from ..losses.compares import Compares, comparison_problems
 from ..losses.precision import widen_arguments
 from ..teachers import BaseTeacher, DetectorTeacher
 from .shares import Claim
+from .stop import Stop
 
 
 class ComparedMaps(NamedTuple):
@@ -31,6 +32,9 @@ class BaseDistiller(nn.Module):
     A distiller is built with the :class:`~mmdet_kd.distillers.ModelPair` that it will compare. It raises a
     :class:`~mmdet_kd.errors.DistillationError` with everything about the pair that does not fit.
 
+    Whatever its class, its config may have three keys more, which the detector reads: ``teacher``, and one of
+    ``stop_epoch`` and ``num_last_epochs`` (:class:`~mmdet_kd.distillers.Stop`).
+
     Args:
         weight: share of the distillation that is at work, in [0, 1]. At 1 it is whole; at 0 the student trains as
             it would alone, and the teacher is not asked. A hook may move it during training.
@@ -44,6 +48,8 @@ class BaseDistiller(nn.Module):
     learns_from: type[BaseTeacher] = DetectorTeacher
     #: The parts of the loss that ``forward`` returns.
     parts: tuple[str, ...] = ()
+    #: When it stops; whoever builds it sets this. None: it teaches to the end.
+    stop: Stop | None = None
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
@@ -74,7 +80,16 @@ class BaseDistiller(nn.Module):
     @property
     def is_active(self) -> bool:
         """Whether any part of the loss counts at present; if not, neither side need be looked at."""
-        return self.weight > 0
+        return self.weight > 0 and not self.has_stopped
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether it teaches no more in the epoch that the training is in. Outside of a training it has not stopped.
+
+        The position alone decides, so a resumed run needs no state for it.
+        """
+        position = None if self.stop is None else epochs()
+        return position is not None and position.epoch >= self.stop.first_epoch(position.of)
 
     @property
     def compared_maps(self) -> ComparedMaps | None:

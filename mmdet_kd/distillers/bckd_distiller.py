@@ -14,7 +14,7 @@ from ..losses.functional import disagreement_bce
 from .base import BaseDistiller
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import class_probabilities, giou_distances, heads_of_pair
+from .same_priors import background_problems, class_probabilities, giou_distances, heads_of_pair
 
 Levels = Literal['with positives', 'all']
 
@@ -40,8 +40,8 @@ class BCKDDistiller(BaseDistiller):
         weight: see :class:`BaseDistiller`.
 
     Raises:
-        DistillationError: the heads differ in priors or classes, score by a softmax, or one does not say what is
-            compared.
+        DistillationError: the heads differ in priors or classes, score by a softmax, one does not say what is
+            compared, or has class scores on positive priors alone (YOLOX).
 
     Source: Yang et al., ICCV 2023 (BCKD), equations 4 to 6.
     """
@@ -67,7 +67,8 @@ class BCKDDistiller(BaseDistiller):
         self.beta = check_range('beta', beta, at_least=0)
         self.levels = levels
         student, _, problems = heads_of_pair('BCKDDistiller', pair, ('scores', 'priors', 'boxes'), ('labels',))
-        raise_if_any(problems)
+        cure = 'take a DenseHeadDistiller with objectness_weight'
+        raise_if_any(problems + background_problems('BCKDDistiller', student, cure))
         if not student.use_sigmoid:
             raise_if_any(['BCKDDistiller: it compares sigmoids, and both heads score by a softmax: leave it out'])
 

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from ..errors import raise_if_any
 from ..heads import DensePredictions, DenseView, rows_of
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
+from ..losses.checks import check_range
 from ..losses.compares import compared_by
+from ..losses.functional import disagreement_bce
 from .base import BaseDistiller, has_weight
 from .pair import ModelPair
 from .response import mean_over_ranks
-from .same_priors import class_probabilities, heads_of_pair, same_deltas
+from .same_priors import background_problems, class_probabilities, heads_of_pair, same_deltas
 
 Priors = Literal['positive', 'all']
 
@@ -22,15 +24,18 @@ Priors = Literal['positive', 'all']
 class DenseHeadDistiller(BaseDistiller):
     """Brings the predictions of a one-stage detector near the teacher's, prior by prior.
 
-    Both sides have the same priors (anchors, or points), so the student's index the teacher's predictions. The
-    student's own losses stay as they are.
+    Both sides have the same priors (anchors, or points), so the student's index the teacher's predictions. Which are
+    positive is what the student's own loss found in this step, also where it asks the student's predictions (YOLOX,
+    RTMDet, TOOD, ...): the teacher's assign nothing. The student's own losses stay as they are.
 
     * 'cls': the class scores. A loss that relates scores to each other, as DISTLoss does, is given those of each level
       in turn, and what it says is added up: of sigmoids a row a cell, with the scores of all priors of the cell; of a
       softmax a row a prior.
-    * 'bbox': the boxes, each weighted by the teacher's largest class score. An IoU loss compares decoded boxes. Another
-      compares four numbers of one encoding: the deltas where both sides have the same box coder; otherwise the sides,
-      in strides.
+    * 'obj': the objectness of all priors, of heads that have one (YOLOX, YOLOv3): the binary cross entropy towards the
+      teacher's, each weighted by how far the two are apart.
+    * 'bbox': the boxes, each weighted by the teacher's largest class score; of heads with an objectness, times that.
+      An IoU loss compares decoded boxes. Another compares four numbers of one encoding: the deltas where both sides
+      have the same box coder; otherwise the sides, in strides.
 
     The sum over the priors is divided by the number of positive ones, as the heads divide their own losses, the mean
     over the ranks.
@@ -40,11 +45,14 @@ class DenseHeadDistiller(BaseDistiller):
         loss_cls: config of a loss that is called with (student logits, teacher logits, weight, avg_factor), for scores
             as the heads have them: of a softmax or of sigmoids. None leaves the class scores out.
         loss_bbox: config of one of mmdet's IoU losses, L1Loss or SmoothL1Loss. None leaves the boxes out.
-        priors: 'positive', those that the student's head takes for an object; or 'all'.
+        objectness_weight: >= 0, of the objectness, beside either of the others; None leaves it out.
+        priors: 'positive', those that the student's head takes for an object; or 'all'. It does not concern the
+            objectness.
         weight: see :class:`BaseDistiller`.
 
     Raises:
-        DistillationError: the heads differ in priors, classes or in how they score, or one side has none.
+        DistillationError: the heads differ in priors, classes or in how they score, or one side has none; an objectness
+            is asked for that there is not, or class scores where they mean nothing.
     """
 
     compares_classes = True
@@ -54,17 +62,30 @@ class DenseHeadDistiller(BaseDistiller):
         pair: ModelPair,
         loss_cls: dict | None = None,
         loss_bbox: dict | None = None,
+        objectness_weight: float | None = None,
         priors: Priors = 'positive',
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight)
         raise_if_any(_option_problems(loss_cls, loss_bbox, priors))
-        self.parts = tuple(part for part, loss in (('cls', loss_cls), ('bbox', loss_bbox)) if loss is not None)
+        given = dict(cls=loss_cls, obj=objectness_weight, bbox=loss_bbox)
+        self.parts = tuple(part for part, asked in given.items() if asked is not None)
         self.kinds = ('dense', 'dense.labels')
-        asked = ('scores', 'priors', *(('boxes',) if loss_bbox is not None else ()))
+        also = dict(quality=objectness_weight, boxes=loss_bbox)
+        asked = ('scores', 'priors', *(question for question, by in also.items() if by is not None))
         student, teacher, problems = heads_of_pair('DenseHeadDistiller', pair, asked, ('labels',))
         self.problems += problems
         self.priors = priors
+        self.objectness_weight = None
+        if objectness_weight is not None:
+            self.objectness_weight = check_range('objectness_weight', objectness_weight, at_least=0)
+            self.problems += [
+                f"DenseHeadDistiller: the {side}'s {view.name} has no objectness: leave objectness_weight out"
+                for side, view in (('student', student), ('teacher', teacher))
+                if not view.conditional
+            ]
+        if priors == 'all' and loss_cls is not None:
+            self.problems += background_problems('DenseHeadDistiller', student, "write priors='positive'")
         self.loss_cls, self.loss_bbox = None, None
         if loss_cls is not None:
             self._build_cls(loss_cls, student)
@@ -75,10 +96,11 @@ class DenseHeadDistiller(BaseDistiller):
     @property
     def is_active(self) -> bool:
         """Whether a loss counts at present."""
-        return super().is_active and (has_weight(self.loss_cls) or has_weight(self.loss_bbox))
+        of_losses = any(has_weight(loss) for loss in (self.loss_cls, self.loss_bbox))
+        return super().is_active and (of_losses or bool(self.objectness_weight))
 
     def forward(self, student: StudentKnowledge, teacher: TeacherKnowledge, step: Step) -> dict[str, Tensor]:
-        """Compare the predictions of this step; returns 'cls' and 'bbox', as configured."""
+        """Compare the predictions of this step; returns 'cls', 'obj' and 'bbox', as configured."""
         del step
         labels = student.dense_assignment.labels
         predicted_s = student.dense
@@ -94,6 +116,8 @@ class DenseHeadDistiller(BaseDistiller):
         elif self.loss_cls is not None:
             logits = [predicted.scores.flatten(0, 1) for predicted in (predicted_s, predicted_t)]
             losses['cls'] = self.loss_cls(*logits, weight.flatten(), avg_factor=avg_factor)
+        if self.objectness_weight is not None:
+            losses['obj'] = self.objectness_weight * _objectness_loss(predicted_s, predicted_t, valid) / avg_factor
         if self.loss_bbox is not None:
             weight = weight * class_probabilities(predicted_t).amax(dim=-1)
             losses['bbox'] = self._compare_boxes(predicted_s, predicted_t, weight) / avg_factor
@@ -149,6 +173,13 @@ class DenseHeadDistiller(BaseDistiller):
             'decoded boxes' if self._decoded else 'maps',
             lambda loss: loss(boxes, boxes, reduction_override='none').sum(),
         )
+
+
+def _objectness_loss(predicted_s: DensePredictions, predicted_t: DensePredictions, valid: Tensor | None) -> Tensor:
+    """The sum over all priors that both have."""
+    logits = (each.quality.flatten()[:, None].float() for each in (predicted_s, predicted_t))
+    rows = disagreement_bce(*logits)
+    return rows.sum() if valid is None else (rows * valid.flatten()).sum()
 
 
 def _option_problems(loss_cls: dict | None, loss_bbox: dict | None, priors: str) -> list[str]:

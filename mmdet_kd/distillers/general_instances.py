@@ -51,7 +51,7 @@ def find_candidates(
         by: 'class' is the paper's, the largest difference of a class's probabilities; 'maximum' that of the authors'
             code, the difference of the largest probabilities.
     """
-    of_classes = [class_probabilities(each.scores.float(), each.view.use_sigmoid) for each in (student, teacher)]
+    of_classes = [each.class_probabilities for each in (student, teacher)]
     surest_s, surest_t = (each.amax(dim=-1) for each in of_classes)
     scores = (of_classes[0] - of_classes[1]).abs().amax(dim=-1) if by == 'class' else (surest_s - surest_t).abs()
     if known is not None:
@@ -63,11 +63,6 @@ def find_candidates(
     )
     surer = (surest_t > surest_s).gather(1, places)
     return Candidates(torch.where(surer[..., None], boxes_t, boxes_s), scores)
-
-
-def class_probabilities(scores: Tensor, use_sigmoid: bool) -> Tensor:
-    """Of the C classes (..., C), from logits of C sigmoids, or of one softmax with the background last."""
-    return scores.sigmoid() if use_sigmoid else scores.softmax(dim=-1)[..., :-1]
 
 
 @torch.no_grad()

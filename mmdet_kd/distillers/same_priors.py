@@ -75,8 +75,23 @@ def _describe(view: DenseView) -> str:
 
 def class_probabilities(predicted: DensePredictions) -> Tensor:
     """Of each prior for each class, (N, M, C), in single precision; constant. A background is left out."""
-    scores = predicted.scores.detach().float()
-    return scores.sigmoid() if predicted.view.use_sigmoid else scores.softmax(dim=-1)[..., :-1]
+    return predicted.class_probabilities.detach()
+
+
+def background_problems(who: str, view: DenseView, cure: str) -> list[str]:
+    """What forbids comparing class scores on the background.
+
+    Args:
+        who: compares; for messages.
+        view: of the student's head.
+        cure: for messages.
+    """
+    if not view.conditional:
+        return []
+    return [
+        f'{who}: class scores of {view.name} say which object is there if there is one, and are trained on positive '
+        f'priors alone; on all others they mean nothing: {cure}'
+    ]
 
 
 def same_deltas(student: DenseView, teacher: DenseView) -> bool:

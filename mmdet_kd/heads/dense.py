@@ -78,6 +78,9 @@ class DenseView(HeadView):
 
     #: Numbers that are regressed for a prior.
     box_channels: int = 4
+    #: Whether class scores say which object is there if there is one, and the quality, an objectness, whether there is:
+    #: then class scores are trained on positive priors alone.
+    conditional: ClassVar[bool] = False
 
     @property
     def num_classes(self) -> int:
@@ -276,6 +279,17 @@ class DensePredictions:
     def quality(self) -> Tensor:
         """Logits (N, M)."""
         return rows_of(self.maps.quality, 1)[..., 0]
+
+    @cached_property
+    @torch.enable_grad()
+    def class_probabilities(self) -> Tensor:
+        """Of each prior for each class, (N, M, C), in single precision. A background is left out.
+
+        Where class scores are conditional, it is the probability that there is an object, and that it is of the class.
+        """
+        scores = self.scores.float()
+        of_classes = scores.sigmoid() if self.view.use_sigmoid else scores.softmax(dim=-1)[..., :-1]
+        return of_classes * self.quality.float().sigmoid()[..., None] if self.view.conditional else of_classes
 
     @cached_property
     def priors(self) -> Priors:

@@ -28,6 +28,7 @@ class YOLOv3View(TargetsOfLevels):
         'distributions': 'it regresses numbers',
         'assign': 'its assigner also asks which cells hold the centres of the true boxes',
     }
+    conditional = True
 
     @property
     def use_sigmoid(self) -> bool:

@@ -30,6 +30,7 @@ class YOLOXView(DenseView):
         'assign': 'it assigns priors by what it predicts for them',
     }
     relies_on = ('_bbox_decode',)
+    conditional = True
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__(head)

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmdet.datasets.transforms import CachedMixUp, CachedMosaic
+from mmdet.models.data_preprocessors import BatchSyncRandomResize
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..runtime.cpu_ranks import sum_gradients_one_by_one
@@ -117,8 +120,10 @@ class ExactResumeHook(Hook):
     Exact to the bit on a CPU, on any number of ranks. On GPUs the same up to rounding: DDP may sum otherwise in the
     first step of a process, and some operators of CUDA sum in no fixed order.
 
-    Not covered, because they remember what nobody saves: transforms with a cache (`CachedMosaic`, `CachedMixUp`) or a
-    generator of their own, `BatchSyncRandomResize` between two of its draws, and gradients that are accumulated across
+    The size that `BatchSyncRandomResize` has drawn for the next batches is saved in each checkpoint.
+
+    Not covered, because they remember what nobody saves: transforms with a cache (`CachedMosaic`, `CachedMixUp`), of
+    which the log warns when the training begins, or a generator of their own, and gradients that are accumulated across
     the end of an epoch.
     """
 
@@ -128,6 +133,17 @@ class ExactResumeHook(Hook):
     def __init__(self) -> None:
         self._batches: PlacedBatches | None = None
         self._seed = 0
+        self._sizes: list[tuple[int, int] | None] = []
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Save the sizes that batches are resized to until others are drawn."""
+        sizes = [resize._input_size for resize in _resizes(runner.model)]
+        if sizes:
+            checkpoint['meta']['drawn_sizes'] = sizes
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep these sizes for a run that is resumed."""
+        self._sizes = checkpoint.get('meta', {}).get('drawn_sizes', [])
 
     def before_train(self, runner: Runner) -> None:
         """Take the seed, which a checkpoint may have changed, and see to the loader and to the ranks."""
@@ -136,6 +152,8 @@ class ExactResumeHook(Hook):
         self._seed = runner.seed - (runner.rank if randomness.get('diff_rank_seed') else 0)
         loop = runner.train_loop
         self._warn_if_inexact(runner)
+        for resize, size in zip(_resizes(runner.model), self._sizes, strict=False) if loop.iter > 0 else ():
+            resize._input_size = size
         loader, by_epoch = loop.dataloader, isinstance(loop, EpochBasedTrainLoop)
         if by_epoch or loader.num_workers == 0:  # otherwise workers are at work already
             self._seed_sampler(runner, loader)
@@ -168,6 +186,13 @@ class ExactResumeHook(Hook):
 
     def _warn_if_inexact(self, runner: Runner) -> None:
         loop = runner.train_loop
+        caching = sorted({type(each).__name__ for each in _transforms(loop.dataloader.dataset) if _caches(each)})
+        if caching:
+            runner.logger.warning(
+                f'{" and ".join(caching)}: a cache of pictures that no checkpoint holds, so a run that is resumed sees '
+                'other pictures than one that was not interrupted. Mosaic and MixUp, in a MultiImageMixDataset, make '
+                'that exact.'
+            )
         if isinstance(loop, EpochBasedTrainLoop) and loop.dataloader.batch_sampler is None:
             runner.logger.warning(
                 'The loader of the training has no batches of its own (batch_size=None): its samples are augmented '
@@ -187,6 +212,24 @@ class ExactResumeHook(Hook):
                 f'{len(loop.dataloader)} iterations: epoch {loop.epoch + 1} starts again from its first batch. '
                 'Resume from the checkpoint of an epoch, with the same batch size and number of ranks, to be exact.'
             )
+
+
+def _resizes(model: nn.Module) -> list[nn.Module]:
+    """What resizes whole batches. Its size is a private attribute of mmdet's, which this file alone names."""
+    return [module for module in model.modules() if isinstance(module, BatchSyncRandomResize)]
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    """The transforms of a data set and of those inside it."""
+    pipeline = getattr(dataset, 'pipeline', None)
+    transforms = getattr(pipeline, 'transforms', pipeline)
+    yield from transforms if isinstance(transforms, (list, tuple)) else ()
+    for part in (*getattr(dataset, 'datasets', []), *([dataset.dataset] if hasattr(dataset, 'dataset') else [])):
+        yield from _transforms(part)
+
+
+def _caches(transform: Any) -> bool:
+    return isinstance(transform, (CachedMosaic, CachedMixUp))
 
 
 def _words(*key: int) -> tuple[int, int, int]:

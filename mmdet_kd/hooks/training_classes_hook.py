@@ -1,10 +1,10 @@
-"""Tells a detector that is distilled which classes it trains on."""
+"""Tells a detector that is distilled which classes it trains on, and for how many epochs."""
 
 from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from ..detectors import KnowledgeDistillationMixin
 from ..errors import raise_if_any
@@ -14,10 +14,12 @@ from ..runtime.data_files import leaf_datasets
 
 @HOOKS.register_module()
 class TrainingClassesHook(Hook):
-    """Tells a distilled detector the classes of the training set, before its teachers are loaded.
+    """Tells a distilled detector the classes of the training set and the number of epochs, before its teachers are
+    loaded.
 
     A detector is not told its classes by mmengine, and has to compare them with those of its teachers in
-    ``init_weights()``, which the Runner calls after this hook.
+    ``init_weights()``, which the Runner calls after this hook. There it also looks whether its distillers can stop when
+    they are to.
 
     Raises:
         DistillationError: when a training starts: the data sets that are built do not list the same classes in the same
@@ -37,9 +39,12 @@ class TrainingClassesHook(Hook):
         # tools/train.py has asked this already; mmdet's own tools, and scripts, have not.
         raise_if_any(list(dict.fromkeys(annotation_class_problems(leaves['train'], leaves.get('val', [])))))
         names = getattr(datasets['train'], 'metainfo', {}).get('classes')
-        for module in runner.model.modules() if names else ():
+        loop = loops['train']
+        for module in runner.model.modules():
             if isinstance(module, KnowledgeDistillationMixin):
-                module.set_classes(names)
+                if names:
+                    module.set_classes(names)
+                module.set_epochs(None if isinstance(loop, IterBasedTrainLoop) else loop.max_epochs)
 
 
 def built_loops(runner: Runner) -> dict[str, BaseLoop]:

@@ -8,7 +8,7 @@ from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_mask_h
 from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, mask_sizes, on_meta
 from .recorder import record_calls
-from .step import Side, Step, progress
+from .step import Epochs, Side, Step, epochs, progress
 from .student import KINDS, MEMORY, SCORE_MAPS, StudentKnowledge, observe_student, views_of
 from .teacher import TeacherKnowledge
 
@@ -19,6 +19,7 @@ __all__ = [
     'SCORE_MAPS',
     'ClassMap',
     'ClassifierKnowledge',
+    'Epochs',
     'MapShape',
     'PartForm',
     'RPNOutputs',
@@ -32,6 +33,7 @@ __all__ = [
     'Truth',
     'box_heads',
     'canvas_problems',
+    'epochs',
     'head_class_problems',
     'head_classes',
     'map_shapes',

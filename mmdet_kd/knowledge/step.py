@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -97,6 +97,21 @@ def progress() -> dict[str, int]:
     hub = MessageHub.get_current_instance()
     names = {'iteration': 'iter', 'epoch': 'epoch', 'seed': 'seed'}
     return {name: int(hub.get_info(noted, 0) or 0) for name, noted in names.items()}
+
+
+class Epochs(NamedTuple):
+    """Where a training is."""
+
+    epoch: int  # that it is in, counted from 0
+    of: int  # how many it has
+
+
+def epochs() -> Epochs | None:
+    """The epoch of the training that is going on, as mmengine's RuntimeInfoHook noted it; None where none is."""
+    hub = MessageHub.get_current_instance()
+    if hub.get_info('loop_stage') != 'train':  # what a training noted that has ended is still there
+        return None
+    return Epochs(int(hub.get_info('epoch')), int(hub.get_info('max_epochs')))
 
 
 def _fill(number: float, device: torch.device) -> Tensor:

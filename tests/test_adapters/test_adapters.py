@@ -137,3 +137,42 @@ def test_under_autocast(dtype):
         adapted = ConvAdapter(2, 3)(noise(1, 2, 8, 8), torch.zeros(1, 3, 4, 4))
     assert adapted.shape == (1, 3, 4, 4)
     assert adapted.isfinite().all()
+
+
+class TestNormalisedMaps:
+    """By plain numbers: each channel has mean 0 and variance 1 over pictures and places, on either side."""
+
+    def expected(self, feat):
+        rows = feat.double().movedim(1, 0).flatten(1)
+        normed = [[(x - row.mean()) / (row.var(correction=0) + 1e-5).sqrt() for x in row] for row in rows]
+        return torch.tensor(normed).unflatten(1, (len(feat), *feat.shape[2:])).movedim(0, 1).to(feat.dtype)
+
+    @pytest.mark.parametrize('training', [True, False])
+    def test_the_norm_alone(self, training):
+        adapter, feat = adapters.NormAdapter(3, 3).train(training), 5 + 2 * noise(2, 3, 4, 5)
+        torch.testing.assert_close(adapter(feat, feat), self.expected(feat), rtol=1e-4, atol=1e-5)
+        assert not adapter.state_dict()  # it neither learns nor remembers
+
+    def test_the_convolution_has_no_bias(self):
+        adapter, feat = adapters.NormConvAdapter(2, 3), noise(2, 2, 4, 5)
+        convolved = torch.einsum('oi,nihw->nohw', adapter.conv.weight[:, :, 0, 0], feat)
+        found = adapter(feat, torch.zeros(2, 3, 4, 5))
+        torch.testing.assert_close(found, self.expected(convolved.detach()), rtol=1e-4, atol=1e-5)
+        assert adapter.state_dict().keys() == {'conv.weight'}
+
+    def test_half_precision_is_widened(self):
+        feat = (300 + 0.5 * noise(2, 3, 4, 5)).half()
+        found = adapters.NormAdapter(3, 3)(feat, feat)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, self.expected(feat.float()), rtol=1e-3, atol=1e-3)
+
+    def test_one_place_a_channel_is_0_and_attached(self):
+        adapter, feat = adapters.NormConvAdapter(2, 3), noise(1, 2, 1, 1)
+        found = adapter(feat, torch.zeros(1, 3, 1, 1))
+        assert not found.any()
+        found.sum().backward()
+        assert adapter.conv.weight.grad is not None
+
+    def test_other_channels_want_the_convolution(self):
+        with pytest.raises(ValueError, match='take a NormConvAdapter'):
+            adapters.NormAdapter(2, 3)

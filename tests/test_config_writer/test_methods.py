@@ -52,7 +52,19 @@ def test_a_classifiers_methods_are_chosen_by_the_heads_scores(write):
 def test_every_ending_of_a_fragments_name_is_known():
     """A new variant of a method must be told from a new part of it."""
     names = {path.stem for path in (our_configs() / '_base_' / 'distillers').glob('*.py')}
-    parts = {'cls', 'main', 'cls-weighted', 'l2', 'l2-bounded', 'hint', 'hint-adapted', 'ramp', 'loc', 'loc-pixels'}
+    parts = {
+        'cls',
+        'main',
+        'cls-weighted',
+        'l2',
+        'l2-bounded',
+        'hint',
+        'hint-adapted',
+        'ramp',
+        'loc',
+        'loc-pixels',
+        'normed',
+    }
     ends = {name.partition('-')[2] for name in names if '-' in name}
     for variant in VARIANTS:
         assert any(end == variant or end.endswith(f'-{variant}') for end in ends)

@@ -14,6 +14,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
@@ -201,6 +202,7 @@ class Step(NamedTuple):
 def train_step(model: nn.Module, cfg: Config) -> Step:
     """Take a step on two images, with the optimizer of the config."""
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    MessageHub.get_current_instance().update_info('iter', 0)  # as a training does; YOLOX asks for it
     data = model.data_preprocessor(_batch(model), True)
     losses = model(**data, mode='loss')
     total, _ = model.parse_losses(losses)

@@ -299,20 +299,44 @@ STUDENTS_OF_MMDET = {
     'gfl_r50_fpn': 'gfl/gfl_r50_fpn_1x_coco.py',
     'fcos_r50-caffe_fpn': 'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py',
     'reppoints_r50_fpn': 'reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py',
+    'yolox_tiny': 'yolox/yolox_tiny_8xb8-300e_coco.py',
+    'rtmdet_tiny': 'rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
 }
 
 
 @pytest.mark.parametrize('name', STUDENTS_OF_MMDET)
 def test_a_one_stage_student_is_mmdets(name: str) -> None:
-    """But for the address of its pretrained weights."""
+    """But for the address of its pretrained weights, and the padding that RTMDet's neck needs."""
     ours = plain(read(f'_base_/students/{name}.py').model)
     theirs = plain(Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[name]).model)
-    if theirs['backbone']['init_cfg']['checkpoint'] == 'torchvision://resnet50':
+    if name == 'rtmdet_tiny':
+        assert ours['data_preprocessor'].pop('pad_size_divisor') == 32
+    if theirs['backbone'].get('init_cfg', {}).get('checkpoint') == 'torchvision://resnet50':
         theirs['backbone']['init_cfg']['checkpoint'] = read(
             '_base_/students/retinanet_r50_fpn.py'
         ).model.backbone.init_cfg.checkpoint
     theirs.setdefault('train_cfg', None)  # FCOS has none
     assert ours == theirs
+
+
+@pytest.mark.parametrize('name', ['yolox-tiny', 'rtmdet-tiny'])
+def test_a_pair_of_300_epochs_trains_as_mmdet_trains_the_student(name: str) -> None:
+    """Data, schedule, averages and the switch to light augmentation; the distillation stops with that."""
+    (path,) = (path for path in in_folder('cwd') if f'_{name}-from-' in path.name)
+    ours = read(path)
+    folder, _, size = name.partition('-')
+    theirs = Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[f'{folder}_{size}'])
+    for key in ('train_pipeline', 'test_pipeline', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks'):
+        assert plain(ours[key]) == plain(theirs[key]), key
+    for split in ('train', 'val'):
+        mine, others = (plain(cfg[f'{split}_dataloader']) for cfg in (ours, theirs))
+        for loader in (mine, others):
+            loader['batch_sampler'] = loader['drop_last'] = None  # the pictures have one shape; mmdet's default
+        assert mine == others, split
+    assert ours.auto_scale_lr.get('base_batch_size', 16) == theirs.auto_scale_lr.get('base_batch_size', 16)
+    switch = next(hook for hook in ours.custom_hooks if 'SwitchHook' in hook.type)
+    key = 'num_last_epochs' if folder == 'yolox' else 'stop_epoch'
+    assert ours.model.distillers.cwd[key] == switch['num_last_epochs' if folder == 'yolox' else 'switch_epoch']
 
 
 @pytest.mark.parametrize('name', SSDS)

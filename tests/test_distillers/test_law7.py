@@ -146,7 +146,8 @@ def detector(request, student_cfg, teacher_cfg):
         return build(distilled_cfg(gfl(student_cfg), gfl(teacher_cfg), None, ld=ld))
     if request.param in POINT_HEADS:
         head = POINT_HEADS[request.param]
-        return build(distilled_cfg(head(student_cfg), head(teacher_cfg), None, dense=DENSE))
+        dense = dict(DENSE, objectness_weight=1.0) if request.param == 'yolox' else DENSE
+        return build(distilled_cfg(head(student_cfg), head(teacher_cfg), None, dense=dense))
     student_cfg.model.train_cfg.rcnn.sampler.num = 64
     cfg = distilled_cfg(student_cfg, teacher_cfg, None, **METHOD, fgfi=FGFI)
     if request.param:

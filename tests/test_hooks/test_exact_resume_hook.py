@@ -10,10 +10,14 @@ import pytest
 import torch
 from helpers.detr import detr
 from helpers.training import assert_same_weights, distilled_run, train
-from mmdet.registry import DATA_SAMPLERS, DATASETS
+from mmdet.models.data_preprocessors import BatchSyncRandomResize
+from mmdet.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
+from mmdet.structures import DetDataSample
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop
+from mmengine.structures import InstanceData
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from mmdet_kd.hooks.exact_resume_hook import ExactResumeHook, PlacedBatch, PlacedBatches, SeededFetch
@@ -125,7 +129,9 @@ def test_each_epoch_augments_anew(tmp_path, tiny_set, whole, workers):
 
 def test_a_checkpoint_from_mid_epoch_is_announced():
     said = []
-    runner = SimpleNamespace(seed=0, rank=0, epoch=0, model=None, cfg={}, logger=SimpleNamespace(warning=said.append))
+    runner = SimpleNamespace(
+        seed=0, rank=0, epoch=0, model=torch.nn.Identity(), cfg={}, logger=SimpleNamespace(warning=said.append)
+    )
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(Draws(), batch_size=2), max_epochs=2)
     runner.train_loop._iter = 3  # as mmengine sets it from a checkpoint; the end of an epoch of three batches
     runner.train_loop._epoch = 1
@@ -218,7 +224,7 @@ def test_a_sampler_gets_the_seed_that_all_ranks_share(randomness, own_seed, expe
     """mmengine adds the rank to the seed of a run where each rank is to have its own."""
     dataset = Draws()
     sampler = DefaultSampler(dataset, seed=7)
-    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=None, cfg={'randomness': randomness})
+    runner = SimpleNamespace(seed=5, rank=2, epoch=0, model=torch.nn.Identity(), cfg={'randomness': randomness})
     runner.cfg['train_dataloader'] = {'sampler': {'type': 'DefaultSampler', 'seed': own_seed}}
     runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=2, sampler=sampler), max_epochs=1)
     ExactResumeHook().before_train(runner)
@@ -338,3 +344,42 @@ def test_a_batched_fetch_of_the_data_set_is_honoured():
     fetch = SeededFetch(dataset, seed=0)
     dataset.__getitems__ = fetch
     assert [sample[:2] for sample in fetch([4, 2])] == [('batched', 4), ('batched', 2)]
+
+
+def resumed_hook(resume=None, iteration=4, pipeline=()):
+    """A hook in a run that is resumed, what resizes the whole batches of its model, and what the log warns of."""
+    hook, dataset, said = ExactResumeHook(), Draws(), []
+    dataset.pipeline = [TRANSFORMS.build(transform) for transform in pipeline]
+    resize = BatchSyncRandomResize((96, 128), interval=3)
+    logger = SimpleNamespace(warning=said.append)
+    runner = SimpleNamespace(seed=0, rank=0, epoch=0, cfg={}, logger=logger, model=torch.nn.ModuleList([resize]))
+    runner.train_loop = EpochBasedTrainLoop(runner, DataLoader(dataset, batch_size=3), max_epochs=3)
+    runner.train_loop._iter, runner.train_loop._epoch = iteration, iteration // 2
+    if resume is not None:
+        hook.after_load_checkpoint(runner, resume)
+    hook.before_train(runner)
+    return hook, runner, resize, said
+
+
+def test_the_size_of_the_next_batches_is_saved_and_taken_over():
+    """What draws it says by the next batch what it has drawn."""
+    hook, runner, resize, _ = resumed_hook()
+    batch, sample = torch.zeros(1, 3, 64, 64), DetDataSample(metainfo={'img_shape': (64, 64), 'pad_shape': (64, 64)})
+    sample.gt_instances = InstanceData(bboxes=torch.zeros(0, 4))
+    MessageHub.get_current_instance().update_info('iter', 2)  # the third iteration draws
+    random.seed(1)
+    resize(batch, [copy.deepcopy(sample)])
+    checkpoint = {'meta': {}}
+    hook.before_save_checkpoint(runner, checkpoint)
+    MessageHub.get_current_instance().update_info('iter', 3)
+    drawn = resize(batch, [copy.deepcopy(sample)])[0].shape
+    assert drawn != batch.shape
+    for iteration, expected in ((4, drawn), (0, batch.shape)):  # resumed; begun anew from these weights
+        _, _, other, _ = resumed_hook(checkpoint, iteration)
+        assert other(batch, [copy.deepcopy(sample)])[0].shape == expected
+
+
+def test_a_pipeline_with_a_cache_is_announced():
+    assert not resumed_hook(pipeline=[{'type': 'Mosaic'}, {'type': 'RandomFlip', 'prob': 0.5}])[-1]
+    (line,) = resumed_hook(pipeline=[{'type': 'CachedMixUp'}, {'type': 'CachedMosaic'}])[-1]
+    assert line.startswith('CachedMixUp and CachedMosaic: a cache of pictures that no checkpoint holds, so a run')
