@@ -97,6 +97,15 @@ def test_what_repeats_pictures_is_left_out_and_said(write, voc_set):
     assert 'ATTENTION: lr=0.01 is for batches of 16; yours have 2: add --auto-scale-lr' in notes
 
 
+@pytest.mark.parametrize(('ranks', 'said'), [(1, 'yours have 2'), (4, 'yours have 4 x 2 = 8'), (8, None)])
+def test_a_learning_rate_is_for_the_batches_of_all_ranks_together(tmp_path, ranks, said):
+    request = Request(FASTER, FASTER, 'https://example.org/teacher.pth', None, ['pkd'])
+    notes = plan_configs(request, tmp_path / 'out', ranks=ranks).notes
+    assert [note for note in notes if 'lr=' in note] == [
+        f'ATTENTION: lr=0.02 is for batches of 16; {said}: add --auto-scale-lr' for said in [said] if said
+    ]
+
+
 def test_the_rate_is_spoken_of_where_it_is_for_other_batches(write, voc_set, tmp_path):
     own = tmp_path / 'own.py'
     own.write_text(f"_base_ = '{FASTER}'\ntrain_dataloader = dict(batch_size=16)\n")
