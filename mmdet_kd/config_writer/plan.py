@@ -9,6 +9,7 @@ from ..errors import DistillationError
 from ..runtime import cli
 from .detectors import Teacher, read_student, read_teacher
 from .distilled_config import distilled_text
+from .levels import with_common_levels
 from .methods import find_method
 from .own_set import read_own_set
 from .student_config import gather_bases, student_text
@@ -64,6 +65,7 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks:
     teacher = read_teacher(request.teacher, request.checkpoint)
     _check_checkpoint(teacher)
     found = {name: find_method(name, student, teacher) for name in dict.fromkeys(request.methods)}
+    found = with_common_levels(found, student, teacher)
     notes = [f'method {name}: {method.path}' for name, method in found.items()]
     own = None if request.data is None else read_own_set(request.data)
     bases = gather_bases(student, own, request.schedule)
