@@ -17,7 +17,7 @@ from test_datasets.own_layouts import coco
 from mmdet_kd.comparison import Recipe, number_of_parameters
 from mmdet_kd.export import with_num_classes
 
-RESIZE = dict(type='Resize', scale=(96, 64), keep_ratio=True)
+RESIZE = dict(type='Resize', scale=(192, 128), keep_ratio=True)
 #: Maps of strides 8 to 64, which RetinaNet and Faster R-CNN have in common.
 COMMON = dict(levels=(0, 1, 2, 3), teacher_levels=(1, 2, 3, 4))
 
@@ -51,6 +51,8 @@ def write_detector(config: str, path: Path, masks: bool) -> dict[str, Any]:
     """A stock config, narrow and for small pictures; all else as mmdet has it. Returns its model of two classes."""
     cfg = Config.fromfile(CONFIGS / config)
     cfg.model = narrowed(config)
+    if 'score_thr' in cfg.model.test_cfg:
+        cfg.model.test_cfg.score_thr = 0.0  # or an untrained one finds nothing, which has no AP
     load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_mask=masks)]
     flip = dict(type='RandomFlip', prob=0.5)
     cfg.train_pipeline = [*load, RESIZE, flip, dict(type='PackDetInputs')]
