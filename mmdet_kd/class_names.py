@@ -12,6 +12,9 @@ from mmengine.config import Config
 from mmengine.fileio import list_from_file
 
 from .errors import DistillationError, raise_if_any
+from .unknown_names import some
+
+_MOST_NAMES = 5  # in a message; a teacher may know 1203 classes
 
 
 def read_class_names(value: str | Sequence[str], where: str) -> tuple[str, ...]:
@@ -116,9 +119,9 @@ def describe_difference(student: Sequence[str], teacher: Sequence[str]) -> str:
         return f"the same, in another order (label {place}: '{student[place]}' is the teacher's '{teacher[place]}')"
     parts = []
     if missing:
-        parts.append(f'the teacher does not know {", ".join(missing)}')
+        parts.append(f'the teacher does not know {some(missing, _MOST_NAMES)}')
     if extra:
-        parts.append(f'the student does not know {", ".join(extra)}')
+        parts.append(f'the student does not know {some(extra, _MOST_NAMES)}')
     return '; '.join(parts)
 
 

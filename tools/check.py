@@ -31,8 +31,6 @@ from mmdet_kd.checks import (  # noqa: E402
     check_training,
     describe_training,
     quiet_config,
-    suggest_weights,
-    take_training_steps,
 )
 from mmdet_kd.errors import printable  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
@@ -49,8 +47,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--pictures', type=cli.positive, default=24, help='to test each teacher on (default: %(default)s)'
     )
-    # not in the help: what it aims at is not yet supported by measurements, see mmdet_kd/checks/calibration.py
-    parser.add_argument('--calibrate', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -69,10 +65,6 @@ def main() -> None:
         runner = begin_training(quiet_config(cli.load_config(args), folder))
         for fact in describe_training(runner):
             tell(fact)
-        if args.calibrate:
-            for line in suggest_weights(runner.model, take_training_steps(runner, args.steps, tell)):
-                show(line)
-            return
         sys.exit(int(not judge(runner, args)))
 
 

@@ -82,7 +82,7 @@ def main() -> None:
     args = parse_args()
     with cli.command_line():
         request = Request(args.student, args.teacher, args.checkpoint, args.data, args.method, args.schedule)
-        plan = plan_configs(request, Path(args.out), args.auto_scale_lr)
+        plan = plan_configs(request, Path(args.out), args.auto_scale_lr, args.gpus)
         with alone_in(args.out) as lock:
             go_on(args, plan, write_once(Path(args.out), request._asdict(), plan.texts), lock)
 

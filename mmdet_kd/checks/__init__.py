@@ -1,6 +1,5 @@
 """A look at a distillation before it is trained: the pair, its teachers, its losses, and what is trained."""
 
-from .calibration import suggest_weights
 from .check import check_training, describe_training, take_training_steps
 from .gradients import Steps
 from .pair import describe_pair
@@ -15,6 +14,5 @@ __all__ = [
     'describe_pair',
     'describe_training',
     'quiet_config',
-    'suggest_weights',
     'take_training_steps',
 ]

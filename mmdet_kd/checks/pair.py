@@ -20,9 +20,12 @@ from ..teachers import BaseTeacher, ClassifierTeacher
 from ..teachers.verification import list_outcomes
 from ..unknown_names import some
 
-_PARTS = ('backbone', 'neck', 'rpn_head', 'roi_head', 'bbox_head')
+_PARTS = (
+    *('backbone', 'neck', 'encoder', 'decoder', 'rpn_head', 'roi_head'),
+    *('bbox_head', 'mask_head', 'panoptic_head', 'semantic_head'),
+)
 #: Kind of knowledge -> the part of a detector that says it, beside its backbone and its neck.
-_HEADS = {'rpn': 'rpn_head', 'roi': 'roi_head', 'dense': 'bbox_head'}
+_HEADS = {'memory': 'encoder', 'rpn': 'rpn_head', 'roi': 'roi_head', 'dense': 'bbox_head'}
 _MOST_NAMES = 5
 
 

@@ -9,7 +9,14 @@ from ..unknown_names import some
 from .verdict import Verdict
 
 #: Kind of knowledge -> the part of the student whose output a distiller compares.
-_PARTS = {'backbone': 'backbone', 'neck': 'neck', 'rpn': 'rpn_head', 'roi': 'roi_head', 'dense': 'bbox_head'}
+_PARTS = {
+    'backbone': 'backbone',
+    'neck': 'neck',
+    'memory': 'encoder',
+    'rpn': 'rpn_head',
+    'roi': 'roi_head',
+    'dense': 'bbox_head',
+}
 
 
 def judge_training(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[Verdict]:

@@ -68,5 +68,10 @@ def _tested(training: Training, command: Sequence[str], folder: Path, lock: Lock
     said = run(f'the test of {training}', [*command, '--work-dir', str(folder / 'test')], log, lock)
     scores = next((found for line in reversed(said.splitlines()) if (found := read_scores(line))), None)
     if scores is None:
-        raise DistillationError([f'the test of {training} says no score; see {log}'])
+        raise DistillationError(
+            [
+                f'the test of {training} says no score, as where the detector finds nothing; see {log}. Train longer, '
+                "or lower score_thr in the model's test_cfg"
+            ]
+        )
     return table_scores(scores, preferred_score(training.recipe.read()))

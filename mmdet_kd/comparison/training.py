@@ -111,7 +111,11 @@ class Training:
         curve = validation_curve(self.work_dir, preferred_score(self.recipe.read()))
         if not curve:
             raise DistillationError(
-                [f'{self.work_dir} holds no validation, though {self} ended. Remove this folder to train it again']
+                [
+                    f'{self.work_dir} holds no score, though {self} ended: there was no validation, or the detector '
+                    "found nothing in it, for which mmdet gives none. Train longer or lower score_thr in the model's "
+                    'test_cfg, and remove this folder to train it again'
+                ]
             )
         return dict(scores=curve[max(curve)], curve=curve, steps=trained_steps(self.work_dir))
 

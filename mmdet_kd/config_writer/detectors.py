@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from mmdet.models.detectors import BaseDetector, SingleStageDetector, TwoStageDetector
+from mmdet.models.detectors import BaseDetector, DetectionTransformer, SingleStageDetector, TwoStageDetector
 from mmdet.registry import MODELS
 
 from ..classifiers import CropClassifier
@@ -43,6 +43,12 @@ class Student(NamedTuple):
     def head(self) -> dict[str, Any]:
         """The dense head of a one-stage detector; nothing of another."""
         return self.model.get('bbox_head') or {} if issubclass(self.detector, SingleStageDetector) else {}
+
+    @property
+    def has_dense_head(self) -> bool:
+        """Whether it scores boxes at each place of its maps; a DETR scores queries, and SOLO masks."""
+        others = issubclass(self.detector, (TwoStageDetector, DetectionTransformer))
+        return bool(self.model.get('bbox_head')) and not others
 
     @property
     def family(self) -> str:

@@ -62,7 +62,14 @@ def own_loading(cfg: Config, own: OwnSet) -> Loading:
         keys['test_evaluator'] = _replaced(cfg, 'test_evaluator', _evaluator(cfg, own.splits.test))
     notes = [f"the student's {' and '.join(removed)} left out: each picture is seen once an epoch"] if removed else []
     hooks, said = _best(cfg)
-    return Loading(keys | hooks, notes + said)
+    return Loading(_without_scope(keys | hooks, cfg.get('default_scope')), notes + said)
+
+
+def _without_scope(value: Any, scope: str | None) -> Any:
+    """A value without the notes of mmengine that a part is of the scope that the whole config is of."""
+    if isinstance(value, Mapping):
+        return {key: _without_scope(item, scope) for key, item in value.items() if (key, item) != ('_scope_', scope)}
+    return [_without_scope(item, scope) for item in value] if isinstance(value, list) else value
 
 
 def _unwrapped(dataset: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any] | None, Mapping[str, Any]]:

@@ -145,7 +145,7 @@ def _misfits(method: Method, student: Student, teacher: Teacher) -> list[str]:
             reasons['it compares masks, and the student has none'] = None
         if not student.two_stage and {'rpn', 'roi'} & set(asked):
             reasons['it compares an RPN and a RoI head, and the student has none'] = None
-        if student.two_stage and any(each.startswith('dense') for each in asked):
+        if not student.has_dense_head and any(each.startswith('dense') for each in asked):
             reasons['it compares dense heads, and the student has none'] = None
         if 'neck' in asked and not student.model.get('neck'):
             reasons['it compares necks, and the student has none'] = None

@@ -9,6 +9,7 @@ from ..errors import DistillationError
 from ..runtime import cli
 from .detectors import Teacher, read_student, read_teacher
 from .distilled_config import distilled_text
+from .levels import with_common_levels
 from .methods import find_method
 from .own_set import read_own_set
 from .student_config import gather_bases, student_text
@@ -48,13 +49,14 @@ class Plan(NamedTuple):
     notes: list[str]
 
 
-def plan_configs(request: Request, folder: Path, scales_lr: bool = False) -> Plan:
+def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks: int = 1) -> Plan:
     """The texts of student.py and distilled.py.
 
     Args:
         request: what is asked for.
         folder: that they will lie in.
         scales_lr: whether the training will scale the learning rate to the batch size.
+        ranks: processes that will train together, > 0.
 
     Raises:
         DistillationError: something is not there, or does not go together.
@@ -63,13 +65,14 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False) -> Pla
     teacher = read_teacher(request.teacher, request.checkpoint)
     _check_checkpoint(teacher)
     found = {name: find_method(name, student, teacher) for name in dict.fromkeys(request.methods)}
+    found = with_common_levels(found, student, teacher)
     notes = [f'method {name}: {method.path}' for name, method in found.items()]
     own = None if request.data is None else read_own_set(request.data)
     bases = gather_bases(student, own, request.schedule)
     text, said = student_text(bases, own, folder)
     if own is not None:
         notes += [own.said, f'train on {own.splits.train}, validate on {own.splits.val}, test on {own.splits.test}']
-    notes += bases.notes + said + _rate_notes(bases.cfg, scales_lr)
+    notes += bases.notes + said + _rate_notes(bases.cfg, scales_lr, ranks)
     return Plan({STUDENT: text, DISTILLED: distilled_text(student, teacher, found, bases.cfg)}, notes)
 
 
@@ -85,8 +88,8 @@ def _check_checkpoint(teacher: Teacher) -> None:
     cli.check_checkpoint(str(Path(name).expanduser()))
 
 
-def _rate_notes(cfg: Config, scales_lr: bool) -> list[str]:
-    """Whether the learning rate is for other batches than those of one process."""
+def _rate_notes(cfg: Config, scales_lr: bool, ranks: int) -> list[str]:
+    """Whether the learning rate is for other batches than those of all processes together."""
     scaling = cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
     if scales_lr and base is None:
@@ -98,6 +101,7 @@ def _rate_notes(cfg: Config, scales_lr: bool) -> list[str]:
         )
     size = (cfg.get('train_dataloader') or {}).get('batch_size')
     rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
-    if scales_lr or scaling.get('enable') or None in (base, size, rate) or base == size:
+    if scales_lr or scaling.get('enable') or None in (base, size, rate) or base == size * ranks:
         return []
-    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {size}: add --auto-scale-lr']
+    yours = f'{size}' if ranks == 1 else f'{ranks} x {size} = {size * ranks}'
+    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {yours}: add --auto-scale-lr']

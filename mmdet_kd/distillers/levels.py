@@ -80,6 +80,25 @@ def pair_levels(
     return levels, tuple(chosen)
 
 
+def common_levels(
+    student: Sequence[MapShape], teacher: Sequence[MapShape], student_scale: float | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The levels of two networks that are alike: indices of the student's, and of the teacher's.
+
+    Args:
+        student: shapes of the student's levels.
+        teacher: shapes of the teacher's.
+        student_scale: see :func:`pair_levels`.
+
+    Returns:
+        Empty where none is alike, or one is like several.
+    """
+    pairs = [(i, j) for i, s in enumerate(student) for j, t in enumerate(teacher) if _alike(s, t, student_scale)]
+    ours, theirs = (tuple(side) for side in zip(*pairs, strict=True)) if pairs else ((), ())
+    unique = len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs)
+    return (ours, theirs) if unique else ((), ())
+
+
 def _alike(student: MapShape, teacher: MapShape, student_scale: float | None) -> bool:
     strides = student.stride / (student_scale or 1.0), teacher.stride
     return max(strides) <= _ALIKE * min(strides)
@@ -92,10 +111,8 @@ def _undecided(
     teacher: Sequence[MapShape],
     student_scale: float | None,
 ) -> str:
-    pairs = [(i, j) for i, s in enumerate(student) for j, t in enumerate(teacher) if _alike(s, t, student_scale)]
-    ours, theirs = (tuple(side) for side in zip(*pairs, strict=True)) if pairs else ((), ())
-    unique = pairs and len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs)
-    line = f'levels={ours}, teacher_levels={theirs}' if unique else 'levels=(...), teacher_levels=(...)'
+    ours, theirs = common_levels(student, teacher, student_scale)
+    line = f'levels={ours}, teacher_levels={theirs}' if ours else 'levels=(...), teacher_levels=(...)'
     return (
         f"{who}: the student's {source} has {len(student)} levels (strides {_listed(student)}), the teacher's "
         f'{len(teacher)} (strides {_listed(teacher)}), and not each has one partner of its stride. Name those to '

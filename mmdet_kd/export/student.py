@@ -66,6 +66,7 @@ def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
     with torch.device('meta'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         student = MODELS.build(copy.deepcopy(plain.model))  # heads of mmdet write into their configs
+        student.to('meta')  # torch.Tensor(...), as in the DETR family, makes real memory all the same
     misfits = load_with_misfits(student, _on_meta(student_state_dict(find_weights(checkpoint, source))))
     if any(misfits):
         _refuse(misfits, source, 'student')

@@ -37,7 +37,10 @@ class TrainingClassesHook(Hook):
         leaves = {split: list(leaf_datasets(each)) for split, each in datasets.items()}
         raise_if_any(dataset_class_problems(leaves))
         # tools/train.py has asked this already; mmdet's own tools, and scripts, have not.
-        raise_if_any(list(dict.fromkeys(annotation_class_problems(leaves['train'], leaves.get('val', [])))))
+        may_be_absent = runner.cfg.get('allow_absent_classes', False)
+        raise_if_any(
+            list(dict.fromkeys(annotation_class_problems(leaves['train'], leaves.get('val', []), may_be_absent)))
+        )
         names = getattr(datasets['train'], 'metainfo', {}).get('classes')
         loop = loops['train']
         for module in runner.model.modules():

@@ -2,7 +2,7 @@
 
 from ..heads import box_heads, mask_heads
 from ..heads.structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
-from .class_map import ClassMap, head_class_problems, head_classes
+from .class_map import ClassMap, head_class_problems, head_classes, scored_classes
 from .classifier import ClassifierKnowledge
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_mask_head, run_part, run_roi_head
 from .pictures import canvas_problems, needed_padding
@@ -49,5 +49,6 @@ __all__ = [
     'run_mask_head',
     'run_part',
     'run_roi_head',
+    'scored_classes',
     'views_of',
 ]

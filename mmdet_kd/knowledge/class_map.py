@@ -9,7 +9,23 @@ from ..heads import RoIOutputs, box_heads, head_of
 
 
 def head_classes(model: nn.Module) -> dict[str, int]:
-    """How many classes each head of a model knows that scores boxes, the background not counted.
+    """How many classes of the data each head of a model stands for, the background not counted.
+
+    The data of a panoptic detector name things and stuff, so its fusion head is asked, which knows the number of both.
+
+    Args:
+        model: a detector, or a classifier of crops.
+
+    Returns:
+        Name of the module -> number of classes: of the fusion head of a panoptic detector; otherwise as
+        :func:`scored_classes`.
+    """
+    fusion_head = getattr(model, 'panoptic_fusion_head', None)
+    return scored_classes(model) if fusion_head is None else {'panoptic_fusion_head': fusion_head.num_classes}
+
+
+def scored_classes(model: nn.Module) -> dict[str, int]:
+    """How many classes each head of a model scores, the background not counted; the RoI heads of Panoptic FPN: things.
 
     Args:
         model: a detector, or a classifier of crops.

@@ -15,6 +15,8 @@ from mmengine.runner import Runner
 _LONG = ('Config:\n', f'\n{"-" * 60}\nSystem environment:', 'Hooks will be executed in the following order:\n')
 #: Of packages that call what they themselves have deprecated; a user cannot mend that.
 _OF_PACKAGES = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias of "LocalBackend"')
+#: Of mmengine's optimizers with ``paramwise_cfg``, some lines for each parameter.
+_OF_PARAMETERS = (' is skipped since its requires_grad=', 'paramwise_options -- ')
 _PYTHON_WARNINGS = ('pkg_resources is deprecated', 'torch.meshgrid: in an upcoming release')
 _PYCOCOTOOLS = ('loading annotations into memory...', 'Done (t=', 'creating index...', 'index created!')
 #: Of mmengine, which prints the names of all weights that a checkpoint lacks, or has besides, or in another shape.
@@ -49,7 +51,8 @@ def quiet(kind: type[Runner]) -> type[Runner]:
 
 
 def _is_for_the_terminal(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith((*_LONG, *_OF_PACKAGES))
+    message = record.getMessage()
+    return not message.startswith((*_LONG, *_OF_PACKAGES)) and not any(part in message for part in _OF_PARAMETERS)
 
 
 def log_where_the_rest_is(runner: Runner) -> None:

@@ -83,21 +83,20 @@ def _agreement_problems(
 def annotation_class_problems(train: Sequence[Any], val: Sequence[Any], may_be_absent: bool = False) -> Iterator[str]:
     """What classes of built data sets their annotations do not have, or have in another order.
 
-    In COCO's format a class must be among the categories of each file, in the file's order. VOC's has no categories:
-    there each class that the config names must occur in the training set, all of its parts taken together.
+    In COCO's format a class must be among the categories of each file, in the file's order; VOC's has no categories. In
+    both, each class that the config names must occur in the training set, all of its parts taken together.
 
     Args:
         train: the training sets.
         val: the validation sets.
-        may_be_absent: whether a class may occur in no annotation of VOC's format. One that is no category of a file in
-            COCO's format may not be absent: mmdet would number the others by another count.
+        may_be_absent: whether a class may have no object. One that is no category of a file in COCO's format may not
+            be absent: mmdet would number the others by another count.
     """
     for dataset in (*train, *val):
-        # A subclass with a reader of its own may number the categories in its own way.
-        if isinstance(dataset, CocoDataset) and type(dataset).load_data_list is CocoDataset.load_data_list:
+        if _is_coco(dataset):
             yield from _coco_problems(dataset)
     if not may_be_absent:
-        yield from _voc_problems([dataset for dataset in train if isinstance(dataset, XMLDataset)])
+        yield from _absence_problems([each for each in train if isinstance(each, XMLDataset) or _is_coco(each)])
 
 
 def category_names(path: Path) -> list[str]:
@@ -134,27 +133,51 @@ def _coco_problems(dataset: CocoDataset) -> Iterator[str]:
         )
 
 
-def _voc_problems(datasets: Sequence[XMLDataset]) -> Iterator[str]:
+def _absence_problems(datasets: Sequence[CocoDataset | XMLDataset]) -> Iterator[str]:
     datasets = [dataset for dataset in datasets if not dataset.backend_args and _names_classes(dataset)]
     for classes in dict.fromkeys(tuple(dataset.metainfo['classes']) for dataset in datasets):
         parts = [dataset for dataset in datasets if tuple(dataset.metainfo['classes']) == classes]
-        labels = {instance['bbox_label'] for info in _annotated_pictures(parts) for instance in info['instances']}
-        missing = [name for label, name in enumerate(classes) if label not in labels]
+        missing = _absent_classes(parts, classes)
         if missing:
-            names = {box.category for info in _annotated_pictures(parts) for box in read_xml(Path(info['xml_path']))[0]}
+            what = _listed(missing)
             yield (
-                f'no annotation of the training set has an object {_listed(missing)}, which the config asks for; they '
-                f'have {_listed(sorted(names))}: correct metainfo=dict(classes=...) of the data set, and num_classes. '
+                f'no annotation of the training set has an object {what}, which the config asks for; '
+                f'{_what_there_is(parts, classes, missing)}. '
                 'If that is meant, write allow_absent_classes = True into the config'
             )
 
 
-def _names_classes(dataset: XMLDataset) -> bool:
-    """Whether the config names the classes; those that mmdet names for VOC may be missing in a small part of it."""
+def _absent_classes(datasets: Sequence[Any], classes: Sequence[str]) -> list[str]:
+    """The classes without an object; most often a few pictures have all, and no other one is looked at."""
+    absent = set(range(len(classes)))
+    for info in _annotated_pictures(datasets):
+        absent -= {instance['bbox_label'] for instance in info['instances']}
+        if not absent:
+            break
+    return [classes[label] for label in sorted(absent)]
+
+
+def _what_there_is(datasets: Sequence[Any], classes: Sequence[str], missing: Sequence[str]) -> str:
+    """The classes that objects have, and the cure: in VOC's format a name is misspelt, in COCO's it is a category."""
+    voc = [dataset for dataset in datasets if isinstance(dataset, XMLDataset)]
+    names = {box.category for info in _annotated_pictures(voc) for box in read_xml(Path(info['xml_path']))[0]}
+    if len(voc) < len(datasets):
+        names |= set(classes) - set(missing)
+    cure = 'correct metainfo=dict(classes=...) of the data set, and num_classes'
+    return f'they have {_listed(sorted(names))}: {cure}' + ('' if voc else ', or annotate some')
+
+
+def _is_coco(dataset: Any) -> bool:
+    """Whether mmdet reads a set as COCO's; a subclass with a reader of its own may number the categories otherwise."""
+    return isinstance(dataset, CocoDataset) and type(dataset).load_data_list is CocoDataset.load_data_list
+
+
+def _names_classes(dataset: CocoDataset | XMLDataset) -> bool:
+    """Whether the config names the classes; those that mmdet names for COCO or VOC may be missing in a part of it."""
     return tuple(dataset.metainfo['classes']) != tuple(type(dataset).METAINFO.get('classes', ()))
 
 
-def _annotated_pictures(datasets: Iterable[XMLDataset]) -> Iterator[dict]:
+def _annotated_pictures(datasets: Iterable[Any]) -> Iterator[dict]:
     for dataset in datasets:
         for index in range(len(dataset)):
             yield dataset.get_data_info(index)

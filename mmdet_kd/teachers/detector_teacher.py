@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..backbones import maps_of_a_picture
 from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
-from ..knowledge import ClassMap, PartForm, TeacherKnowledge, canvas_problems, needed_padding
+from ..knowledge import ClassMap, PartForm, TeacherKnowledge, canvas_problems, needed_padding, scored_classes
 from .base import NOT_GIVEN, BaseTeacher
 from .batch import Batch
 from .config import ConfigSource
@@ -151,8 +151,10 @@ class DetectorTeacher(BaseTeacher):
                 ]
             )
         raise_if_any(self.class_problems())
-        indices = find_classes(classes, self.classes)
-        self.class_map = ClassMap(indices, len(self.classes)).to(next(self.detector.parameters()).device)
+        known = min([len(self.classes), *scored_classes(self.detector).values()])  # mmdet names things before stuff
+        self.class_map = ClassMap(find_classes(classes, self.classes[:known]), known).to(
+            next(self.detector.parameters()).device
+        )
 
     def preprocess(self, images: list[Tensor] | Tensor) -> Tensor:
         """Raw pictures as the teacher would see them alone: (N, 3, H, W)."""

@@ -33,7 +33,7 @@ def write_tiny_coco(
     classes: Sequence[str] = CLASSES,
     seed: int = 0,
 ) -> Path:
-    """Draw `root/{train,val}/*.png` and write `root/{train,val}.json`.
+    """Draw `root/{train,val}/*.png` and write `root/{train,val}.json`; each class has an object to train on.
 
     Args:
         root: folder, made if missing.
@@ -60,24 +60,30 @@ def _write_split(root: Path, split: str, count: int, classes: Sequence[str], rng
         image = rng.integers(0, 60, (IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
         for _ in range(rng.integers(1, 4)):
             category = int(rng.integers(len(classes)))
-            x, y, w, h = _draw_shape(image, category, rng)
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': image_id,
-                    'category_id': category + 1,
-                    'bbox': [x, y, w, h],
-                    'area': w * h,
-                    'segmentation': [[x, y, x + w, y, x + w, y + h, x, y + h]],
-                    'iscrowd': 0,
-                }
-            )
+            annotations.append(_annotation(len(annotations) + 1, image_id, category, _draw_shape(image, category, rng)))
+        if split == 'train' and image_id == count - 1:  # a class without an object is refused
+            for category in sorted(set(range(len(classes))) - {each['category_id'] - 1 for each in annotations}):
+                box = _draw_shape(image, category, rng)
+                annotations.append(_annotation(len(annotations) + 1, image_id, category, box))
         name = f'{image_id:03d}.png'
         cv2.imwrite(str(root / split / name), image)
         images.append({'id': image_id, 'file_name': name, 'height': IMAGE_SIZE, 'width': IMAGE_SIZE})
     categories = [{'id': i + 1, 'name': name} for i, name in enumerate(classes)]
     content = {'images': images, 'annotations': annotations, 'categories': categories}
     (root / f'{split}.json').write_text(json.dumps(content))
+
+
+def _annotation(number: int, image_id: int, category: int, box: tuple[int, int, int, int]) -> dict:
+    x, y, w, h = box
+    return {
+        'id': number,
+        'image_id': image_id,
+        'category_id': category + 1,
+        'bbox': [x, y, w, h],
+        'area': w * h,
+        'segmentation': [[x, y, x + w, y, x + w, y + h, x, y + h]],
+        'iscrowd': 0,
+    }
 
 
 def _draw_shape(image: np.ndarray, category: int, rng: np.random.Generator) -> tuple[int, int, int, int]:

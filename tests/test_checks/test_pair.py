@@ -122,6 +122,7 @@ PAIRS = {
         two_stage(detr, detr, hint=dict(HINT, source='memory')),
         [
             'distillers.hint: maps of memory, strides 32, channels 32 by ConvAdapter',
+            'teacher at work: its backbone, neck, encoder run once a step; decoder, bbox_head never run',
         ],
         ['distillers.dense'],
     ),

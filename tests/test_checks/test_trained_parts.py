@@ -1,6 +1,7 @@
 """What the optimizer trains, on tiny detectors."""
 
 import pytest
+from helpers.detr import detr
 from helpers.distil import HINT, ROI, RPN, build, distilled_cfg
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -97,3 +98,12 @@ def test_several_optimizers_train_together(hinted):
     verdicts = {verdict.subject: verdict for verdict in judge_training(hinted, both)}
     assert verdicts['student'].found == 'trained of it: backbone 100 %, neck 100 %, rpn_head 0 %, roi_head 0 %'
     assert list(failed(verdicts)) == ['adapters']
+
+
+@pytest.mark.slow
+def test_a_frozen_encoder_is_found_where_its_memory_is_compared(student_cfg):
+    cfg, compared = detr(student_cfg), dict(HINT, source='memory')
+    detector = build(distilled_cfg(cfg, cfg.to_dict(), None, hint=compared), init=False)
+    assert failed(judge(detector)) == {}
+    (found,) = failed(judge(detector, {'encoder': 0.0})).values()
+    assert found.startswith('nothing of its encoder is trained, which would learn from the teacher')

@@ -31,6 +31,19 @@ def taught(tiny_set, tmp_path):
     return tmp_path / 'taught.py'
 
 
+def test_a_training_without_a_score_says_why(taught, tmp_path):
+    """mmdet gives no AP where a detector finds nothing at all."""
+    (tmp_path / 'run').mkdir()
+    training = Training('distilled', Recipe(str(taught)), tmp_path / 'run', 0)
+    with pytest.raises(DistillationError) as caught:
+        training.reached()
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        f'{tmp_path}/run holds no score, though distilled, seed 0 ended: there was no validation, or'
+    )
+    assert 'Train longer or lower score_thr' in problem
+
+
 class TestTheFingerprint:
     def test_is_that_of_the_text_and_of_the_bits_of_the_weights(self, taught):
         """As it has been since benchmarks/results were written; computed here without the package."""

@@ -11,6 +11,7 @@ from mmdet_kd.config_writer.sources import our_configs
 from mmdet_kd.errors import DistillationError
 
 FCOS, SSD, C4 = f'{STOCK}/fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 'ssd512_vgg16_2x_coco', 'faster-rcnn_r18_c4.py'
+DETR = f'{STOCK}/detr/detr_r18_8xb2-500e_coco.py'
 REPPOINTS = f'{STOCK}/reppoints/reppoints-moment_r50_fpn_1x_coco.py'
 
 
@@ -136,6 +137,7 @@ def test_a_fragment_of_ones_own_is_named_by_its_path(write, tmp_path):
         ),
         (FASTER, 'cwd-cls', None, 'compares dense heads, and the student has none'),
         (FASTER, 'masks', None, 'compares masks, and the student has none'),
+        (DETR, 'bckd', None, 'compares dense heads, and the student has none'),
         (FASTER, 'dicod', None, 'learns from a classifier, and the teacher is a detector'),
         (FASTER, 'pkd', 'classifier_r50_coco', r'the teacher is a classifier\. .* there are dicod;'),
         (FASTER, 'dicod-hint', 'classifier_r50_coco', 'learns from a detector, and the teacher is a classifier'),

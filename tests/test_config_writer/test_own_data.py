@@ -14,7 +14,8 @@ from test_datasets.layouts import judge_the_truth
 from test_datasets.own_layouts import TRAIN, TRUTH, VAL
 
 from mmdet_kd.config_writer import Request, plan_configs
-from mmdet_kd.config_writer.own_set import choose_splits
+from mmdet_kd.config_writer.loaders import own_loading
+from mmdet_kd.config_writer.own_set import choose_splits, read_own_set
 from mmdet_kd.errors import DistillationError
 
 #: Where mmdet's configs lie; by `mmdet::`, mmengine reads a hundred files to find one.
@@ -95,6 +96,27 @@ def test_what_repeats_pictures_is_left_out_and_said(write, voc_set):
     assert alone.train_dataloader.dataset.type == 'CocoDataset'
     assert any("the student's RepeatDataset and ConcatDataset left out" in note for note in notes)
     assert 'ATTENTION: lr=0.01 is for batches of 16; yours have 2: add --auto-scale-lr' in notes
+
+
+def test_what_mmengine_notes_of_a_scope_is_not_written(coco_set):
+    """It does in a config whose base is named by `mmdet::`."""
+    cfg = Config.fromfile(FASTER)
+    cfg.train_dataloader.sampler._scope_ = 'mmdet'
+    cfg.train_dataloader.dataset.pipeline = [*cfg.train_pipeline, dict(type='RandomFlip', _scope_='mmdet')]
+    cfg.val_dataloader.sampler._scope_ = 'another'
+    keys = own_loading(cfg, read_own_set(str(coco_set))).keys
+    assert keys['train_dataloader']['sampler'] == dict(type='DefaultSampler', shuffle=True)
+    assert keys['train_dataloader']['dataset']['pipeline'][-1] == dict(type='RandomFlip')
+    assert keys['val_dataloader']['sampler']['_scope_'] == 'another'
+
+
+@pytest.mark.parametrize(('ranks', 'said'), [(1, 'yours have 2'), (4, 'yours have 4 x 2 = 8'), (8, None)])
+def test_a_learning_rate_is_for_the_batches_of_all_ranks_together(tmp_path, ranks, said):
+    request = Request(FASTER, FASTER, 'https://example.org/teacher.pth', None, ['pkd'])
+    notes = plan_configs(request, tmp_path / 'out', ranks=ranks).notes
+    assert [note for note in notes if 'lr=' in note] == [
+        f'ATTENTION: lr=0.02 is for batches of 16; {said}: add --auto-scale-lr' for said in [said] if said
+    ]
 
 
 def test_the_rate_is_spoken_of_where_it_is_for_other_batches(write, voc_set, tmp_path):

@@ -1,8 +1,11 @@
 """The classes of the training set, of every head of the student and of every head of a teacher are the same."""
 
+import copy
+
 import pytest
 from helpers.architectures import cascade
-from helpers.distil import DENSE, HINT, ROI, build, distilled_cfg, save_teacher
+from helpers.distil import DENSE, HINT, ROI, build, distilled_cfg, losses_of, raw_batch, save_teacher
+from helpers.narrow import narrowed
 from helpers.one_stage import retinanet
 from mmdet.registry import MODELS
 
@@ -86,6 +89,42 @@ def test_where_no_distiller_compares_classes_a_teacher_may_name_what_it_likes(
     cfg = taught(student_cfg, with_classes(teacher_cfg, FOUR, 3), tmp_path, hint=HINT)
     build(cfg)
     assert 'the student does not know star. No distiller compares classes' in warned[0]
+
+
+@pytest.fixture
+def panoptic(student_cfg):
+    """Panoptic FPN of three things and two classes of stuff."""
+    cfg = copy.deepcopy(student_cfg)
+    cfg.model = narrowed('panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')
+    return cfg
+
+
+@pytest.mark.slow
+def test_a_panoptic_pair_knows_things_and_stuff(panoptic, tmp_path):
+    """Its box head knows the things alone, and the data and the checkpoint name both."""
+    cfg = taught(panoptic, panoptic, tmp_path, FIVE, hint=HINT)
+    cfg.model.teacher.inherit = True
+    detector = MODELS.build(cfg.model)
+    detector.set_classes(FIVE)
+    detector.init_weights()
+    detector.set_classes(FOUR)
+    with pytest.raises(DistillationError, match=r'has 4 classes \(.*\), but panoptic_fusion_head knows 5: set num_cl'):
+        detector.init_weights()
+
+
+@pytest.mark.slow
+def test_the_things_of_a_panoptic_teacher_are_found_by_name(panoptic, student_cfg, tmp_path):
+    cfg = taught(student_cfg, panoptic, tmp_path, FIVE, roi=ROI)
+    cfg.model.teacher.classes_by_name = True
+    detector = MODELS.build(cfg.model)
+    detector.set_classes(CLASSES[::-1])
+    detector.init_weights()
+    assert 'roi.loss_cls' in losses_of(detector.train(), raw_batch())
+    detector.set_classes((*CLASSES[:2], 'star'))  # is stuff, which its box head does not score
+    with pytest.raises(
+        DistillationError, match="does not know the student's class 'star'; it knows circle, square, tri"
+    ):
+        detector.init_weights()
 
 
 class TestADetectorInAScript:

@@ -1,6 +1,7 @@
 """A detector learns the classes of its own training set, whoever else is in the process; by mmengine's Runner alone."""
 
 import copy
+import json
 import uuid
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import plain_student_config
+from mmdet_kd.hooks import TrainingClassesHook
 from mmdet_kd.hooks.training_classes_hook import built_loops
 
 TURNED = CLASSES[::-1]
@@ -126,6 +128,18 @@ class TestTheDataSets:
         ):
             runner.train()
         assert not steps
+
+    def test_a_class_without_an_object_is_refused_unless_it_is_meant(self, cfg):
+        path = Path(cfg.train_dataloader.dataset.data_root, 'train.json')
+        content = json.loads(path.read_text())
+        content['annotations'] = [each for each in content['annotations'] if each['category_id'] != 2]
+        path.write_text(json.dumps(content))
+        assert "has an object 'square', which the config asks for" in self.refused(cfg)
+        cfg.allow_absent_classes = True
+        runner, _ = runner_of(cfg)
+        assert runner.train_loop
+        TrainingClassesHook().before_run(runner)
+        assert runner.model._class_names == CLASSES
 
     def test_a_string_in_the_place_of_a_tuple(self, cfg):
         for split in ('train', 'val'):

@@ -64,6 +64,7 @@ def test_images_without_objects_and_crowds_are_no_error(cfg):
 
     edit(cfg, only_the_last_image_has_one)
     cfg.train_dataloader.dataset.filter_cfg = {'filter_empty_gt': False}
+    cfg.allow_absent_classes = True
     check(cfg)
 
 
@@ -171,6 +172,29 @@ def test_a_class_that_is_meant_to_be_absent_passes(voc_cfg):
     assert len(str(e.value)) < 500
     voc_cfg.allow_absent_classes = True
     check(voc_cfg)
+
+
+def test_a_category_without_an_object_in_the_training_set_is_named(cfg):
+    edit(cfg, lambda content: content.update(annotations=[a for a in content['annotations'] if a['category_id'] > 1]))
+    with pytest.raises(DistillationError) as caught:
+        check(cfg)
+    (problem,) = caught.value.problems
+    assert problem == (
+        "no annotation of the training set has an object 'circle', which the config asks for; they have 'square', "
+        "'triangle': correct metainfo=dict(classes=...) of the data set, and num_classes, or annotate some. If that is "
+        'meant, write allow_absent_classes = True into the config'
+    )
+    cfg.allow_absent_classes = True
+    check(cfg)
+
+
+def test_a_class_need_not_be_in_each_part_of_coco_nor_in_the_validation_set(cfg, tmp_path):
+    part = copy.deepcopy(cfg.train_dataloader.dataset)
+    part.data_root = f'{write_tiny_coco(tmp_path / "other")}/'
+    for split in ('train', 'val'):
+        edit(cfg, lambda c: c.update(annotations=[a for a in c['annotations'] if a['category_id'] > 1]), split)
+    cfg.train_dataloader.dataset = ConfigDict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset, part])
+    check(cfg)
 
 
 def test_a_class_that_no_coco_category_has_may_not_be_absent(cfg):

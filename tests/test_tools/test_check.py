@@ -91,19 +91,6 @@ def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_c
 
 
 @pytest.mark.slow
-def test_weights_are_suggested_in_the_place_of_verdicts(call, config, capsys):
-    call(config(), '--steps', 1, '--calibrate')
-    facts = [line for line in capsys.readouterr().out.splitlines() if not line.startswith('        ')]
-    assert [re.sub(r'=[\d.e+-]+', '=', line) for line in facts] == [
-        'model.distillers.hint.loss.loss_weight=',
-        *(
-            f'model.distillers.{head}.loss_cls.loss_weight= model.distillers.{head}.loss_bbox.loss_weight='
-            for head in ('roi', 'rpn')
-        ),
-    ]
-
-
-@pytest.mark.slow
 def test_files_of_a_teacher_are_found_beside_the_config_as_in_a_training(
     call, config, teacher_cfg, teacher_checkpoint, tmp_path, monkeypatch, capsys
 ):

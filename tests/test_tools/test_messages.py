@@ -246,7 +246,11 @@ def test_a_runner_that_nobody_knows(folder, tmp_path):
         cli.build_runner(cfg)
 
 
-@pytest.mark.parametrize('options', [[], ['runner_type=RunnerOfTheUser']])
+#: As of a DETR's schedule, for which mmengine logs some lines a parameter.
+BY_PARAMETER = ['model.backbone.frozen_stages=1', 'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1']
+
+
+@pytest.mark.parametrize('options', [BY_PARAMETER, ['runner_type=RunnerOfTheUser']])
 def test_before_the_first_step_the_terminal_shows_what_matters(folder, tmp_path, capsys, options):
     """The config, the environment and what packages say to each other are in the log file; our warnings are in both."""
     options = ['--cfg-options', 'model.teacher.checkpoint=None', *options]
@@ -264,6 +268,7 @@ def test_before_the_first_step_the_terminal_shows_what_matters(folder, tmp_path,
         'INFO - To make the teacher (FasterRCNN) faster: batch norm folded',
     ):
         assert shown.count(ours) == log.count(ours) == 1, ours
+    assert ('paramwise_options -- backbone' in log) is (BY_PARAMETER[0] in options)
     for long in ('System environment:', 'Config:\n', 'before_train_epoch:'):
         assert long in log
         assert long not in shown

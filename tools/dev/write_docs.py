@@ -22,6 +22,7 @@ from gain_table import table_cells  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import load  # noqa: E402
+from weights_table import SETS, weights_cells  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
@@ -65,6 +66,7 @@ def main() -> None:
         'methods': methods_table(),
         'demo': demo_table(),
         **gain_tables(),
+        'weights': weights_table(),
         'shrinking': shrinking_table(),
         'heads': heads_tables(),
         **step_time_tables(),
@@ -220,6 +222,13 @@ def gain_tables() -> dict[str, str]:
         if results:
             tables[definition.stem] = markdown(table_cells(results, Config.fromfile(definition)))
     return tables
+
+
+def weights_table() -> str:
+    """What the methods gain by how hard they pull, on each set."""
+    results = {name: (f'{table}.json', f'gradient_shares_{table}.json') for name, table in SETS.items()}
+    cells = weights_cells({name: tuple(read_json(RESULTS / file) for file in files) for name, files in results.items()})
+    return markdown(cells, words=2)
 
 
 def shrinking_table() -> str:
