@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..backbones import picture_channels
-from .probe import on_meta, probe_of
+from ..backbones import picture_channels, shapes_only
+from .probe import network_of, on_meta
 
 _SMALLEST, _LARGEST = 384, 512  # pixels; divisible by the strides of pyramids, and enough for the last levels of SSD
 
@@ -70,7 +70,7 @@ def _fails_with(detector: nn.Module, divisor: int) -> bool:
 
 def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
     """What a canvas makes the backbone and the neck say that they cannot do; None where they can."""
-    parts = probe_of(detector)
+    parts = shapes_only(nn.ModuleDict(network_of(detector)))
 
     @torch.no_grad()
     def forward() -> None:

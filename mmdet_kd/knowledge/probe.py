@@ -1,13 +1,12 @@
 """The shapes of a detector's maps, found without its weights."""
 
-import copy
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..backbones import picture_channels
+from ..backbones import picture_channels, shapes_only
 
 _PROBE_SIZE = 512  # pixels; divisible by the strides of pyramids, and enough for the last level of SSD512
 _Built = TypeVar('_Built')
@@ -41,26 +40,9 @@ def network_of(detector: nn.Module) -> dict[str, nn.Module]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def probe_of(detector: nn.Module) -> nn.ModuleDict:
-    """A copy of the parts that make a detector's maps, in eval mode, whose maps have the right shapes alone.
-
-    Its batch norms hand on what they get: they change no shape, and torch computes those of the meta device in Python,
-    which takes most of a forward pass there.
-    """
-    parts = copy.deepcopy(nn.ModuleDict(network_of(detector))).eval()
-    for module in parts.modules():
-        if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
-            module.forward = _as_it_comes
-    return parts
-
-
-def _as_it_comes(maps: Tensor) -> Tensor:
-    return maps
-
-
 def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
     """Channels and strides of each level of the backbone, and of the neck if there is one."""
-    parts = probe_of(detector)
+    parts = shapes_only(nn.ModuleDict(network_of(detector)))
     channels = picture_channels(parts['backbone'])
 
     def forward() -> dict[str, tuple[MapShape, ...]]:
