@@ -31,7 +31,8 @@ def shapes_only(network: nn.Module) -> nn.Module:
     Its batch norms hand on what they get, which changes no shape: torch computes those of the meta device in Python,
     which takes most of a forward pass there.
     """
-    network = copy.deepcopy(network).eval()
+    network = copy.deepcopy(network)
+    network.eval()  # some backbones of mmdet return nothing here
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
             module.forward = _as_it_comes
