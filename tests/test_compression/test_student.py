@@ -33,7 +33,10 @@ from mmdet_kd.runtime import read_checkpoint
 from mmdet_kd.teachers import DetectorTeacher
 
 SHAPE = (64, 64)
-ARCHITECTURES = (faster, mask, cascade, c4, double_head, retinanet)
+ARCHITECTURES = (
+    *(faster, cascade, retinanet),
+    *(pytest.param(architecture, marks=pytest.mark.slow) for architecture in (mask, c4, double_head)),
+)
 
 
 def outputs(detector):
