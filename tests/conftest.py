@@ -1,45 +1,65 @@
 """Shared by all tests: mmdet's registries, and one tiny set with a trained-once teacher."""
 
 import functools
+import gc
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 # Before torch: each of the parallel test processes computes on one core.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import mmengine.config.config
-import mmengine.config.utils
-import pytest
-import torch
-from helpers import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
-from mmdet.utils import register_all_modules
-from mmengine.logging import MMLogger
+# The process that only hands out tests reads this file too: torch and mmdet are imported where they are used.
 
-torch.set_num_threads(1)
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for garbage among what the tests make alone, not in all that was imported and collected.
+
+    To look through that takes half a second, and each data set of mmengine asks for it when it is built.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope='session')
 def _mmdet_scope():
+    import torch
+    from mmdet.utils import register_all_modules
+
+    torch.set_num_threads(1)
     register_all_modules()
 
 
 @pytest.fixture(scope='session')
 def tiny_set(tmp_path_factory):
     """Root of a tiny COCO-format set."""
+    from helpers import write_tiny_coco
+
     return write_tiny_coco(tmp_path_factory.mktemp('set'))
 
 
 @pytest.fixture
 def student_cfg(tiny_set, tmp_path):
     """A plain, complete config of a tiny student."""
+    from helpers import tiny_student_cfg
+
     return tiny_student_cfg(tiny_set, tmp_path / 'student')
 
 
 @pytest.fixture
 def teacher_cfg(tiny_set, tmp_path):
     """A plain, complete config of a tiny, wider teacher."""
+    from helpers import tiny_teacher_cfg
+
     return tiny_teacher_cfg(tiny_set, tmp_path / 'teacher')
 
 
@@ -67,6 +87,8 @@ def warned():
 
 @contextmanager
 def _listening(level):
+    from mmengine.logging import MMLogger
+
     lines, logger = [], MMLogger.get_current_instance()
     handler = logging.Handler(level)
     handler.emit = lambda record: lines.append(record.getMessage())
@@ -81,6 +103,8 @@ def _configs_are_written_unformatted():
 
     It changes no value. Tools that run in a process of their own format theirs.
     """
+    import mmengine.config.config
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mmengine.config.config, 'FormatCode', lambda text, **_: (text, True))
         yield
@@ -93,9 +117,47 @@ def _metafiles_read_once() -> Iterator[None]:
     MMEngine reads all hundred of them, and looks through all packages, again for every base called ``mmdet::...``: nine
     tenths of the time of a sweep over configs.
     """
+    import mmengine.config.config
+    import mmengine.config.utils
+
     with pytest.MonkeyPatch.context() as patch:
         load = mmengine.config.utils.load
         patch.setattr(mmengine.config.utils, 'load', functools.cache(load))
         is_installed = mmengine.config.config.is_installed
         patch.setattr(mmengine.config.config, 'is_installed', functools.cache(is_installed))
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _teachers_are_verified_on_a_small_picture() -> Iterator[dict[str, Any]]:
+    """What makes a teacher fast is tried on 128 x 128 pixels where its network takes them, else on the whole picture.
+
+    It is tried for each teacher that a test loads, and took as long as all else that builds a tiny distillation.
+    Gives what it was before, by name.
+    """
+    from mmdet_kd.errors import DistillationError
+    from mmdet_kd.teachers import verification
+
+    whole, plain_pass = verification._PICTURE, verification._plain_pass
+
+    def small_first(detector, asked):
+        try:
+            verification._PICTURE = (128, 128)  # the RoIs lie on it too
+            return plain_pass(detector, asked)
+        except DistillationError:
+            verification._PICTURE = whole
+            return plain_pass(detector, asked)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, '_PICTURE', whole)
+        patch.setattr(verification, '_plain_pass', small_first)
+        yield {'_PICTURE': whole, '_plain_pass': plain_pass}
+
+
+@pytest.fixture
+def verified_on_the_whole_picture(_teachers_are_verified_on_a_small_picture, monkeypatch):
+    """For tests of the verification: as users have it."""
+    from mmdet_kd.teachers import verification
+
+    for name, value in _teachers_are_verified_on_a_small_picture.items():
+        monkeypatch.setattr(verification, name, value)

@@ -6,7 +6,7 @@ weights that were trained with Caffe.
 
 from .alexnet import AlexNet
 from .branches import maps_of_a_picture
-from .channels import picture_channels
+from .channels import picture_channels, shapes_only
 from .conv_stack import Conv, ConvStack
 from .lrn import LocalResponseNorm
 from .pretrained import whole_weights
@@ -21,5 +21,6 @@ __all__ = [
     'LocalResponseNorm',
     'maps_of_a_picture',
     'picture_channels',
+    'shapes_only',
     'whole_weights',
 ]

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..backbones import picture_channels
+from ..backbones import picture_channels, shapes_only
 from ..errors import DistillationError
 from .crops import crop_boxes
 from .early_maps import EarlyLayer, early_maps
@@ -110,10 +110,9 @@ class CropClassifier(BaseModel):
 
     def _channels(self) -> int:
         """Of the backbone's last map."""
-        self.backbone.eval()  # leaves the statistics of its norms as they are
         with torch.no_grad():
-            maps = self.backbone(torch.zeros(1, picture_channels(self.backbone), self.crop_size, self.crop_size))
-        self.backbone.train()
+            crop = torch.zeros(1, picture_channels(self.backbone), self.crop_size, self.crop_size)
+            maps = shapes_only(self.backbone)(crop)
         return _last(maps).shape[1]
 
 

@@ -1,13 +1,12 @@
 """Which pictures a detector can take."""
 
-import copy
 import math
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ..backbones import picture_channels
+from ..backbones import picture_channels, shapes_only
 from .probe import network_of, on_meta
 
 _SMALLEST, _LARGEST = 384, 512  # pixels; divisible by the strides of pyramids, and enough for the last levels of SSD
@@ -71,8 +70,7 @@ def _fails_with(detector: nn.Module, divisor: int) -> bool:
 
 def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
     """What a canvas makes the backbone and the neck say that they cannot do; None where they can."""
-    parts = nn.ModuleList(network_of(detector).values())
-    parts = copy.deepcopy(parts).eval()
+    parts = shapes_only(nn.ModuleDict(network_of(detector)))
 
     @torch.no_grad()
     def forward() -> None:
@@ -80,7 +78,7 @@ def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
         parts.to_empty(device=maps.device)
         for tensor in (*parts.parameters(), *parts.buffers()):  # on a real device they may be indices
             tensor.zero_()
-        for part in parts:
+        for part in parts.values():
             maps = part(maps)
 
     try:

@@ -1,13 +1,12 @@
 """The shapes of a detector's maps, found without its weights."""
 
-import copy
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from ..backbones import picture_channels
+from ..backbones import picture_channels, shapes_only
 from ..heads import RoIView, find_view
 
 _PROBE_SIZE = 512  # pixels; divisible by the strides of pyramids, and enough for the last level of SSD512
@@ -44,8 +43,7 @@ def network_of(detector: nn.Module) -> dict[str, nn.Module]:
 
 def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
     """Channels and strides of each level of the backbone, and of the neck if there is one."""
-    parts = nn.ModuleDict(network_of(detector))
-    parts = copy.deepcopy(parts).eval()
+    parts = shapes_only(nn.ModuleDict(network_of(detector)))
     channels = picture_channels(parts['backbone'])
 
     def forward() -> dict[str, tuple[MapShape, ...]]:

@@ -8,7 +8,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmdet_kd.backbones import picture_channels
+from mmdet_kd.backbones import picture_channels, shapes_only
 from mmdet_kd.knowledge import on_meta
 
 SWIN = dict(type='SwinTransformer', embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2))
@@ -50,3 +50,21 @@ def test_every_backbone_of_the_zoo_takes_colour():
     assert len(backbones) > 15
     found = {kind: picture_channels(on_meta(lambda cfg=cfg: MODELS.build(cfg))) for kind, cfg in backbones.items()}
     assert found == dict.fromkeys(found, 3)
+
+
+@pytest.mark.parametrize('cfg', [{**TOLD[0][0], 'norm_eval': False}, SWIN, TOLD[6][0]], ids=lambda cfg: cfg['type'])
+def test_a_copy_for_shapes_alone_has_those_shapes_and_leaves_the_network_as_it_is(cfg):
+    torch.manual_seed(0)
+    network = MODELS.build(cfg)
+    network.train()  # some backbones of mmdet return nothing here
+    channels, before = picture_channels(network), {key: value.clone() for key, value in network.state_dict().items()}
+    pictures = torch.rand(2, channels, 64, 96)
+    copied = shapes_only(network)
+    shapes = [maps.shape for maps in copied(pictures)]
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert network.training
+    maps = network(pictures)
+    assert shapes == [each.shape for each in maps]
+    norms = [key for key in before if key.endswith('running_mean')]
+    assert all(not torch.equal(network.state_dict()[key], before[key]) for key in norms)  # its own norms are at work
+    assert all(torch.equal(copied.state_dict()[key], before[key]) for key in norms)

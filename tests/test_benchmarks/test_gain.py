@@ -101,6 +101,7 @@ def test_what_the_results_know_is_not_trained_again(table):
     assert not (table.parent / 'runs').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('in_this_process')
 def test_a_row_may_differ_from_a_config_in_options(table):
     """The same training as with the number in the config."""

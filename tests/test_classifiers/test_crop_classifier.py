@@ -78,13 +78,13 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize('wrap', WRAPPERS.values(), ids=WRAPPERS)
+@pytest.mark.parametrize('wrap', ['bare', *(pytest.param(w, marks=pytest.mark.slow) for w in ('repeated', 'joined'))])
 def test_a_class_without_a_box_is_named(cfg, wrap):
     cfg.model.num_classes = 4
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.metainfo = dict(classes=('circle', 'square', 'triangle', 'hexagon'))
     cfg.train_cfg.max_epochs = 1
-    cfg.train_dataloader.dataset = wrap(cfg.train_dataloader.dataset)
+    cfg.train_dataloader.dataset = WRAPPERS[wrap](cfg.train_dataloader.dataset)
     runner = Runner.from_cfg(cfg)
     runner.train()
     (warning,) = (line for line in log_of(Path(cfg.work_dir)).splitlines() if 'no box of' in line)

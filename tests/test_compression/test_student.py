@@ -1,9 +1,11 @@
 """Whole detectors: what is decomposed without loss predicts the same, as a student and as a teacher."""
 
 import copy
+import functools
 
 import pytest
 import torch
+from helpers import tiny_student_cfg
 from helpers.architectures import c4, cascade, double_head, faster, mask
 from helpers.distil import build
 from helpers.one_stage import retinanet
@@ -31,7 +33,10 @@ from mmdet_kd.runtime import read_checkpoint
 from mmdet_kd.teachers import DetectorTeacher
 
 SHAPE = (64, 64)
-ARCHITECTURES = (faster, mask, cascade, c4, double_head, retinanet)
+ARCHITECTURES = (
+    *(faster, cascade, retinanet),
+    *(pytest.param(architecture, marks=pytest.mark.slow) for architecture in (mask, c4, double_head)),
+)
 
 
 def outputs(detector):
@@ -45,10 +50,20 @@ def flat(value):
     return [leaf for item in value for leaf in flat(item)] if isinstance(value, (list, tuple)) else [value]
 
 
+@pytest.fixture(scope='module')
+def plans(tiny_set, tmp_path_factory):
+    """What is planned for an architecture, once for all tests; they change copies."""
+    cfg = tiny_student_cfg(tiny_set, tmp_path_factory.mktemp('plans'))
+    return functools.cache(lambda architecture: plan(architecture(cfg)))
+
+
 @pytest.fixture
-def planned(request, student_cfg):
+def planned(request, plans):
+    return copy.deepcopy(plans(request.param))  # as a whole: the survey knows the detector's modules
+
+
+def plan(cfg):
     """A config whose detector has low ranks, that detector, its survey and these ranks."""
-    cfg = request.param(student_cfg)
     detector = build(cfg).eval()
     found = survey(detector, SHAPE)
     ranks = plan_for_share(found, uniform_base(found), 0.5)

@@ -30,6 +30,15 @@ STUDENTS = [name for name in fragments('students') if '-rcnn_' in name and name.
 COCO_TEACHERS = [name for name in fragments('teachers') if '-rcnn_r' in name and name.endswith('_fpn_coco')]
 
 
+#: Of variants of one method, these are tried at once, and the others in the sweep.
+QUICK = ('chen2017', 'chen2017-hint-adapted', 'chen2017-ramp', 'dicod', 'dicod-sigmoid', 'dicod-std1')
+
+
+def some_at_once(methods: list[str]) -> list:
+    """Those of `QUICK`; the others are marked as slow."""
+    return [pytest.param(method, marks=() if method in QUICK else pytest.mark.slow) for method in methods]
+
+
 def covering(*axes: list[str]) -> list[tuple[str, ...]]:
     """A few of all combinations, among which every pair of values of two axes stands together once at least."""
     combinations = list(itertools.product(*axes))
@@ -98,7 +107,7 @@ def test_swap_the_teacher(teacher: str, tmp_path: Path) -> None:
     build_shape(cfg)
 
 
-@pytest.mark.parametrize('method', [*METHODS, *FIELD_TWO_STAGE])
+@pytest.mark.parametrize('method', [*some_at_once(METHODS), *FIELD_TWO_STAGE])
 def test_swap_the_method(method: str, tmp_path: Path) -> None:
     cfg = swapped(COCO, tmp_path, distillers=method)
     assert cfg.model.distillers == load(f'_base_/distillers/{method}.py').distillers
@@ -140,7 +149,7 @@ def test_swap_the_student_without_a_neck(student: str, tmp_path: Path) -> None:
     build_shape(swapped(C4, tmp_path, students=student))
 
 
-@pytest.mark.parametrize('method', DICOD)
+@pytest.mark.parametrize('method', some_at_once(DICOD))
 def test_swap_the_method_of_dicod(method: str, tmp_path: Path) -> None:
     whole = RETINANET if method.endswith('-sigmoid') else SSD512 if method.endswith('-std1') else QR50
     cfg = swapped(whole, tmp_path, distillers=method)

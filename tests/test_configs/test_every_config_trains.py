@@ -30,7 +30,6 @@ QUICK = (
     'chen2017/chen2017_faster-rcnn-r18-fpn-from-r50-fpn_4e_voc0712.py',
     'dicod/dicod_faster-rcnn-qr50-fpn-from-classifier-r50_4e_voc0712.py',
     'fgd/fgd-inherit_retinanet-r50-fpn-from-x101-64x4d-fpn_2x_coco.py',
-    'pkd/pkd_retinanet-r50-fpn-from-mask-rcnn-swin-s-fpn_2x_coco.py',
 )
 #: Of the sweep, so that the processes share it.
 PARTS = 16

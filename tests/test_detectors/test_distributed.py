@@ -118,7 +118,8 @@ def of_two_ranks(tiny_set, tmp_path_factory):
             if part in cfg.model.train_cfg:
                 cfg.model.train_cfg[part].sampler.num = 100_000  # take every anchor and RoI: nothing is drawn
         (folder / f'{name}.pkl').write_bytes(pickle.dumps(cfg.to_dict()))
-    mp.spawn(run_rank, args=(str(folder),), nprocs=2)
+    # Forked: they begin with all that is imported here, which takes longer than what they compute.
+    mp.start_processes(run_rank, args=(str(folder),), nprocs=2, start_method='fork')
     return {
         name: (cfg, [torch.load(folder / f'{name}.pkl.{rank}', weights_only=True) for rank in range(2)])
         for name, cfg in cfgs.items()

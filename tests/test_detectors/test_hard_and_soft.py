@@ -65,7 +65,7 @@ def _sum(loss):
     return sum(level.item() for level in loss) if isinstance(loss, list) else loss.item()
 
 
-@pytest.fixture(scope='module', params=[faster, cascade])
+@pytest.fixture(scope='module', params=[faster, pytest.param(cascade, marks=pytest.mark.slow)])
 def runs(request, tiny_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs')
     return Runs(request.param(tiny_student_cfg(tiny_set, folder)), tiny_teacher_cfg(tiny_set, folder))

@@ -16,6 +16,8 @@ from mmdet_kd.errors import DistillationError
 from mmdet_kd.teachers import DetectorTeacher
 from mmdet_kd.teachers.verification import ROUNDING
 
+pytestmark = pytest.mark.usefixtures('verified_on_the_whole_picture')
+
 
 @pytest.fixture(params=['faster', 'cascade'])
 def two_stage(request, teacher_cfg, tmp_path):

@@ -19,6 +19,8 @@ from mmdet_kd.teachers import ClassifierTeacher, DetectorTeacher
 from mmdet_kd.teachers.speed import Speed, SpeedUp
 from mmdet_kd.teachers.verification import describe, picture_for, relative_difference, speed_up, try_speed_up
 
+pytestmark = pytest.mark.usefixtures('verified_on_the_whole_picture')
+
 # Real operators that read raw memory.
 
 

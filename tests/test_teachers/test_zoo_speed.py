@@ -12,6 +12,8 @@ from mmdet_kd.knowledge import TeacherKnowledge
 from mmdet_kd.teachers import DetectorTeacher
 from mmdet_kd.teachers.verification import relative_difference
 
+pytestmark = pytest.mark.usefixtures('verified_on_the_whole_picture')
+
 #: Networks that cannot be run on this machine.
 NO_OPERATOR = {
     'carafe/mask-rcnn_r50_fpn-carafe_1x_coco.py': 'carafe_forward_impl: implementation for device cpu not found'

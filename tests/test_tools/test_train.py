@@ -128,6 +128,7 @@ def test_a_set_without_annotations_is_refused_before_training(call, config, tmp_
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
+@pytest.mark.slow
 def test_an_error_reaches_the_shell_without_a_traceback():
     done = run_tool(['tools/train.py', 'no.py'], check=False)
     assert done.returncode == 1
