@@ -33,12 +33,12 @@ class CrossKDDistiller(BaseDistiller):
 
     * 'cls': :func:`~mmdet_kd.losses.functional.disagreement_bce`, the sum over all priors.
     * 'bbox': the distance of the boxes, weighted by the teacher's largest class score p_i, the sum over the priors. By
-      ``boxes``, the distance is one minus the generalised IoU, minus the logarithm of the IoU, or, of distributions over
-      K bins, :math:`\frac{1}{4} \sum_{side} \mathrm{KL}(\mathrm{softmax}(t) \| \mathrm{softmax}(s))`.
+      ``boxes``, the distance is one minus the generalised IoU, minus the logarithm of the IoU, or, of distributions
+      over K bins, :math:`\frac{1}{4} \sum_{side} \mathrm{KL}(\mathrm{softmax}(t) \| \mathrm{softmax}(s))`.
     * 'quality': the binary cross entropy towards the teacher's quality, the sum over the student's positive priors.
 
-    A prior that the student's head leaves out counts nothing. All are divided by ``divisor``, but distributions by the sum
-    of their weights p_i; these are the means over the ranks, and at least 1.
+    A prior that the student's head leaves out counts nothing. All are divided by ``divisor``, but distributions by the
+    sum of their weights p_i; these are the means over the ranks, and at least 1.
 
     Args:
         pair: the two sides; the detector fills it in.
@@ -64,6 +64,7 @@ class CrossKDDistiller(BaseDistiller):
     Source: Wang et al., CVPR 2024 (CrossKD), section 3.2; alignment, weights and divisors as in the authors' code.
     """
 
+    kinds = ('dense', 'dense.labels')
     compares_classes = True
 
     def __init__(

@@ -97,7 +97,7 @@ def giou_distances(predicted_s: DensePredictions, predicted_t: DensePredictions)
 
 
 def log_iou_distances(predicted_s: DensePredictions, predicted_t: DensePredictions) -> Tensor:
-    """Minus the logarithm of the IoU of the boxes of both sides, (N, M), of at least 1e-6; the teacher's are constant."""
+    """Minus the logarithm of the IoU, of at least 1e-6, of both sides' boxes, (N, M); the teacher's are constant."""
     with torch.autocast(predicted_s.boxes.device.type, enabled=False):
         overlaps = bbox_overlaps(predicted_s.boxes, predicted_t.boxes.detach(), is_aligned=True)
         return -overlaps.clamp(min=_LEAST_IOU).log()

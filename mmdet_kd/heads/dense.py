@@ -52,7 +52,7 @@ class PositivePriors(NamedTuple):
 
 #: What few heads answer: the ``cannot`` of the others has it beside other questions.
 NO_TOWERS: Mapping[str, str] = {
-    'towers': 'its classes and its boxes do not each go through a tower of convolutions that the head runs level by level'
+    'towers': 'its classes and its boxes do not each go through a plain tower of convolutions, level by level'
 }
 NO_CENTERNESS: Mapping[str, str] = {'centerness': 'its losses are not divided by one'}
 #: Of a head whose priors are points: what its ``cannot`` has beside other questions.

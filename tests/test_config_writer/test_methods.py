@@ -120,7 +120,7 @@ def test_a_fragment_of_ones_own_is_named_by_its_path(write, tmp_path):
             RETINANET,
             'chen2017',
             None,
-            r'compares an RPN and a RoI head, and the student has none.* there are bckd, cwd, dist',
+            r'compares an RPN and a RoI head, and the student has none.* there are bckd, crosskd, cwd, dist',
         ),
         (FASTER, 'cwd-cls', None, 'compares dense heads, and the student has none'),
         (FASTER, 'dicod', None, 'learns from a classifier, and the teacher is a detector'),

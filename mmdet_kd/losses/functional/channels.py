@@ -30,8 +30,8 @@ def match_statistics(feat_s: Tensor, mean_t: Tensor, deviation_t: Tensor) -> Ten
         deviation_t: likewise.
 
     Returns:
-        (N, C, H, W). A channel that is constant, up to the rounding of its mean, is the teacher's mean everywhere, as if
-        its own deviation were 1.
+        (N, C, H, W). A channel that is constant, up to the rounding of its mean, is the teacher's mean everywhere, as
+        if its own deviation were 1.
 
     Source: the authors' code of Wang et al., CVPR 2024 (CrossKD); the paper does not mention it.
     """
