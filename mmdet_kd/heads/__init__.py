@@ -14,6 +14,8 @@ from . import (  # noqa: F401  (each registers its views)
 from .base import Call, Calls, HeadView, InPlace, Point, find_view, known_heads, register_view
 from .box import BoxHeadView, with_background
 from .dense import (
+    NO_CENTERNESS,
+    NO_TOWERS,
     Assignment,
     DenseMaps,
     DensePredictions,
@@ -32,6 +34,8 @@ from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
 from .towers import TowerMaps, Towers, depths_of, towers_question
 
 __all__ = [
+    'NO_CENTERNESS',
+    'NO_TOWERS',
     'Assignment',
     'BoxHeadView',
     'Call',

@@ -92,7 +92,11 @@ class DenseView(HeadView):
     def why_not(self, question: str) -> str | None:
         """See :class:`HeadView`."""
         reason = super().why_not(question)
-        return tower_problem(self.head) if question == 'towers' and reason is None else reason
+        if reason is not None:
+            return reason
+        if question == 'centerness' and not hasattr(self.head, 'centerness_target'):
+            return NO_CENTERNESS[question]
+        return tower_problem(self.head) if question == 'towers' else None
 
     @property
     def num_classes(self) -> int:

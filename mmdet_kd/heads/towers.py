@@ -39,6 +39,8 @@ def find_towers(head: nn.Module) -> Towers:
 
 def tower_problem(head: nn.Module) -> str | None:
     """Why the maps between these convolutions are not known; None where they are."""
+    if not (hasattr(head, 'cls_convs') and hasattr(head, 'reg_convs')):
+        return 'it has no cls_convs and reg_convs'
     for convs in find_towers(head):
         if len(convs) == 0:
             return 'it has no convolutions before the last ones (stacked_convs=0)'

@@ -50,7 +50,8 @@ def crossed_by_hand(
     last = LAST[type(head_t).__name__]
     outputs: list[list[Tensor]] = [[] for _ in last]
     for level, (x_s, x_t) in enumerate(zip(maps_s, maps_t, strict=True)):
-        for tower, names in (('cls_convs', last[:1]), ('reg_convs', last[1:])):
+        of_cls = 0, *((2,) if getattr(head_t, 'centerness_on_reg', True) is False else ())
+        for tower in ('cls_convs', 'reg_convs'):
             convs = getattr(head_t, tower)
             feat = before_activation(getattr(head_s, tower), x_s.detach().double(), depth)
             if align:
@@ -58,8 +59,9 @@ def crossed_by_hand(
             feat = feat.relu()
             for conv in convs[depth:]:
                 feat = before_activation([conv], feat, 1).relu()
-            for name in names:
-                outputs[last.index(name)].append(getattr(head_t, name)(feat))
+            for place, name in enumerate(last):
+                if (place in of_cls) == (tower == 'cls_convs'):
+                    outputs[place].append(getattr(head_t, name)(feat))
         if hasattr(head_t, 'scales'):
             outputs[1][level] = head_t.scales[level](outputs[1][level])
         if type(head_t).__name__ == 'FCOSHead':

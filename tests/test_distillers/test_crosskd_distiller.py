@@ -333,6 +333,21 @@ def test_losses_are_in_single_precision_under_autocast(cfgs):
     assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
+def test_a_head_that_was_compiled_is_run_as_it_is(cfgs):
+    """Each step would compile it anew."""
+    detector, compiled = distilled(cfgs, RETINANET, retinanet), []
+
+    def backend(graph, inputs):
+        compiled.append(inputs)
+        return graph.forward
+
+    expected = total(soft_part(losses_of(detector, two_pictures()))).item()
+    detector.teacher.detector.bbox_head.compile(backend=backend)
+    assert total(soft_part(losses_of(detector, two_pictures()))).item() == expected
+    assert not compiled
+
+
 @pytest.mark.parametrize(
     ('distiller', 'family', 'of_teacher', 'message'),
     [
