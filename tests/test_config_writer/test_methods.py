@@ -57,7 +57,7 @@ def test_every_ending_of_a_fragments_name_is_known():
     for variant in VARIANTS:
         assert any(end == variant or end.endswith(f'-{variant}') for end in ends)
         ends = {end.removesuffix(variant).removesuffix('-') for end in ends} - {''}
-    joined = {'cls-weighted-hint-adapted', 'cls-weighted-l2-bounded', 'l2-bounded-hint-adapted'}
+    joined = {'cls-weighted-hint-adapted', 'cls-weighted-l2-bounded', 'l2-bounded-hint-adapted', 'pkd'}
     assert ends == parts | joined
 
 
