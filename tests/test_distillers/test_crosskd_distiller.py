@@ -173,11 +173,11 @@ def overlap(first, second, which):
     ('name', 'changes'),
     [
         ('gfl', {}),
-        ('retinanet', dict(beta=2.0, cls_weight=0.5, bbox_weight=3.0)),
         *(
             pytest.param(name, changes, marks=pytest.mark.slow)
             for name, changes in (
                 ('gfl', dict(align=False, beta=0.0)),
+                ('retinanet', dict(beta=2.0, cls_weight=0.5, bbox_weight=3.0)),
                 ('retinanet', dict(depth=3, boxes='log iou')),
                 ('atss', dict(depth=1)),
                 ('fcos', {}),
@@ -280,6 +280,7 @@ def test_without_truth_all_parts_are_finite_and_attached(cfgs, name):
     assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 def test_another_width_needs_an_adapter_which_learns(cfgs):
     with pytest.raises(
         DistillationError, match="6 channels for the classes and 6 for the boxes, the teacher's 8 and 8"
