@@ -106,7 +106,7 @@ class CrossKDDistiller(BaseDistiller):
         problems += _depth_problems(depth, student, teacher)
         raise_if_any(problems)
         self.depth = depth
-        self.adapters = _build_adapters(adapter, student.towers.channels(depth), teacher.towers.channels(depth))
+        self.tower_adapters = _build_adapters(adapter, student.towers.channels(depth), teacher.towers.channels(depth))
         self.kinds = ('dense', *(f'dense.{question}' for question in trained), towers_kind(depth))
 
     @property
@@ -142,10 +142,10 @@ class CrossKDDistiller(BaseDistiller):
         return 'quality' in self.parts
 
     def _adapted(self, maps: TowerMaps) -> TowerMaps:
-        if self.adapters is None:
+        if self.tower_adapters is None:
             return maps
         return TowerMaps(
-            *([adapter(feat, feat) for feat in levels] for adapter, levels in zip(self.adapters, maps, strict=True))
+            *([adapter(feat, feat) for feat in levels] for adapter, levels in zip(self.tower_adapters, maps, strict=True))
         )
 
     def _compare_scores(self, crossed: DensePredictions, predicted_t: DensePredictions, counts: Tensor) -> Tensor:

@@ -287,7 +287,7 @@ def test_another_width_needs_an_adapter_which_learns(cfgs):
     ):
         distilled(cfgs, RETINANET, retinanet, width=6)
     detector = distilled(cfgs, dict(RETINANET, adapter=dict(type='ConvAdapter')), retinanet, width=6)
-    names = {n for n, _ in detector.named_parameters() if n.startswith('distillers.kd.adapters.')}
+    names = {n for n, _ in detector.named_parameters() if n.startswith('distillers.kd.tower_adapters.')}
     assert len(names) == 4
     losses = soft_part(losses_of(detector, two_pictures()))
     for part, tower in (('cls', 0), ('bbox', 1)):
@@ -295,8 +295,8 @@ def test_another_width_needs_an_adapter_which_learns(cfgs):
         losses[f'kd.loss_{part}'].backward(retain_graph=True)
         moved = {n for n, p in detector.named_parameters() if n in names and p.grad is not None and p.grad.any()}
         # what an adapter adds to all places alike is taken away where maps are aligned
-        assert moved >= {f'distillers.kd.adapters.{tower}.conv.weight'}
-        assert not any(n.startswith(f'distillers.kd.adapters.{1 - tower}.') for n in moved)
+        assert moved >= {f'distillers.kd.tower_adapters.{tower}.conv.weight'}
+        assert not any(n.startswith(f'distillers.kd.tower_adapters.{1 - tower}.') for n in moved)
 
 
 @pytest.mark.slow
