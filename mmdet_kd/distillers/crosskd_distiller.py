@@ -145,7 +145,10 @@ class CrossKDDistiller(BaseDistiller):
         if self.tower_adapters is None:
             return maps
         return TowerMaps(
-            *([adapter(feat, feat) for feat in levels] for adapter, levels in zip(self.tower_adapters, maps, strict=True))
+            *(
+                [adapter(feat, feat) for feat in levels]
+                for adapter, levels in zip(self.tower_adapters, maps, strict=True)
+            )
         )
 
     def _compare_scores(self, crossed: DensePredictions, predicted_t: DensePredictions, counts: Tensor) -> Tensor:
