@@ -22,6 +22,7 @@ from mmdet_kd.class_names import classes_of_config
 from mmdet_kd.detectors.student_view import shrink
 from mmdet_kd.distillers import BaseDistiller
 from mmdet_kd.export import plain_student_config, student_state_dict
+from mmdet_kd.heads import depths_of
 from mmdet_kd.knowledge import TeacherKnowledge
 from mmdet_kd.runtime import drop_pretrained, read_checkpoint
 
@@ -243,6 +244,8 @@ def _outputs_of(student: Any, kinds: tuple[str, ...]) -> list[Tensor]:
         outputs += [m for maps in student.rpn for m in maps]
     if 'dense' in kinds:
         outputs += [*student.dense.maps.scores, *student.dense.maps.regressed]
+    for depth in depths_of({kind.removeprefix('dense.') for kind in kinds}):
+        outputs += [m for maps in student.dense_towers(depth) for m in maps]
     if 'roi' in kinds:
         outputs += [tensor for _, found, _ in student.roi_stages() for tensor in found if tensor is not None]
     if 'roi.masks' in kinds:

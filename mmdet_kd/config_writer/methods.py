@@ -18,6 +18,8 @@ _KEYS = ('distillers', 'custom_hooks')
 VARIANTS: dict[str, Callable[[Student], bool]] = {
     'two-stage': lambda student: student.two_stage,
     'c4': lambda student: student.two_stage and not student.model.get('neck'),
+    'gfl': lambda student: student.head.get('type') == 'GFLHead',
+    'atss': lambda student: student.head.get('type') == 'ATSSHead',
     'fcos': lambda student: student.head.get('type') == 'FCOSHead',
     'reppoints': lambda student: student.head.get('type') == 'RepPointsHead',
     'ssd512': lambda student: student.head.get('anchor_generator', {}).get('input_size') == 512,

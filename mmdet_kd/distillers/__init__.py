@@ -4,6 +4,7 @@ from .base import BaseDistiller
 from .bckd_distiller import BCKDDistiller
 from .classifier_cls_distiller import ClassifierClsDistiller
 from .classifier_loc_distiller import ClassifierLocDistiller
+from .crosskd_distiller import CrossKDDistiller
 from .dense_head_distiller import DenseHeadDistiller
 from .feature_distiller import FeatureDistiller
 from .gid_distiller import GIDDistiller
@@ -23,6 +24,7 @@ __all__ = [
     'Claim',
     'ClassifierClsDistiller',
     'ClassifierLocDistiller',
+    'CrossKDDistiller',
     'DenseHeadDistiller',
     'FeatureDistiller',
     'GIDDistiller',

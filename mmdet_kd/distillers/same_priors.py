@@ -11,9 +11,11 @@ from ..heads import DensePredictions, DenseView, same_places
 from .boxes import same_coder
 from .pair import ModelPair
 
+_LEAST_IOU = 1e-6
+
 
 def heads_of_pair(
-    who: str, pair: ModelPair, asked: Sequence[str], of_student: Sequence[str]
+    who: str, pair: ModelPair, asked: Sequence[str], of_student: Sequence[str], of_teacher: Sequence[str] = ()
 ) -> tuple[DenseView, DenseView, list[str]]:
     """The views of two dense heads, and what forbids comparing them prior by prior.
 
@@ -22,12 +24,16 @@ def heads_of_pair(
         pair: the two sides.
         asked: questions that both heads must answer.
         of_student: those that the student's must answer besides.
+        of_teacher: those that the teacher's must.
 
     Raises:
         DistillationError: a head does not answer.
     """
     student, teacher = pair.student.dense, pair.teacher.dense
-    raise_if_any(student.problems((*asked, *of_student), who, 'student') + teacher.problems(asked, who, 'teacher'))
+    raise_if_any(
+        student.problems((*asked, *of_student), who, 'student')
+        + teacher.problems((*asked, *of_teacher), who, 'teacher')
+    )
     return student, teacher, pair_problems(who, pair, student, teacher)
 
 
@@ -103,3 +109,10 @@ def giou_distances(predicted_s: DensePredictions, predicted_t: DensePredictions)
     """One minus the generalised IoU of the boxes of both sides, (N, M); the teacher's are constant."""
     with torch.autocast(predicted_s.boxes.device.type, enabled=False):
         return 1 - bbox_overlaps(predicted_s.boxes, predicted_t.boxes.detach(), mode='giou', is_aligned=True)
+
+
+def log_iou_distances(predicted_s: DensePredictions, predicted_t: DensePredictions) -> Tensor:
+    """Minus the logarithm of the IoU, of at least 1e-6, of both sides' boxes, (N, M); the teacher's are constant."""
+    with torch.autocast(predicted_s.boxes.device.type, enabled=False):
+        overlaps = bbox_overlaps(predicted_s.boxes, predicted_t.boxes.detach(), is_aligned=True)
+        return -overlaps.clamp(min=_LEAST_IOU).log()

@@ -11,9 +11,11 @@ from . import (  # noqa: F401  (each registers its views)
     yolo,
     yolox,
 )
-from .base import Call, Calls, HeadView, Point, find_view, known_heads, register_view
+from .base import Call, Calls, HeadView, InPlace, Point, find_view, known_heads, register_view
 from .box import BoxHeadView, with_background
 from .dense import (
+    NO_CENTERNESS,
+    NO_TOWERS,
     Assignment,
     DenseMaps,
     DensePredictions,
@@ -29,8 +31,11 @@ from .mask import MaskView, RoIMasks
 from .roi import PositiveRoIs, RoIView, box_heads, mask_heads
 from .rpn import RPNView
 from .structures import RoIOutputs, RoITargets, RPNOutputs, RPNTargets, Truth
+from .towers import TowerMaps, Towers, depths_of, towers_question
 
 __all__ = [
+    'NO_CENTERNESS',
+    'NO_TOWERS',
     'Assignment',
     'BoxHeadView',
     'Call',
@@ -40,6 +45,7 @@ __all__ = [
     'DenseView',
     'EncoderView',
     'HeadView',
+    'InPlace',
     'MaskView',
     'Point',
     'PositivePriors',
@@ -52,8 +58,11 @@ __all__ = [
     'RoIOutputs',
     'RoITargets',
     'RoIView',
+    'TowerMaps',
+    'Towers',
     'Truth',
     'box_heads',
+    'depths_of',
     'find_view',
     'fit',
     'head_of',
@@ -63,6 +72,7 @@ __all__ = [
     'rows_of',
     'same_places',
     'sizes_of',
+    'towers_question',
     'which_fit',
     'with_background',
 ]

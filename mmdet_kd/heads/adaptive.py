@@ -10,9 +10,10 @@ from torch import Tensor
 
 from .anchors import AnchorView
 from .base import Calls, Point, register_view
-from .dense import Assignment, DenseMaps, PositivePriors, Priors
+from .dense import NO_CENTERNESS, NO_TOWERS, Assignment, DenseMaps, PositivePriors, Priors
 from .dense_targets import TargetsOfLevels, in_batch, join_levels, sampled_truth
 from .structures import Truth
+from .towers import depths_of
 
 _BY_PREDICTIONS = 'it assigns priors by what it predicts for them'
 
@@ -38,7 +39,12 @@ class DDODView(AnchorView):
     Source: ``DDODHead.loss_by_feat`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers', 'assign': _BY_PREDICTIONS}
+    cannot: ClassVar[Mapping[str, str]] = {
+        **NO_TOWERS,
+        **NO_CENTERNESS,
+        'distributions': 'it regresses numbers',
+        'assign': _BY_PREDICTIONS,
+    }
     relies_on: ClassVar[tuple[str, ...]] = ('get_cls_targets', 'get_reg_targets')
 
     def points(self, questions: Collection[str]) -> dict[str, Point]:
@@ -73,7 +79,11 @@ class PAAView(AnchorView):
     Source: ``PAAHead.loss_by_feat`` and ``PAAHead.paa_reassign`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'distributions': 'it regresses numbers', 'assign': _BY_PREDICTIONS}
+    cannot: ClassVar[Mapping[str, str]] = {
+        **NO_CENTERNESS,
+        'distributions': 'it regresses numbers',
+        'assign': _BY_PREDICTIONS,
+    }
     relies_on: ClassVar[tuple[str, ...]] = ('paa_reassign',)
 
     def why_not(self, question: str) -> str | None:
@@ -87,7 +97,7 @@ class PAAView(AnchorView):
         points: dict[str, Point] = {'forward': (self.head, 'forward')}
         if {'labels', 'positives'} & set(questions):
             points['reassign'] = (self.head, 'paa_reassign')
-        return points
+        return points | self.tower_points(depths_of(questions))
 
     def assignment(self, calls: Calls) -> Assignment:
         """See :class:`~mmdet_kd.heads.DenseView`."""

@@ -24,7 +24,7 @@ from .dense_targets import TargetsOfLevels
 from .structures import Truth
 
 
-@register_view(SSDHead, PISASSDHead, RetinaHead, RetinaSepBNHead, PISARetinaHead)
+@register_view(SSDHead, PISASSDHead, RetinaSepBNHead)
 class AnchorView(TargetsOfLevels):
     """Of a head that regresses deltas of anchors, encoded by its box coder.
 
@@ -42,6 +42,16 @@ class AnchorView(TargetsOfLevels):
     def decode(self, regressed: Tensor, priors: Priors) -> Tensor:
         """See :class:`~mmdet_kd.heads.DenseView`."""
         return get_box_tensor(self.coder.decode(priors.places, regressed))
+
+
+@register_view(RetinaHead, PISARetinaHead)
+class RetinaView(AnchorView):
+    """It has towers.
+
+    Source: ``RetinaHead.forward_single`` of mmdet.
+    """
+
+    cannot: ClassVar[Mapping[str, str]] = {k: v for k, v in AnchorView.cannot.items() if k != 'towers'}
 
 
 @register_view(YOLACTHead)

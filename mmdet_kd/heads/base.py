@@ -5,8 +5,16 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from torch import nn
 
+
+class InPlace(NamedTuple):
+    """A method that may write over its arguments, which are therefore copied before it does."""
+
+    owner: Any
+    method: str
+
+
 #: A method that is recorded while the student's own ``loss()`` runs: the object that has it, and its name.
-Point = tuple[Any, str]
+Point = tuple[Any, str] | InPlace
 
 
 class Call(NamedTuple):

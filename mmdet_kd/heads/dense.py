@@ -14,6 +14,7 @@ from .base import Calls, HeadView, Point
 from .maps import fit, rows_of, sizes_of, which_fit
 from .reassign import targets_of_boxes
 from .structures import Truth
+from .towers import Towers, depths_of, find_towers, tower_point, tower_problem
 
 
 class DenseMaps(NamedTuple):
@@ -49,6 +50,11 @@ class PositivePriors(NamedTuple):
     truth: Tensor  # (K,); indices of the true boxes of the whole batch
 
 
+#: What few heads answer: the ``cannot`` of the others has it beside other questions.
+NO_TOWERS: Mapping[str, str] = {
+    'towers': 'its classes and its boxes do not each go through a plain tower of convolutions, level by level'
+}
+NO_CENTERNESS: Mapping[str, str] = {'centerness': 'its losses are not divided by one'}
 #: Of a head whose priors are points: what its ``cannot`` has beside other questions.
 ON_POINTS: Mapping[str, str] = {'anchors': 'its priors are points, which have no size'}
 
@@ -70,8 +76,12 @@ class DenseView(HeadView):
         'labels': 'which class each prior is trained towards',
         'positives': 'which true box each positive prior is trained towards',
         'assign': 'which priors it would train towards other boxes',
+        'towers': 'what its maps are between the convolutions for the classes, and between those for the boxes',
+        'centerness': 'the centerness by whose sum it divides the loss of the boxes',
     }
     cannot: ClassVar[Mapping[str, str]] = {
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'quality': 'it has no branch for that',
     }
@@ -81,6 +91,15 @@ class DenseView(HeadView):
     #: Whether class scores say which object is there if there is one, and the quality, an objectness, whether there is:
     #: then class scores are trained on positive priors alone.
     conditional: ClassVar[bool] = False
+
+    def why_not(self, question: str) -> str | None:
+        """See :class:`HeadView`."""
+        reason = super().why_not(question)
+        if reason is not None:
+            return reason
+        if question == 'centerness' and not hasattr(self.head, 'centerness_target'):
+            return NO_CENTERNESS[question]
+        return tower_problem(self.head) if question == 'towers' else None
 
     @property
     def num_classes(self) -> int:
@@ -161,12 +180,32 @@ class DenseView(HeadView):
         """Logits (K, 4, bins) of the distances of left, top, right and bottom, from what was regressed (K, R)."""
         raise NotImplementedError
 
+    @property
+    def towers(self) -> Towers:
+        """The convolutions through which only its classes, and only its boxes, go."""
+        return find_towers(self.head)
+
     def points(self, questions: Collection[str]) -> dict[str, Point]:
         """See :class:`HeadView`."""
         points: dict[str, Point] = {'forward': (self.head, 'forward')}
         if {'labels', 'positives', 'assign'} & set(questions):
             points['get_targets'] = (self.head, 'get_targets')
-        return points
+        if 'centerness' in questions:
+            points['centerness_target'] = (self.head, 'centerness_target')
+        return points | self.tower_points(depths_of(questions))
+
+    def tower_points(self, depths: Collection[int]) -> dict[str, Point]:
+        """What has to be recorded for the maps of the towers after so many convolutions, 'towers.<depth>.<tower>'."""
+        return {
+            f'towers.{depth}.{name}': tower_point(getattr(self.towers, name), depth)
+            for depth in depths
+            for name in Towers._fields
+        }
+
+    def centerness_sum(self, calls: Calls) -> Tensor:
+        """The sum of the centerness that the positive priors of the recorded step were trained towards; constant."""
+        found = [call.result.detach().sum() for call in calls['centerness_target']]  # ATSS asks where there are some
+        return sum(found, start=calls['forward'][0].result[0][0].new_zeros(()))
 
     @abstractmethod
     def assignment(self, calls: Calls) -> Assignment:

@@ -7,7 +7,7 @@ from mmdet.models.dense_heads import GFLHead, LDHead
 from torch import Tensor
 
 from .base import register_view
-from .dense import Priors
+from .dense import NO_CENTERNESS, Priors
 from .dense_targets import TargetsOfLevels
 
 
@@ -18,7 +18,7 @@ class GFLView(TargetsOfLevels):
     Source: ``GFLHead.loss_by_feat_single`` of mmdet.
     """
 
-    cannot: ClassVar[Mapping[str, str]] = {'quality': 'its class scores are the quality'}
+    cannot: ClassVar[Mapping[str, str]] = {**NO_CENTERNESS, 'quality': 'its class scores are the quality'}
     labels_at = 1  # the anchors come first
 
     @property

@@ -21,7 +21,7 @@ from mmdet.models.dense_heads import (
 from torch import Tensor
 
 from .base import Call, Calls, Point, register_view
-from .dense import ON_POINTS, Assignment, DenseMaps, DenseView, PositivePriors, Priors
+from .dense import NO_CENTERNESS, NO_TOWERS, ON_POINTS, Assignment, DenseMaps, DenseView, PositivePriors, Priors
 from .dense_targets import by_picture, in_batch, nearest_truth
 from .structures import Truth
 
@@ -99,6 +99,7 @@ class CondInstView(FCOSView):
 
     cannot: ClassVar[Mapping[str, str]] = {
         **FCOSView.cannot,
+        **NO_TOWERS,
         'assign': 'it looks for the middle of each mask, and other boxes have none',
     }
 
@@ -120,6 +121,8 @@ class VFNetView(FCOSView):
 
     cannot: ClassVar[Mapping[str, str]] = {
         **ON_POINTS,
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
     }
@@ -153,6 +156,8 @@ class AutoAssignView(DistanceView):
 
     cannot: ClassVar[Mapping[str, str]] = {
         **ON_POINTS,
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'labels': 'each prior in a box is trained towards it in part, and none towards a class alone',
         'positives': 'each prior in a box is trained towards it in part, and none is positive',

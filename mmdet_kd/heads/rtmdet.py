@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from mmdet.models.dense_heads import RTMDetHead, RTMDetInsHead, RTMDetInsSepBNHead, RTMDetSepBNHead
 
 from .base import register_view
-from .dense import ON_POINTS, DenseMaps
+from .dense import NO_CENTERNESS, NO_TOWERS, ON_POINTS, DenseMaps
 from .dense_targets import TargetsOfLevels
 from .points import DistanceView
 
@@ -20,6 +20,8 @@ class RTMDetView(DistanceView, TargetsOfLevels):
 
     cannot: ClassVar[Mapping[str, str]] = {
         **ON_POINTS,
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'quality': 'its class scores are the quality',
         'assign': 'it assigns priors by what it predicts for them',

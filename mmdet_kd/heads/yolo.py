@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .anchors import AnchorView
 from .base import Call, Calls, Point, register_view
-from .dense import Assignment, DenseMaps, DensePredictions, DenseView, PositivePriors, Priors
+from .dense import NO_CENTERNESS, NO_TOWERS, Assignment, DenseMaps, DensePredictions, DenseView, PositivePriors, Priors
 from .dense_targets import TargetsOfLevels, in_batch
 from .structures import Truth
 
@@ -25,6 +25,8 @@ class YOLOv3View(TargetsOfLevels):
     """
 
     cannot: ClassVar[Mapping[str, str]] = {
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'assign': 'its assigner also asks which cells hold the centres of the true boxes',
     }

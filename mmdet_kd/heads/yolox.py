@@ -9,7 +9,7 @@ from mmdet.models.task_modules.samplers import SamplingResult
 from torch import Tensor, nn
 
 from .base import Calls, Point, register_view
-from .dense import ON_POINTS, Assignment, DenseView, PositivePriors, Priors
+from .dense import NO_CENTERNESS, NO_TOWERS, ON_POINTS, Assignment, DenseView, PositivePriors, Priors
 from .dense_targets import in_batch
 from .structures import Truth
 
@@ -26,6 +26,8 @@ class YOLOXView(DenseView):
 
     cannot: ClassVar[Mapping[str, str]] = {
         **ON_POINTS,
+        **NO_TOWERS,
+        **NO_CENTERNESS,
         'distributions': 'it regresses numbers',
         'assign': 'it assigns priors by what it predicts for them',
     }

@@ -9,7 +9,7 @@ from .pictures import canvas_problems, needed_padding
 from .probe import MapShape, map_shapes, mask_sizes, on_meta
 from .recorder import record_calls
 from .step import Epochs, Side, Step, epochs, progress
-from .student import KINDS, MEMORY, SCORE_MAPS, StudentKnowledge, observe_student, views_of
+from .student import KINDS, MEMORY, SCORE_MAPS, StudentKnowledge, observe_student, towers_kind, views_of
 from .teacher import TeacherKnowledge
 
 __all__ = [
@@ -50,5 +50,6 @@ __all__ = [
     'run_part',
     'run_roi_head',
     'scored_classes',
+    'towers_kind',
     'views_of',
 ]

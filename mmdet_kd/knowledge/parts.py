@@ -1,6 +1,6 @@
 """The parts of a frozen detector, and how each is run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
@@ -37,17 +37,22 @@ AS_IT_COMES = PartForm()
 
 
 @torch.no_grad()
-def run_part(part: nn.Module, maps: Tensor | tuple[Tensor, ...], form: PartForm = AS_IT_COMES) -> Any:
+def run_part(part: Callable, maps: Tensor | tuple[Tensor, ...], form: PartForm = AS_IT_COMES) -> Any:
     """Run a backbone, a neck, an RPN head or a dense head.
 
     Args:
-        part: of a detector in eval mode.
+        part: of a detector in eval mode, or its ``forward``, which is never compiled.
         maps: the picture (N, C, H, W) for a backbone; the maps of the levels for the others.
         form: in which the part gets them.
 
     Returns:
         What its ``forward`` returns, without a graph.
     """
+    return run_with_graph(part, maps, form)
+
+
+def run_with_graph(part: Callable, maps: Tensor | tuple[Tensor, ...], form: PartForm = AS_IT_COMES) -> Any:
+    """The same, with a graph towards the maps. Nothing of a frozen part is trained."""
     formed = form.apply_to(maps) if isinstance(maps, Tensor) else tuple(map(form.apply_to, maps))
     device = maps.device if isinstance(maps, Tensor) else maps[0].device
     with nullcontext() if form.dtype is None else torch.autocast(device.type, enabled=False):

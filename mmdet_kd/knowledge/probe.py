@@ -1,5 +1,6 @@
 """The shapes of a detector's maps, found without its weights."""
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 

@@ -23,14 +23,18 @@ from ..heads import (
     RPNOutputs,
     RPNTargets,
     RPNView,
+    TowerMaps,
     Truth,
     find_view,
     head_of,
+    towers_question,
 )
+from .crossed import tower_maps
 from .recorder import record_calls
 
 #: Kinds of knowledge that can be recorded; which of them there are is up to the detector.
-#: Kinds of their own are the masks of a RoI head, and the questions of a dense head about what it is trained towards.
+#: Kinds of their own are the masks of a RoI head, the questions of a dense head about what it is trained towards, and
+#: the maps within its towers, of each depth (:func:`towers_kind`).
 KINDS = (
     'backbone',
     'neck',
@@ -42,6 +46,7 @@ KINDS = (
     'dense.labels',
     'dense.positives',
     'dense.assign',
+    'dense.centerness',
 )
 #: Where maps may come from beside the 'backbone' and the 'neck': the class scores of the dense head, as it makes them.
 SCORE_MAPS = 'dense.cls'
@@ -129,6 +134,15 @@ class StudentKnowledge:
         """Which priors (N, M) the dense head would train towards other boxes, (k, 4) of each picture; bool."""
         return self._views['dense'].assign(self._calls_of('dense'), boxes)
 
+    @property
+    def dense_centerness(self) -> Tensor:
+        """The sum of the centerness that the positive priors of the dense head were trained towards; constant."""
+        return self.cached('dense.centerness', lambda: self._views['dense'].centerness_sum(self._calls_of('dense')))
+
+    def dense_towers(self, depth: int) -> TowerMaps:
+        """The maps within the towers of the dense head after ``depth`` convolutions, before the activation."""
+        return tower_maps(lambda point: self._calls[f'dense.{point}'], depth)
+
     def _predictions(self) -> DensePredictions:
         raw = self._only('dense.forward').result
         view = self._views['dense']
@@ -163,6 +177,11 @@ class StudentKnowledge:
         if len(calls) != 1:
             raise RuntimeError(f"the student's {point} ran {len(calls)} times in a step, where once was expected")
         return calls[0]
+
+
+def towers_kind(depth: int) -> str:
+    """The kind of knowledge that is the maps within the towers of a dense head after ``depth`` convolutions."""
+    return f'dense.{towers_question(depth)}'
 
 
 def views_of(detector: nn.Module, kinds: Collection[str]) -> dict[str, HeadView]:

@@ -1,13 +1,14 @@
 """The teacher's knowledge: computed piece by piece, when a distiller first asks for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs, RPNView, find_view
+from ..heads import DensePredictions, DenseView, RoIOutputs, RoIView, RPNOutputs, RPNView, TowerMaps, find_view
 from .class_map import ClassMap
+from .crossed import DensePass, match, run_head, run_rest
 from .layout import to_plain_layout
 from .parts import AS_IT_COMES, PartForm, maps_for_rois, run_encoder, run_mask_head, run_part, run_roi_head
 from .student import MEMORY, SCORE_MAPS
@@ -27,6 +28,7 @@ class TeacherKnowledge:
         img_shapes: height and width of each picture without its padding, in its own pixels; None: they have none.
         copies: how many maps of each picture the student has (TridentNet). What is asked here is repeated as often, all
             pictures once, then all again.
+        tower_depths: after how many convolutions of its dense head's towers the student's maps may be put in.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class TeacherKnowledge:
         forms: Mapping[str, PartForm] | None = None,
         img_shapes: Sequence[tuple[int, int]] | None = None,
         copies: int = 1,
+        tower_depths: Collection[int] = (),
     ) -> None:
+        self._tower_depths = tower_depths
         self._detector = detector
         self._images = images
         self._class_map = class_map
@@ -74,9 +78,31 @@ class TeacherKnowledge:
     @cached_property
     def dense(self) -> DensePredictions:
         """What the dense head predicts for its priors, of the student's classes."""
-        view = find_view(self._detector.bbox_head, DenseView)
-        maps = view.maps(self._run('bbox_head', self._shared), training=False)
-        return DensePredictions(view, maps, self._class_map and self._class_map.map_scores)
+        return self._predictions(self._dense_pass.raw)
+
+    def crossed(self, given: TowerMaps, depth: int, align: bool) -> DensePredictions:
+        """What the rest of the dense head makes of the student's maps, with a gradient towards these alone.
+
+        Args:
+            given: maps within the towers, with the teacher's channels.
+            depth: after how many convolutions of each tower they are.
+            align: give their channels the mean and the deviation of the teacher's own, level by level.
+        """
+        if align:
+            given = match(given, self._dense_pass.statistics[depth])
+        return self._predictions(run_rest(self._dense_view, given, depth, self._form('bbox_head')))
+
+    @cached_property
+    def _dense_pass(self) -> DensePass:
+        return run_head(self._dense_view, self._shared, self._form('bbox_head'), self._tower_depths)
+
+    @property
+    def _dense_view(self) -> DenseView:
+        return find_view(self._detector.bbox_head, DenseView)
+
+    def _predictions(self, raw: tuple) -> DensePredictions:
+        maps = self._dense_view.maps(raw, training=False)
+        return DensePredictions(self._dense_view, maps, self._class_map and self._class_map.map_scores)
 
     def roi(self, stage: int, rois: Tensor) -> RoIOutputs:
         """What the RoI head says of given RoIs (n, 5), in the student's pixels, of the student's classes.

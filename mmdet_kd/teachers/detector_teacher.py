@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..backbones import maps_of_a_picture
 from ..class_names import find_classes
 from ..errors import DistillationError, raise_if_any
+from ..heads import depths_of
 from ..knowledge import ClassMap, PartForm, TeacherKnowledge, canvas_problems, needed_padding, scored_classes
 from .base import NOT_GIVEN, BaseTeacher
 from .batch import Batch
@@ -73,6 +74,8 @@ class DetectorTeacher(BaseTeacher):
         self.class_map: ClassMap | None = None
         self.speed = Speed(fold_batch_norm, channels_last, PRECISIONS.get(precision), compile)
         self.forms: dict[str, PartForm] = {}
+        #: After how many convolutions of the towers of its dense head it may be given the student's maps.
+        self.tower_depths: list[int] = []
 
     @property
     def detector(self) -> nn.Module | None:
@@ -102,6 +105,7 @@ class DetectorTeacher(BaseTeacher):
 
     def optimise(self, model: nn.Module, asked: Collection[str]) -> nn.Module:
         """The detector as fast as was configured, where that changes nothing that is asked beyond rounding."""
+        self.tower_depths = depths_of({kind.removeprefix('dense.') for kind in asked})
         self.forms, self.outcomes = speed_up(model, self.speed, asked)
         if self.outcomes:
             print_log(describe(model, self.outcomes), logger='current')
@@ -131,7 +135,9 @@ class DetectorTeacher(BaseTeacher):
             copies: how often the student has each.
         """
         self.require_weights()
-        return TeacherKnowledge(self.detector, images, ratios, self.class_map, self.forms, img_shapes, copies)
+        return TeacherKnowledge(
+            self.detector, images, ratios, self.class_map, self.forms, img_shapes, copies, self.tower_depths
+        )
 
     def map_classes(self, classes: Sequence[str]) -> None:
         """Judge RoIs by other classes than its own from now on; what is none of them is background.

@@ -70,7 +70,7 @@ def test_every_ending_of_a_fragments_name_is_known():
     for variant in VARIANTS:
         assert any(end == variant or end.endswith(f'-{variant}') for end in ends)
         ends = {end.removesuffix(variant).removesuffix('-') for end in ends} - {''}
-    joined = {'cls-weighted-hint-adapted', 'cls-weighted-l2-bounded', 'l2-bounded-hint-adapted'}
+    joined = {'cls-weighted-hint-adapted', 'cls-weighted-l2-bounded', 'l2-bounded-hint-adapted', 'pkd'}
     assert ends == parts | joined
 
 
@@ -133,7 +133,7 @@ def test_a_fragment_of_ones_own_is_named_by_its_path(write, tmp_path):
             RETINANET,
             'chen2017',
             None,
-            r'compares an RPN and a RoI head, and the student has none.* there are bckd, cwd, dist',
+            r'compares an RPN and a RoI head, and the student has none.* there are bckd, crosskd, cwd, dist',
         ),
         (FASTER, 'cwd-cls', None, 'compares dense heads, and the student has none'),
         (FASTER, 'masks', None, 'compares masks, and the student has none'),

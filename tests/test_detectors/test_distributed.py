@@ -13,7 +13,7 @@ from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of, kd_cls, taught_by_classifier
 from helpers.detr import detr
 from helpers.distil import HINT, METHOD, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
-from helpers.one_stage import retinanet
+from helpers.one_stage import gfl, retinanet
 from helpers.two_stage import two_pictures, with_masks
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
@@ -93,6 +93,14 @@ def by_instances(family, student_cfg, teacher_cfg, path):
     return distilled_cfg(family(student_cfg), family(teacher_cfg).to_dict(), checkpoint, gid=gid)
 
 
+def by_crossed_predictions(family, student_cfg, teacher_cfg, path):
+    """CrossKD without its alignment, whose statistics are those of a rank's batch."""
+    cfg = by_detector(family, student_cfg, teacher_cfg, path)
+    crosskd = dict(type='CrossKDDistiller', depth=1, boxes='distributions', align=False)
+    cfg.model.distillers = dict(crosskd=dict(crosskd, adapter=dict(type='ConvAdapter')))
+    return cfg
+
+
 CASES = {
     f'{family.__name__}, {taught.__name__}': (family, taught)
     for family in (faster, retinanet)
@@ -103,6 +111,7 @@ CASES['with_masks, by_masks'] = with_masks, by_masks
 CASES['retinanet, by_anchors'] = retinanet, by_anchors
 CASES['faster, by_instances'] = faster, by_instances
 CASES['detr, by_detector'] = detr, by_detector
+CASES['gfl, by_crossed_predictions'] = gfl, by_crossed_predictions
 
 
 @pytest.fixture(scope='module')

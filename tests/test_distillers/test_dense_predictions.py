@@ -127,12 +127,18 @@ def divergence(z_s, z_t, temperature):
     return sum(t * math.log(t / s) for s, t in zip(p_s, p_t, strict=True))
 
 
-@pytest.mark.parametrize('divisor', ['weights', 'none'])
-def test_ld_is_its_formula(cfgs, divisor):
-    detector = distilled(cfgs, dict(LD, divisor=divisor), gfl)
-    step = Observed(detector, two_pictures())
-    truth = [sample.gt_instances.bboxes for sample in two_pictures()['data_samples']]
-    regions = [valuable_region(step.anchors, own[None], torch.ones(1, len(own), dtype=torch.bool)) for own in truth]
+@pytest.mark.parametrize(('divisor', 'overlap'), [('weights', 'diou'), ('none', 'of anchor')])
+def test_ld_is_its_formula(cfgs, divisor, overlap):
+    detector = distilled(cfgs, dict(LD, divisor=divisor, overlap=overlap), gfl)
+    batch = two_pictures()
+    truth = [sample.gt_instances.bboxes for sample in batch['data_samples']]
+    truth[0][0] = torch.tensor([50.0, 5.0, 95.0, 60.0])  # its region reaches where the teacher has no cells
+    step = Observed(detector, batch)
+    regions = [
+        valuable_region(step.anchors, own[None], torch.ones(1, len(own), dtype=torch.bool), overlap=overlap)
+        for own in truth
+    ]
+    assert (torch.cat(regions) > 0)[~step.known].any()
     region = torch.cat(regions) * (step.weights > 0)
     assert (region > 0).sum() > 5
     main = step.positive * (step.weights > 0) * step.scores_s.sigmoid().amax(dim=-1)

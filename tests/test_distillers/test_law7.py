@@ -85,6 +85,7 @@ class Seen:
         self.maps = knowledge.features('neck')
         self.rpn = knowledge.rpn if rois else None
         self.dense = None if rois else knowledge.dense
+        self.crossed = knowledge.crossed
         self._roi = [knowledge.roi(stage, r) for stage, r in enumerate(rois)]
 
     def features(self, source):
@@ -127,6 +128,7 @@ EACH = pytest.mark.parametrize(
         ('one-stage', 'bckd'),
         *(pytest.param('one-stage', name, marks=pytest.mark.slow) for name in ('boxes', 'relations')),
         ('gfl', 'ld'),
+        ('gfl', 'crosskd'),
         (0.5, 'fgfi'),
         *(pytest.param(family, 'fgfi', marks=pytest.mark.slow) for family in (None, 'one-stage')),
         *(pytest.param(head, 'dense', marks=pytest.mark.slow) for head in OTHER_HEADS),
@@ -143,7 +145,8 @@ def detector(request, student_cfg, teacher_cfg):
         return build(distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg), None, **distillers))
     if request.param == 'gfl':
         ld = dict(type='LDDistiller', cls_weight=1.0)
-        return build(distilled_cfg(gfl(student_cfg), gfl(teacher_cfg), None, ld=ld))
+        crosskd = dict(type='CrossKDDistiller', depth=1, boxes='distributions', adapter=dict(type='ConvAdapter'))
+        return build(distilled_cfg(gfl(student_cfg), gfl(teacher_cfg), None, ld=ld, crosskd=crosskd))
     if request.param in POINT_HEADS:
         head = POINT_HEADS[request.param]
         dense = dict(DENSE, objectness_weight=1.0) if request.param == 'yolox' else DENSE

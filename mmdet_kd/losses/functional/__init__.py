@@ -4,6 +4,7 @@ from .attention import attention
 from .attention_guided import masked_distance, root_distance, shared_attention
 from .bounded_regression import teacher_bounded_l2
 from .channel_wise import channel_wise_kl
+from .channels import channel_statistics, match_statistics
 from .disagreement import disagreement_bce
 from .fine_grained import anchor_mask, best_overlap, imitation_loss
 from .focal_global import attention_loss, focal_loss, focal_masks
@@ -24,6 +25,7 @@ __all__ = [
     'attention',
     'attention_loss',
     'best_overlap',
+    'channel_statistics',
     'channel_wise_kl',
     'class_distances',
     'class_relations',
@@ -38,6 +40,7 @@ __all__ = [
     'instance_relation_loss',
     'masked_distance',
     'masked_generation',
+    'match_statistics',
     'pearson_loss',
     'root_distance',
     'row_relations',
