@@ -1,7 +1,7 @@
 PYTHON_VENV := .venv/bin/python
-SOURCES := mmdet_kd tools tests benchmarks
+SOURCES := mmdet_kd tools tests benchmarks docs/conf.py
 
-.PHONY: help setup demo test test-sweeps test-all lint docs format
+.PHONY: help setup demo test test-sweeps test-all lint docs site format
 
 help:
 	@echo "make demo      set up .venv, draw a set, train teacher and students, print what distillation gains"
@@ -9,6 +9,7 @@ help:
 	@echo "make test-all  the tests and the sweeps over every config"
 	@echo "make lint      ruff, codespell and mypy"
 	@echo "make docs      write the tables that the documents quote"
+	@echo "make site      build the documents as a site, in build/site; a warning is an error"
 
 setup:
 	@bash tools/dev/set_up.sh
@@ -32,6 +33,9 @@ lint: setup
 
 docs: setup
 	$(PYTHON_VENV) tools/dev/write_docs.py
+
+site: setup
+	$(PYTHON_VENV) -m sphinx -q -W --keep-going -n -d build/doctrees -c docs . build/site
 
 format: setup
 	.venv/bin/ruff check --fix $(SOURCES) configs

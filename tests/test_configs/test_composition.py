@@ -243,11 +243,12 @@ def test_pairs_that_do_not_fit_are_refused(whole: Path, lines: dict[str, str], r
         build_shape(swapped(whole, tmp_path, **lines))
 
 
-# What the README tells users to write
+# What configs/README.md and docs/own_data.md tell users to write
 
 
 def readme_example(containing: str) -> str:
-    blocks = re.findall(r'```python\n(.*?)```', (CONFIGS / 'README.md').read_text(), re.DOTALL)
+    texts = [path.read_text() for path in (CONFIGS / 'README.md', CONFIGS.parent / 'docs' / 'own_data.md')]
+    blocks = re.findall(r'```python\n(.*?)```', '\n'.join(texts), re.DOTALL)
     (block,) = (block for block in blocks if containing in block)
     return block
 
@@ -281,7 +282,7 @@ def test_users_own_configs_of_the_readme(tmp_path: Path, monkeypatch: pytest.Mon
         "_base_ = ['../_base_/students/faster-rcnn_r50_fpn.py', './helmets_detection.py']\n"
         'model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))\n'
     )
-    text = readme_example('./helmets_detection.py')
+    text = readme_example("'./helmets_detection.py'")
     assert len(text.splitlines()) <= 15
     (mine / 'mine.py').write_text(text)
 
@@ -304,7 +305,7 @@ def test_config_on_a_whole_student_of_the_readme(tmp_path: Path) -> None:
         "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
     )
     path = tmp_path / 'configs/mine/mine.py'
-    path.write_text(readme_example('./my_student.py'))
+    path.write_text(readme_example("['./my_student.py', "))
     cfg = Config.fromfile(path)
     assert cfg.model.teacher.config == 'my_teacher.py'
     assert cfg.default_hooks.keys() > {'exact_resume', 'checkpoint'}

@@ -1,6 +1,7 @@
-"""The methods' table in configs/README.md: a row a method, numbers from the results, nothing where there are none."""
+"""Methods in docs/methods.md: a row and an entry each, numbers from the results, nothing where there are none."""
 
 import json
+import re
 
 import pytest
 from helpers.tiny import REPO, load_tool
@@ -25,16 +26,20 @@ def cells_of(table):
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
 
-def test_every_method_of_a_folder_has_a_row(write_docs):
+COST = 'cost, passes of the teacher'
+NUMBERS = {'gain in AP, two-stage', 'gain in AP, RetinaNet', COST, 'memory, MiB'}
+
+
+def test_every_method_of_a_folder_has_a_row_and_an_entry(write_docs):
     rows = cells_of(write_docs.methods_table())
     folders = {line.removeprefix('configs/').split('/')[0] for line in load(str(REPO / 'model-index.yml'))['Import']}
-    assert {name.partition('](')[2].split('/')[0] for name in rows} == folders
+    assert {name.partition('](../configs/')[2].split('/')[0] for name in rows} == folders
     assert len(rows) > len(folders)  # a part of a method may have a row of its own
-    for cells in rows.values():
-        assert all(cells[name] for name in ('paper', 'what it distils', 'families', 'fragments'))
-        assert {cells[name] for name in ('gain in AP, two-stage', 'gain in AP, RetinaNet', 'tax', 'memory, MiB')} == {
-            ''
-        }
+    assert all({cells[name] for name in NUMBERS} == {''} for cells in rows.values())
+    entries = write_docs.methods_gallery().split('\n\n')
+    assert [head.partition('** (')[0].removeprefix('**') for head in entries[::2]] == list(rows)
+    for entry in entries[1::2]:
+        assert re.fullmatch(r'\* What it compares: .+\n\* Detectors: .+\n\* Fragments: (`[\w-]+`(, )?)+', entry)
 
 
 def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
@@ -59,15 +64,15 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
 
     table = cells_of(write_docs.methods_table())
     pkd, fgd, mgd, chen = (
-        table[f'[{name}]({folder}/README.md)']
+        table[f'[{name}](../configs/{folder}/README.md)']
         for name, folder in (('PKD', 'pkd'), ('FGD', 'fgd'), ('MGD', 'mgd'), ('Chen et al.', 'chen2017'))
     )
     # 6, 5 and 7: the mean 6, and t(0.975, 2) = 4.30 times its standard error, 1 / sqrt(3)
     assert pkd['gain in AP, two-stage'] == '+6.0 (+3.5 to +8.5), 3 seeds'
     assert pkd['gain in AP, RetinaNet'] == ''
-    assert (pkd['tax'], pkd['memory, MiB']) == ('1.04 (0.90 to 1.20)', '160.5')
+    assert (pkd[COST], pkd['memory, MiB']) == ('1.04 (0.90 to 1.20)', '160.5')
     assert fgd['gain in AP, two-stage'] == '+4.0, 1 seed (inherits)'
-    assert (fgd['tax'], fgd['memory, MiB']) == ('', '')
+    assert (fgd[COST], fgd['memory, MiB']) == ('', '')
     assert mgd['gain in AP, RetinaNet'] == '-1.5, 1 seed'
     assert chen['gain in AP, two-stage'] == ''
-    assert table['[its adapted hint alone](chen2017/README.md)']['gain in AP, two-stage'] == '+1.0, 1 seed'
+    assert table['[its adapted hint alone](../configs/chen2017/README.md)']['gain in AP, two-stage'] == '+1.0, 1 seed'

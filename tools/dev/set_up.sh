@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv hold everything that `make demo` and `make test` need.
+# Make .venv hold everything that `make demo`, `make test` and `make site` need.
 #
 # Each step leaves a stamp in .venv, so a run that was interrupted or failed
 # goes on where it stopped, and a run on a finished set-up does nothing.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Write what the documents quote: registered modules, methods, results, and the lists of configs.
 
-In a README each lies between `<!-- begin:NAME -->` and `<!-- end:NAME -->`; in a metafile.yml, behind `Models:`. With
+In a page each lies between `<!-- begin:NAME -->` and `<!-- end:NAME -->`; in a metafile.yml, behind `Models:`. With
 --check, nothing is written, and a document that is out of date is an error.
 """
 
@@ -11,7 +11,8 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from weights_table import SETS, weights_cells  # noqa: E402
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
+from mmdet_kd.losses import functional  # noqa: E402
 from mmdet_kd.runtime.results import read_json  # noqa: E402
 
-_FOLDERS = ('', 'bccd/', 'chen2017/', 'dicod/')
-DOCUMENTS = ['README.md', 'docs/heads.md', *(f'configs/{folder}README.md' for folder in _FOLDERS)]
+#: Where pages with tables may lie.
+PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', 'benchmarks/README.md')
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: The tables of gains that have a row a method: what their column says -> their results.
@@ -63,7 +65,9 @@ def main() -> None:
         take_over_demo()
     blocks = {
         'registered': registered_table(),
+        'reference': reference(),
         'methods': methods_table(),
+        'gallery': methods_gallery(),
         'demo': demo_table(),
         **gain_tables(),
         'weights': weights_table(),
@@ -71,7 +75,8 @@ def main() -> None:
         'heads': heads_tables(),
         **step_time_tables(),
     }
-    texts = {ROOT / name: quote((ROOT / name).read_text(), blocks) for name in DOCUMENTS}
+    pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
+    texts = {path: quote(path.read_text(), blocks) for path in pages}
     texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if text != path.read_text()]
     if not args.check:
@@ -114,27 +119,36 @@ def list_configs(metafile: Path) -> str:
     return head + 'Models:\n' + '\n'.join(entries)
 
 
-def methods_table() -> str:
-    """Every method of the metafiles: what it is, its fragments, and what is known of its gain and its cost."""
-    gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
-    costs = read_json(RESULTS / 'step_time_methods.json').get('rows', {})
-    cells = [['method', 'paper', 'what it distils', 'families', 'fragments', *GAINS, 'tax', 'memory, MiB']]
+def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
+    """Each method of the metafiles, the collection that it belongs to, and its name with a link for docs/methods.md."""
     for metafile in load(str(ROOT / 'model-index.yml'))['Import']:
         (collection,) = load(str(ROOT / metafile))['Collections']
-        readme = Path(collection['README']).relative_to('configs')
         for method in collection['Metadata']['Methods']:
-            cells.append(
-                [
-                    f'[{method["Name"]}]({readme})',
-                    paper_of(method, collection),
-                    method['Distils'],
-                    method['Families'],
-                    ', '.join(f'`{name}`' for name in method['Fragments']),
-                    *(gain_of(method, results) for results in gains.values()),
-                    *costs_of(method, costs),
-                ]
-            )
-    return markdown(cells, words=5)
+            yield method, collection, f'[{method["Name"]}](../{collection["README"]})'
+
+
+def methods_table() -> str:
+    """What is known of the gain and the cost of each method."""
+    gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
+    costs = read_json(RESULTS / 'step_time_methods.json').get('rows', {})
+    cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
+    for method, _, name in methods():
+        cells.append([name, *(gain_of(method, results) for results in gains.values()), *costs_of(method, costs)])
+    return markdown(cells)
+
+
+def methods_gallery() -> str:
+    """What each method compares, for which detectors, its fragments and its paper."""
+    entries = []
+    for method, collection, name in methods():
+        fragments = ', '.join(f'`{fragment}`' for fragment in method['Fragments'])
+        entries.append(
+            f'**{name}** ({paper_of(method, collection)})\n\n'
+            f'* What it compares: {method["Distils"]}\n'
+            f'* Detectors: {method["Families"]}\n'
+            f'* Fragments: {fragments}'
+        )
+    return '\n\n'.join(entries)
 
 
 def paper_of(method: Mapping[str, Any], collection: Mapping[str, Any]) -> str:
@@ -171,19 +185,38 @@ def _first(rows: Mapping[str, Any], names: list[str]) -> Any:
 def registered_table() -> str:
     """What a config can name, in the order of the rooms."""
     rows = ['| `type` | room | what it does |', '|-|-|-|']
-    rows += [f'| `{name}` | {room} | {summary} |' for room, name, summary in sorted(_registered())]
+    rows += [f'| `{name}` | {room} | {_summary(module)} |' for room, name, module in _registered()]
     return '\n'.join(rows)
 
 
-def _registered() -> Iterator[tuple[str, str, str]]:
+def reference() -> str:
+    """For Sphinx, what :func:`registered_table` lists, by its room; and the functions of the losses."""
+    rooms: dict[str, list[str]] = {}
+    for room, _, module in _registered():
+        rooms.setdefault(room, []).append(_directive(f'mmdet_kd.{room}', module))
+    members = [getattr(functional, name) for name in sorted(functional.__all__)]
+    rooms['losses.functional'] = [_directive(functional.__name__, each) for each in members if isfunction(each)]
+    return '\n\n'.join(
+        f'### {room}\n\n```{{eval-rst}}\n' + '\n\n'.join(lines) + '\n```' for room, lines in rooms.items()
+    )
+
+
+def _directive(room: str, module: Callable) -> str:
+    return f'.. {"autofunction" if isfunction(module) else "autoclass"}:: {room}.{module.__name__}'
+
+
+def _registered() -> list[tuple[str, str, Callable]]:
+    """The room, the name and the class of all that this package registers, in the order of the rooms and names."""
+    found = []
     for registry in (MODELS, HOOKS, DATASETS, METRICS):
         for name, module in registry.module_dict.items():
             package, _, rest = module.__module__.partition('.')
             if package == 'mmdet_kd':
-                yield rest.partition('.')[0], name, _summary(module)
+                found.append((rest.partition('.')[0], name, module))
+    return sorted(found, key=lambda entry: entry[:2])
 
 
-def _summary(module: type) -> str:
+def _summary(module: Callable) -> str:
     """The first sentence of a docstring, without Sphinx's roles."""
     paragraph = (module.__doc__ or '').strip().split('\n\n')[0]
     sentence = re.split(r'(?<=\.) (?=[A-Z])', ' '.join(paragraph.split()))[0]
