@@ -2,7 +2,7 @@
 
 mmengine's own set-up asks for a CUDA device when a launcher is given, and its default wrapper hands device ids to
 DDP; both fail on a CPU. It leaves a process group alone that exists already, and builds the wrapper that the config
-names: that is all it takes. Batch norms that are synchronised among ranks are for accelerators: torch refuses them here.
+names: that is all it takes. torch refuses batch norms there that are synchronised among ranks.
 """
 
 import logging
@@ -27,7 +27,7 @@ _DEFAULT_PORT = '29500'
 def prepare_cpu_ranks(cfg: Config) -> bool:
     """Start gloo and choose the wrapper, if `cfg` has a launcher and the machine no accelerator.
 
-    Call it before the Runner is built, of a class that :func:`with_norms_of_each_rank` makes. `cfg` is changed in place.
+    Call it before the Runner is built, whose class :func:`with_norms_of_each_rank` makes. `cfg` is changed in place.
 
     Args:
         cfg: of the run; `launcher`, `env_cfg.dist_cfg.timeout`, `find_unused_parameters` and `model_wrapper_cfg`

@@ -68,7 +68,7 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     drop_pretrained(model)
     backbone = model.backbone
-    if 'depth' in backbone and backbone.type != 'Darknet':
+    if 'depth' in backbone and backbone.type not in ('Darknet', 'SSDVGG'):  # whose widths are fixed
         backbone.depth = min(backbone.depth, 50)
         backbone.setdefault('base_channels', 64)
     if backbone.type == 'HourglassNet':
@@ -87,7 +87,19 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
         model.bbox_head.embed_dims = model.encoder.layer_cfg.self_attn_cfg.embed_dims
     if 'num_queries' in model:  # no more than there are places on the maps of a small picture
         model.num_queries = model.test_cfg.max_per_img = min(model.num_queries, _QUERIES)
+    few_samples(model)
     return _few_classes(model)
+
+
+def few_samples(cfg: Any) -> None:
+    """Train on 32 RoIs and anchors of a picture, and keep 64 boxes of it; changes the config in place."""
+    if isinstance(cfg, dict):
+        if 'num' in (cfg.get('sampler') or {}):
+            cfg['sampler']['num'] = 32
+        if 'nms_pre' in cfg:
+            cfg['nms_pre'] = cfg['max_per_img'] = 64
+    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
+        few_samples(value)
 
 
 def _few_classes(model: ConfigDict) -> ConfigDict:

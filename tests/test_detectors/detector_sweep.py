@@ -33,19 +33,21 @@ from mmdet_kd.detectors.student_class import why_no_student  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
 
 DOCUMENT = REPO / 'docs' / 'detectors.md'
+BEGIN, END = '<!-- begin:sweep -->', '<!-- end:sweep -->'
 TRAINS = 'trains'
 _HEADS = ('rpn_head', 'roi_head', 'bbox_head', 'mask_head', 'panoptic_head', 'semantic_head')
 _LARGE = {'ddod': 320, 'ssd': 320}  # pixels: their last maps need so many
+#: Packages that some detectors need and mmdet does not bring: how they are imported -> the package.
+PACKAGES = {
+    'mmpretrain': 'mmpretrain',
+    'skimage': 'scikit-image',
+    'sklearn': 'scikit-learn',
+    'torchvision': 'torchvision',
+}
 #: What mmdet itself cannot train here, by a part of its message -> the reason.
 _LACKS = {
-    'mmpretrain': 'needs mmpretrain',
-    'skimage': 'needs scikit-image',
-    'sklearn': 'needs scikit-learn',
-    'transformers': 'needs transformers',
-    'torchvision': 'needs torchvision',
-    'carafe': 'has an operator (CARAFE) that a CPU lacks',
+    **{module: f'needs {package}' for module, package in PACKAGES.items()},
     'proposals': 'needs a file of proposals',
-    'process group': 'its batch norms need several ranks',
 }
 
 
@@ -87,6 +89,7 @@ def _heads(model: dict) -> list[str]:
 
 def outcome_of(config: str, folder: Path) -> str:
     """:data:`TRAINS`, or why not; whatever else goes wrong in our part of it is raised."""
+    MessageHub.get_current_instance().update_info_dict({'epoch': 0, 'max_epochs': 12, 'iter': 0, 'max_iters': 100})
     size = next((size for start, size in _LARGE.items() if Path(config).name.startswith(start)), 128)
     kind = MODELS.get(Config.fromfile(CONFIGS / config, import_custom_modules=False).model.type)
     reason = why_no_student(kind)
@@ -104,7 +107,7 @@ def outcome_of(config: str, folder: Path) -> str:
         except DistillationError as error:
             needed = re.search(r'set data_preprocessor.pad_size_divisor=(\d+)', str(error))
             if needed is None:
-                return f'refused: {error}'
+                return f'refused: {"; ".join(error.problems)}'
             model.data_preprocessor.pad_size_divisor = int(needed[1])
             cure = f' with data_preprocessor.pad_size_divisor={needed[1]}'
             continue
@@ -132,7 +135,6 @@ def _smallest_that_trains(config: str, size: int) -> tuple[Any, str]:
 
 def rows(folder: Path) -> Iterator[Row]:
     """A line for each config; an error that is ours is its outcome, beginning with 'FAILS'."""
-    MessageHub.get_current_instance().update_info_dict({'epoch': 0, 'max_epochs': 12, 'iter': 0, 'max_iters': 100})
     for (detector, heads), config in sorted(configs().items()):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -140,13 +142,20 @@ def rows(folder: Path) -> Iterator[Row]:
                 outcome = outcome_of(config, folder)
             except Exception as error:  # the others are tried all the same
                 outcome = f'FAILS: {type(error).__name__}: {error}'
-        yield Row(detector, heads, config, ' '.join(outcome.split())[:300])
+        yield Row(detector, heads, config, outcome)
 
 
 def table(found: list[Row]) -> str:
     """The table in Markdown."""
-    lines = ['| detector | heads | config of mmdet | student, and teacher of maps |', '|-|-|-|-|']
-    return '\n'.join([*lines, *(f'| `{r.detector}` | {r.heads} | {r.config} | {r.outcome} |' for r in found)])
+    lines = ['| detector | heads | config of mmdet | as a student, and as its teacher of maps |', '|-|-|-|-|']
+    return '\n'.join([*lines, *(f'| `{r.detector}` | {r.heads} | `{r.config}` | {r.outcome} |' for r in found)])
+
+
+def written_rows() -> list[Row]:
+    """The lines of the table as the document has them."""
+    block = re.search(f'{BEGIN}\n(.*){END}', DOCUMENT.read_text(), flags=re.S)
+    _, _, *lines = block[1].strip().splitlines()
+    return [Row(*(cell.strip(' `') for cell in line.strip('|').split('|'))) for line in lines]
 
 
 def main() -> None:
@@ -163,8 +172,8 @@ def main() -> None:
         for row in rows(Path(folder)):
             found.append(row)
             print(*row, sep=' | ', flush=True)
-    block = f'<!-- begin:sweep -->\n{table(found)}\n<!-- end:sweep -->'
-    text = re.sub(r'<!-- begin:sweep -->.*<!-- end:sweep -->', lambda _: block, DOCUMENT.read_text(), flags=re.S)
+    block = f'{BEGIN}\n{table(found)}\n{END}'
+    text = re.sub(f'{BEGIN}.*{END}', lambda _: block, DOCUMENT.read_text(), flags=re.S)
     DOCUMENT.write_text(text)
 
 
