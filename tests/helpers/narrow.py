@@ -13,7 +13,7 @@ from mmdet.models.backbones.trident_resnet import TridentConv
 from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 from mmdet_kd.export import with_num_classes
@@ -138,6 +138,10 @@ def batch_for(model: dict, size: int = 64, boxes: tuple[int, ...] = (3, 2)) -> d
     batch = raw_batch(boxes, size=size, classes=CLASSES)
     if model['type'] == 'RTMDet' and 'Ins' not in model['bbox_head']['type']:
         return batch  # its assigner takes masks only as tensors
+    if 'roi_head' in model and 'rpn_head' not in model:  # Fast R-CNN, whose proposals come with the pictures
+        for sample in batch['data_samples']:
+            boxes = sample.gt_instances.bboxes
+            sample.proposals = InstanceData(bboxes=torch.cat([boxes, boxes / 2]), scores=torch.ones(2 * len(boxes)))
     rng = np.random.default_rng(0)
     for sample in batch['data_samples']:
         bounds = sample.gt_instances.bboxes.long().tolist()

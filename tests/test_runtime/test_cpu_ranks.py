@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.tiny import log_of
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
@@ -62,7 +63,8 @@ def test_ranks_share_the_cores(one_rank, monkeypatch):
     assert torch.get_num_threads() == 1
 
 
-def test_batch_norms_are_not_synchronised(one_rank, tmp_path, warned):
+@pytest.mark.slow
+def test_batch_norms_are_not_synchronised(one_rank, tmp_path):
     """torch refuses such a model on a CPU when it is wrapped."""
     cfg = Config({'launcher': 'pytorch', 'sync_bn': 'torch'})
     prepare_cpu_ranks(cfg)
@@ -74,7 +76,7 @@ def test_batch_norms_are_not_synchronised(one_rank, tmp_path, warned):
     found = runner.model(pictures)
     torch.testing.assert_close(found.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
     assert runner.model.module[1].running_mean.any()
-    assert [line for line in warned if 'The 1 synchronised batch norms (SyncBN)' in line]
+    assert 'The 1 synchronised batch norms (SyncBN) of the model are plain ones here' in log_of(tmp_path)
 
 
 @pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID')])
