@@ -67,6 +67,9 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
     if 'data_preprocessor' in cfg:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     drop_pretrained(model)
+    augments = model.data_preprocessor.get('batch_augments') or []  # of which some pad to 1024 pixels
+    if augments:
+        model.data_preprocessor.batch_augments = [each for each in augments if each.type != 'BatchFixedSizePad'] or None
     backbone = model.backbone
     if 'depth' in backbone and backbone.type not in ('Darknet', 'SSDVGG'):  # whose widths are fixed
         backbone.depth = min(backbone.depth, 50)
@@ -78,9 +81,7 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
         model = _divided(model, divisor, _BESIDE if wide else _WIDTHS)
     if wide:
         model.neck = _divided(model.neck, divisor, ('in_channels',))
-    for part in ('encoder', 'decoder'):
-        if part in model:
-            model[part].num_layers = 2
+    _few_layers(model)
     if 'stage_blocks' in model.backbone:
         model.backbone.stage_blocks = [1] * len(model.backbone.stage_blocks)
     if 'encoder' in model:  # DETRs whose heads have a default
@@ -91,11 +92,21 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
     return _few_classes(model)
 
 
+def _few_layers(cfg: Any) -> None:
+    """Two layers for each transformer."""
+    for key, value in cfg.items() if isinstance(cfg, dict) else ():
+        if key in ('encoder', 'decoder', 'transformer_decoder') and 'num_layers' in (value or ()):
+            value['num_layers'] = 2
+        _few_layers(value)
+
+
 def few_samples(cfg: Any) -> None:
-    """Train on 32 RoIs and anchors of a picture, and keep 64 boxes of it; changes the config in place."""
+    """Train on 32 RoIs and anchors of a picture, or 512 points of a mask, and keep 64 boxes; changes the config."""
     if isinstance(cfg, dict):
         if 'num' in (cfg.get('sampler') or {}):
             cfg['sampler']['num'] = 32
+        if 'num_points' in cfg and 'oversample_ratio' in cfg:
+            cfg['num_points'] = min(cfg['num_points'], 512)
         if 'nms_pre' in cfg:
             cfg['nms_pre'] = cfg['max_per_img'] = 64
     for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():

@@ -37,17 +37,12 @@ BEGIN, END = '<!-- begin:sweep -->', '<!-- end:sweep -->'
 TRAINS = 'trains'
 _HEADS = ('rpn_head', 'roi_head', 'bbox_head', 'mask_head', 'panoptic_head', 'semantic_head')
 _LARGE = {'ddod': 320, 'ssd': 320}  # pixels: their last maps need so many
-#: Packages that some detectors need and mmdet does not bring: how they are imported -> the package.
+#: Packages that some detectors need and mmdet does not bring: how mmdet's message calls them -> the package.
 PACKAGES = {
     'mmpretrain': 'mmpretrain',
     'skimage': 'scikit-image',
     'sklearn': 'scikit-learn',
     'torchvision': 'torchvision',
-}
-#: What mmdet itself cannot train here, by a part of its message -> the reason.
-_LACKS = {
-    **{module: f'needs {package}' for module, package in PACKAGES.items()},
-    'proposals': 'needs a file of proposals',
 }
 
 
@@ -61,9 +56,9 @@ class Row(NamedTuple):
 
 
 def configs() -> dict[tuple[str, str], str]:
-    """Detector class and heads -> the first config of the zoo that has them, a ResNet-50 if there is one."""
+    """Detector class and heads -> the first config of the zoo that has them."""
     found: dict[tuple[str, str], str] = {}
-    for path in sorted(CONFIGS.glob('*/*.py'), key=lambda path: ('r50' not in path.name, len(path.name), path.name)):
+    for path in sorted(CONFIGS.glob('*/*.py'), key=_preference):
         if path.parent.name.startswith('_base_'):
             continue
         try:
@@ -74,6 +69,11 @@ def configs() -> dict[tuple[str, str], str]:
         if kind is not None and issubclass(kind, BaseDetector):
             found.setdefault((model['type'], ', '.join(_heads(model))), str(path.relative_to(CONFIGS)))
     return found
+
+
+def _preference(path: Path) -> tuple[bool, bool, bool, int, str]:
+    """Small and usual networks come first, and short names: what else is in a network, other tests try."""
+    return 'tiny' not in path.name, 'r50' not in path.name, 'fpn' not in path.name, len(path.name), path.name
 
 
 def _heads(model: dict) -> list[str]:
@@ -119,18 +119,21 @@ def outcome_of(config: str, folder: Path) -> str:
 
 
 def _smallest_that_trains(config: str, size: int) -> tuple[Any, str]:
-    """The narrowest model of a config that mmdet alone trains a step; None, and why not, if it trains none."""
-    problem = ''
+    """The narrowest model of a config that mmdet alone trains a step; None, and what it lacks, if it trains none."""
+    problem: Exception | None = None
     for divisor in (8, 1):
         try:
             model = narrowed(config, divisor)
             detector = revert_sync_batchnorm(MODELS.build(copy.deepcopy(model))).train()
             total(losses_of(fill_memory(detector), batch_for(model, size))).backward()
         except Exception as error:  # mmdet's own, of any sort
-            problem = f'{type(error).__name__}: {error}'
+            problem = error
             continue
         return model, ''
-    return None, next((reason for word, reason in _LACKS.items() if word in problem), problem)
+    lacking = [f'needs {package}' for module, package in PACKAGES.items() if module in str(problem)]
+    if not lacking:
+        raise RuntimeError(f'mmdet alone does not train it: {type(problem).__name__}: {problem}') from problem
+    return None, lacking[0]
 
 
 def rows(folder: Path) -> Iterator[Row]:
