@@ -44,8 +44,11 @@ PACKAGES = {
     'sklearn': 'scikit-learn',
     'torchvision': 'torchvision',
 }
-#: Configs that mmdet 3.3.0 does not build, and the keys that they lack.
-_LACK = {'cascade_rpn/cascade-rpn_r50-caffe_fpn_1x_coco.py': dict(rpn_head=dict(num_classes=1))}
+#: Why mmdet itself cannot train some, by a part of its message.
+_WHY_NOT = {
+    **{module: f'needs {package}' for module, package in PACKAGES.items()},
+    "CascadeRPNHead.__init__() missing 1 required positional argument: 'num_classes'": 'its config lacks num_classes',
+}
 
 
 class Row(NamedTuple):
@@ -100,8 +103,7 @@ def outcome_of(config: str, folder: Path) -> str:
     model, problem = _smallest_that_trains(config, size)
     if model is None:
         return f'mmdet cannot train it here: {problem}'
-    lacked = [f'{part}.{key}={value}' for part, keys in _LACK.get(config, {}).items() for key, value in keys.items()]
-    cure = f' with {", ".join(lacked)}, which its config lacks' if lacked else ''
+    cure = ''
     for _ in range(2):
         source = 'backbone' if model.get('neck') is None else 'neck'
         cfg = distilled(model, model, save_detector(model, folder / 'teacher.pth'), source)
@@ -125,13 +127,11 @@ def outcome_of(config: str, folder: Path) -> str:
 
 
 def _smallest_that_trains(config: str, size: int) -> tuple[Any, str]:
-    """The narrowest model of a config that mmdet alone trains a step; None, and what it lacks, if it trains none."""
+    """The narrowest model of a config that mmdet alone trains a step; None, and why not, if it trains none."""
     problem: Exception | None = None
     for divisor in (8, 1):
         try:
             model = narrowed(config, divisor)
-            for part, keys in _LACK.get(config, {}).items():
-                model[part].update(keys)
             detector = revert_sync_batchnorm(MODELS.build(copy.deepcopy(model))).train()
             detector.init_weights()
             total(losses_of(fill_memory(detector), batch_for(model, size))).backward()
@@ -139,10 +139,10 @@ def _smallest_that_trains(config: str, size: int) -> tuple[Any, str]:
             problem = error
             continue
         return model, ''
-    lacking = [f'needs {package}' for module, package in PACKAGES.items() if module in str(problem)]
-    if not lacking:
+    reasons = [reason for word, reason in _WHY_NOT.items() if word in str(problem)]
+    if not reasons:
         raise RuntimeError(f'mmdet alone does not train it: {type(problem).__name__}: {problem}') from problem
-    return None, lacking[0]
+    return None, reasons[0]
 
 
 def rows(folder: Path) -> Iterator[Row]:
