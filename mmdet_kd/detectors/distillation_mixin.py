@@ -26,7 +26,6 @@ from .loss_guard import FiniteLossGuard
 from .stopping import StopNotice, stop_problems
 from .student_class import OF_THE_BASE, bare_student, find_detector_class, student_class
 from .student_keys import lost_class_problems, student_key_problems
-from .sync_norms import sync_norm_problems
 from .teachers_by_name import build_teachers
 from .two_views import TwoViews, check_student_scale
 
@@ -95,7 +94,7 @@ class KnowledgeDistillationMixin:
         as_student = Model('student', self, student_cfg)
         pairs = {name: self._pair(as_student, teacher) for name, teacher in self.teachers.items()}
         raise_if_any([p for name, pair in pairs.items() for p in channel_problems(pair, self.teachers[name])])
-        raise_if_any(canvas_problems('student', self) + sync_norm_problems(self))
+        raise_if_any(canvas_problems('student', self))
         check_inheritance(self.teachers, pairs)
         self.distillers, self._teacher_of = build_distillers(distillers, self.teachers, pairs)
         self._class_names: tuple[str, ...] | None = None

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from ..errors import DistillationError, NotFiniteError, printable, raise_if_any
 from ..unknown_names import part_problems
 from .console import ignore_warnings_of_packages, log_warnings, log_where_the_rest_is, quiet
-from .cpu_ranks import prepare_cpu_ranks
+from .cpu_ranks import prepare_cpu_ranks, with_norms_of_each_rank
 from .downloads import downloaded
 from .mmengine_loader import check_resumable, load_from_file
 from .processes import end_with_launcher
@@ -142,7 +142,8 @@ def build_runner(cfg: Config) -> Runner:
     make_work_dir(cfg.work_dir)
     end_with_launcher(cfg.get('launcher', 'none'))
     setup_cache_size_limit_of_dynamo()
-    prepare_cpu_ranks(cfg)
+    if prepare_cpu_ranks(cfg):
+        kind = with_norms_of_each_rank(kind)
     runner = quiet(kind).from_cfg(cfg)
     runner.logger.addFilter(_make_printable)
     log_warnings(runner.logger)

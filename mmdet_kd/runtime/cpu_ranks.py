@@ -2,17 +2,22 @@
 
 mmengine's own set-up asks for a CUDA device when a launcher is given, and its default wrapper hands device ids to
 DDP; both fail on a CPU. It leaves a process group alone that exists already, and builds the wrapper that the config
-names: that is all it takes.
+names: that is all it takes. torch refuses batch norms there that are synchronised among ranks.
 """
 
+import logging
 import os
 import subprocess
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -22,7 +27,7 @@ _DEFAULT_PORT = '29500'
 def prepare_cpu_ranks(cfg: Config) -> bool:
     """Start gloo and choose the wrapper, if `cfg` has a launcher and the machine no accelerator.
 
-    Call it before the Runner is built. `cfg` is changed in place.
+    Call it before the Runner is built, whose class :func:`with_norms_of_each_rank` makes. `cfg` is changed in place.
 
     Args:
         cfg: of the run; `launcher`, `env_cfg.dist_cfg.timeout`, `find_unused_parameters` and `model_wrapper_cfg`
@@ -35,12 +40,37 @@ def prepare_cpu_ranks(cfg: Config) -> bool:
     if launcher == 'none' or get_device() != 'cpu':
         return False
     _wrap_without_devices(cfg)
+    if cfg.get('sync_bn'):
+        cfg.sync_bn = None
     _export_rank(launcher)
     if not dist.is_initialized():
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
     _share_cores()
     return True
+
+
+def with_norms_of_each_rank(kind: type[Runner]) -> type[Runner]:
+    """A class of runners whose models have plain batch norms where they were to be synchronised among ranks.
+
+    torch synchronises them on accelerators alone, and mmengine makes them plain on a single CPU only. On CPU ranks each
+    rank takes the statistics of its own pictures, with a warning in the log.
+    """
+    return type(kind.__name__, (_NormsOfEachRank, kind), {})
+
+
+class _NormsOfEachRank:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """See :class:`mmengine.runner.Runner`."""
+        synchronised = sum(isinstance(module, (nn.SyncBatchNorm, MMSyncBatchNorm)) for module in model.modules())
+        if synchronised:
+            print_log(
+                f'The {synchronised} synchronised batch norms (SyncBN) of the model are plain ones here, since torch '
+                'synchronises them on GPUs alone: each CPU rank takes the statistics of its own pictures.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return super().wrap_model(model_wrapper_cfg, revert_sync_batchnorm(model))
 
 
 def sum_gradients_one_by_one(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from mmdet.models.backbones.trident_resnet import TridentConv
 from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 from mmdet_kd.export import with_num_classes
@@ -67,8 +67,11 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
     if 'data_preprocessor' in cfg:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     drop_pretrained(model)
+    augments = model.data_preprocessor.get('batch_augments') or []  # of which some pad to 1024 pixels
+    if augments:
+        model.data_preprocessor.batch_augments = [each for each in augments if each.type != 'BatchFixedSizePad'] or None
     backbone = model.backbone
-    if 'depth' in backbone and backbone.type != 'Darknet':
+    if 'depth' in backbone and backbone.type not in ('Darknet', 'SSDVGG'):  # whose widths are fixed
         backbone.depth = min(backbone.depth, 50)
         backbone.setdefault('base_channels', 64)
     if backbone.type == 'HourglassNet':
@@ -78,16 +81,36 @@ def narrowed(config: str, divisor: int = 8) -> ConfigDict:
         model = _divided(model, divisor, _BESIDE if wide else _WIDTHS)
     if wide:
         model.neck = _divided(model.neck, divisor, ('in_channels',))
-    for part in ('encoder', 'decoder'):
-        if part in model:
-            model[part].num_layers = 2
+    _few_layers(model)
     if 'stage_blocks' in model.backbone:
         model.backbone.stage_blocks = [1] * len(model.backbone.stage_blocks)
     if 'encoder' in model:  # DETRs whose heads have a default
         model.bbox_head.embed_dims = model.encoder.layer_cfg.self_attn_cfg.embed_dims
     if 'num_queries' in model:  # no more than there are places on the maps of a small picture
         model.num_queries = model.test_cfg.max_per_img = min(model.num_queries, _QUERIES)
+    few_samples(model)
     return _few_classes(model)
+
+
+def _few_layers(cfg: Any) -> None:
+    """Two layers for each transformer."""
+    for key, value in cfg.items() if isinstance(cfg, dict) else ():
+        if key in ('encoder', 'decoder', 'transformer_decoder') and 'num_layers' in (value or ()):
+            value['num_layers'] = 2
+        _few_layers(value)
+
+
+def few_samples(cfg: Any) -> None:
+    """Train on 32 RoIs and anchors of a picture, or 512 points of a mask, and keep 64 boxes; changes the config."""
+    if isinstance(cfg, dict):
+        if 'num' in (cfg.get('sampler') or {}):
+            cfg['sampler']['num'] = 32
+        if 'num_points' in cfg and 'oversample_ratio' in cfg:
+            cfg['num_points'] = min(cfg['num_points'], 512)
+        if 'nms_pre' in cfg:
+            cfg['nms_pre'] = cfg['max_per_img'] = 64
+    for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
+        few_samples(value)
 
 
 def _few_classes(model: ConfigDict) -> ConfigDict:
@@ -126,6 +149,10 @@ def batch_for(model: dict, size: int = 64, boxes: tuple[int, ...] = (3, 2)) -> d
     batch = raw_batch(boxes, size=size, classes=CLASSES)
     if model['type'] == 'RTMDet' and 'Ins' not in model['bbox_head']['type']:
         return batch  # its assigner takes masks only as tensors
+    if 'roi_head' in model and 'rpn_head' not in model:  # Fast R-CNN, whose proposals come with the pictures
+        for sample in batch['data_samples']:
+            boxes = sample.gt_instances.bboxes
+            sample.proposals = InstanceData(bboxes=torch.cat([boxes, boxes / 2]), scores=torch.ones(2 * len(boxes)))
     rng = np.random.default_rng(0)
     for sample in batch['data_samples']:
         bounds = sample.gt_instances.bboxes.long().tolist()

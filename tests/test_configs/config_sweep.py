@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from helpers.narrow import few_samples, fill_memory
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
@@ -88,10 +89,14 @@ KINDS = ('students', 'teachers', 'distillers', 'datasets', 'schedules', '_base_'
 def base_fragments(path: str | Path) -> dict[str, list[str]]:
     """The names of the fragments of each kind that a config is made of, in the order of its lines.
 
-    Those of a pair, or of another whole config, that it is based on stand in the place of that line.
+    Those of a pair, or of another whole config, that it is based on stand in the place of that line. A whole config of
+    mmdet is of the kind 'mmdet'.
     """
     found: dict[str, list[str]] = {}
     for line in base_lines(path):
+        if line.startswith('mmdet::'):  # a whole config
+            found.setdefault('mmdet', []).append(Path(line).stem)
+            continue
         base = (CONFIGS / path).parent.joinpath(line).resolve()
         kind = base.parent.name
         inner = {kind: [base.stem]} if kind in KINDS else base_fragments(base.relative_to(CONFIGS))
@@ -112,7 +117,10 @@ def shrink(cfg: Config) -> Config:
     Layers and operators are those of the config, but for repeated blocks. Changes `cfg` in place and returns it.
     """
     _strip(cfg.model)
+    few_samples(cfg.model)
     _narrow(cfg.model)
+    if cfg.model.get('detector') == 'TridentFasterRCNN':  # whose box head is the last stage of a ResNet, three times
+        cfg.model.train_cfg.rcnn.sampler.num = 8
     for teacher in teacher_configs(cfg):
         teacher.checkpoint = None
         if teacher.get('type', 'DetectorTeacher') == 'DetectorTeacher':
@@ -132,6 +140,10 @@ def _narrow_teacher(config: str) -> dict:
 def _narrow(model: dict) -> None:
     """A quarter of the channels and at most 50 layers, the same on both sides, where a pyramid follows the backbone."""
     backbone, neck = model['backbone'], model.get('neck')
+    if 'encoder' in model:
+        for part in ('encoder', 'decoder'):
+            model[part]['num_layers'] = 2
+        model['num_queries'] = min(model['num_queries'], 100)  # of a two-stage one, not more than there are places
     if backbone['type'] not in ('ResNet', 'ResNeXt', 'SwinTransformer', 'MobileNetV2') or neck is None:
         return
     if 'depth' in backbone:
@@ -144,7 +156,9 @@ def _narrow(model: dict) -> None:
         backbone.update(embed_dims=backbone['embed_dims'] // 4, depths=(2, 2, 2, 2))
     if backbone['type'] != 'MobileNetV2':
         neck['in_channels'] = [channels // 4 for channels in neck['in_channels']]
-    for key in model.keys() & {'neck', 'rpn_head', 'roi_head', 'bbox_head'}:
+    if 'encoder' in model:  # which is as wide as the neck, and has its width in many places
+        return
+    for key in model.keys() & {'neck', 'rpn_head', 'roi_head', 'bbox_head', 'mask_head'}:
         _narrow_part(model[key])
 
 
@@ -161,10 +175,6 @@ def _strip(cfg: Any) -> None:
     if isinstance(cfg, dict):
         if isinstance(cfg.get('init_cfg'), dict) and cfg['init_cfg'].get('type') == 'Pretrained':
             cfg['init_cfg'] = None
-        if 'sampler' in cfg and 'num' in cfg['sampler']:
-            cfg['sampler']['num'] = 32
-        if 'nms_pre' in cfg:
-            cfg['nms_pre'] = cfg['max_per_img'] = 64
         if cfg.get('type') == 'GIDDistiller':
             cfg['min_size'] = 0.0  # boxes of untrained heads may be smaller than instances should be
     for value in cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, (list, tuple)) else ():
@@ -179,7 +189,7 @@ def build(cfg: Config) -> nn.Module:
     if names and hasattr(model, 'set_classes'):
         model.set_classes(names)
     model.init_weights()
-    return model.train()
+    return fill_memory(model).train()
 
 
 def build_shape(cfg: Config) -> None:
@@ -201,6 +211,8 @@ class Step(NamedTuple):
 
 def train_step(model: nn.Module, cfg: Config) -> Step:
     """Take a step on two images, with the optimizer of the config."""
+    # some heads and preprocessors ask how far the training is
+    MessageHub.get_current_instance().update_info_dict({'epoch': 0, 'max_epochs': 12, 'iter': 0, 'max_iters': 100})
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     MessageHub.get_current_instance().update_info('iter', 0)  # as a training does; YOLOX asks for it
     data = model.data_preprocessor(_batch(model), True)
@@ -231,6 +243,7 @@ def _reached(losses: list[Tensor], parameters: dict[str, nn.Parameter]) -> set[s
 def _batch(model: nn.Module) -> dict[str, Any]:
     roi_head = getattr(model, 'roi_head', None)
     head = getattr(roi_head or model, 'bbox_head', model)  # a classifier of crops is its own head
+    head = head or model.mask_head  # SOLO has no boxes
     head = head[0] if isinstance(head, nn.ModuleList) else head
     size = getattr(getattr(head, 'prior_generator', None), 'input_size', IMAGE_SIZE)  # SSD sees one size alone
     return demo_mm_inputs(
@@ -238,7 +251,7 @@ def _batch(model: nn.Module) -> dict[str, Any]:
         image_shapes=[(3, size, size), (3, size, size - 32)],
         num_items=[2, 3],
         num_classes=head.num_classes,
-        with_mask=getattr(roi_head, 'with_mask', False),
+        with_mask=getattr(roi_head or model, 'with_mask', False),
     )
 
 

@@ -26,6 +26,7 @@ from mmengine.config import Config
 from mmengine.fileio import load as load_file
 
 from mmdet_kd.class_names import classes_of_config
+from mmdet_kd.config_writer.methods import VARIANTS
 from mmdet_kd.export import plain_student_config
 from mmdet_kd.teachers.config import find_config
 
@@ -35,6 +36,8 @@ NOT_METHODS = ('baselines', 'bccd', 'demo')
 FIELD = r'[a-z0-9.]+(?:-[a-z0-9.]+)*'
 SCHEDULE_AND_DATASET = rf'(?P<schedule>\d+[xek])_(?P<dataset>{FIELD})'
 DISTILLED = re.compile(rf'(?P<method>{FIELD})_(?P<student>{FIELD})-from-(?P<teacher>{FIELD})_{SCHEDULE_AND_DATASET}')
+#: A whole config of mmdet, with what its name says of the training before the schedule: ms-poly-90k, 8xb2-12e.
+OF_MMDET = re.compile(rf'(?P<detector>.+?)_(?:[a-z0-9]+-)*{SCHEDULE_AND_DATASET}(_instance)?')
 PLAIN = re.compile(rf'(?P<detector>{FIELD}(_{FIELD})*)_{SCHEDULE_AND_DATASET}')
 
 
@@ -136,27 +139,47 @@ def follows_the_grammar_of_plain_detectors(path: Path) -> None:
 def name_says_which_fragments(path: Path) -> None:
     name = DISTILLED.fullmatch(path.stem)
     lines = base_fragments(path)
-    kinds = ('students', 'distillers', 'datasets', 'schedules', '_base_')
-    (student,), methods, (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
-    # the anchors of SSD are made for a set
-    student = student.removesuffix(f'_{name["dataset"]}').replace('_', '-')
-    assert student == name['student']
+    if 'mmdet' in lines:
+        is_said_of_a_config_of_mmdet(path, name)
+    else:
+        is_said_of_fragments(name, lines)
     # with a student at a lower resolution, the teacher's own follows: voc07-344-from-688
     size, _, size_of_teacher = name['dataset'].partition('-from-')
     trained_on = f'{size.rpartition("-")[0]}-{size_of_teacher}' if size_of_teacher else size
     # a teacher of the student's own architecture is not said twice
-    architecture = re.match(r'([a-z0-9]+-){0,2}rcnn-|[a-z0-9]+-', student).group()
+    architecture = re.match(r'([a-z0-9]+-){0,2}rcnn-|[a-z0-9]+(-detr)?-', name['student']).group()
     for said, teacher in zip(name['teacher'].split('-and-'), lines['teachers'], strict=True):
         teacher, _, its_set = teacher.rpartition('_')
         assert said in (teacher.replace('_', '-'), teacher.replace('_', '-').removeprefix(architecture))
         assert its_set == trained_on
     # a fragment may be for a family of students, and two methods may add up
-    said = '-'.join(re.sub('-(c4|sigmoid|std1|two-stage|fcos|reppoints|ssd512)$', '', method) for method in methods)
+    family = f'-({"|".join(VARIANTS)})$'
+    said = '-'.join(re.sub(family, '', method) for method in lines['distillers'])
     inherits = any(teacher.get('inherit') for teacher in teacher_configs(read(path)))
     assert name['method'] == f'{said}-inherit' if inherits else said
+
+
+def is_said_of_fragments(name: re.Match[str], lines: dict[str, list[str]]) -> None:
+    kinds = ('students', 'datasets', 'schedules', '_base_')
+    (student,), (data,), (schedule,), (runtime,) = (lines[kind] for kind in kinds)
+    # the anchors of SSD are made for a set
+    assert student.removesuffix(f'_{name["dataset"]}').replace('_', '-') == name['student']
     assert data.split('_')[0] == name['dataset']
     assert schedule.split('_')[:2] == ['schedule', name['schedule']]
     assert runtime == 'default_runtime'
+
+
+def is_said_of_a_config_of_mmdet(path: Path, name: re.Match[str]) -> None:
+    """Its student, but for the depth of a ResNet, its schedule and its set."""
+    lines = base_fragments(path)
+    (whole,) = lines['mmdet']
+    theirs = OF_MMDET.fullmatch(whole)
+    assert theirs
+    depth = read(path).model.backbone.get('depth')
+    student = theirs['detector'].replace('_', '-')
+    assert name['student'] == (student if depth is None else re.sub(r'-r\d+\b', f'-r{depth}', student))
+    assert (name['schedule'], name['dataset']) == (theirs['schedule'], theirs['dataset'])
+    assert lines['_base_'] == ['distillation_hooks']
 
 
 def clips_gradients_as_the_authors_do(path: Path) -> None:
@@ -294,23 +317,35 @@ def test_the_rows_of_the_second_table_of_dicod_have_configs() -> None:
     assert {(method, *cell) for method, cells in table.items() for cell in cells} <= found
 
 
+def test_pairs_across_classes_have_configs() -> None:
+    """Students of other classes than two-stage and one-stage, and teachers of another class than the student's."""
+    names = [DISTILLED.fullmatch(path.stem) for path in distilled_configs()]
+    assert {
+        ('condinst-r50-fpn', 'mask-rcnn-r101-fpn'),
+        ('solov2-r50-fpn', 'mask-rcnn-r101-fpn'),
+        ('dino-4scale-r50', '5scale-swin-l'),
+        ('deformable-detr-r18', 'r50'),
+        ('rtmdet-tiny', 's'),
+        ('yolox-tiny', 's'),
+        ('tridentnet-r50-caffe', 'faster-rcnn-r101-caffe-fpn'),
+        ('faster-rcnn-r50-fpn', 'dino-4scale-r50'),
+        ('retinanet-r50-fpn', 'cascade-mask-rcnn-x101-dconv-fpn'),
+    } <= {(name['student'], name['teacher']) for name in names}
+
+
 #: Our fragment of a student -> mmdet's whole config of it.
 STUDENTS_OF_MMDET = {
     'gfl_r50_fpn': 'gfl/gfl_r50_fpn_1x_coco.py',
     'fcos_r50-caffe_fpn': 'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py',
     'reppoints_r50_fpn': 'reppoints/reppoints-moment_r50_fpn-gn_head-gn_1x_coco.py',
-    'yolox_tiny': 'yolox/yolox_tiny_8xb8-300e_coco.py',
-    'rtmdet_tiny': 'rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
 }
 
 
 @pytest.mark.parametrize('name', STUDENTS_OF_MMDET)
 def test_a_one_stage_student_is_mmdets(name: str) -> None:
-    """But for the address of its pretrained weights, and the padding that RTMDet's neck needs."""
+    """But for the address of its pretrained weights."""
     ours = plain(read(f'_base_/students/{name}.py').model)
     theirs = plain(Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[name]).model)
-    if name == 'rtmdet_tiny':
-        assert ours['data_preprocessor'].pop('pad_size_divisor') == 32
     if theirs['backbone'].get('init_cfg', {}).get('checkpoint') == 'torchvision://resnet50':
         theirs['backbone']['init_cfg']['checkpoint'] = read(
             '_base_/students/retinanet_r50_fpn.py'
@@ -319,24 +354,12 @@ def test_a_one_stage_student_is_mmdets(name: str) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize('name', ['yolox-tiny', 'rtmdet-tiny'])
-def test_a_pair_of_300_epochs_trains_as_mmdet_trains_the_student(name: str) -> None:
-    """Data, schedule, averages and the switch to light augmentation; the distillation stops with that."""
-    (path,) = (path for path in in_folder('cwd') if f'_{name}-from-' in path.name)
-    ours = read(path)
-    folder, _, size = name.partition('-')
-    theirs = Config.fromfile(MMDET / 'configs' / STUDENTS_OF_MMDET[f'{folder}_{size}'])
-    for key in ('train_pipeline', 'test_pipeline', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'custom_hooks'):
-        assert plain(ours[key]) == plain(theirs[key]), key
-    for split in ('train', 'val'):
-        mine, others = (plain(cfg[f'{split}_dataloader']) for cfg in (ours, theirs))
-        for loader in (mine, others):
-            loader['batch_sampler'] = loader['drop_last'] = None  # the pictures have one shape; mmdet's default
-        assert mine == others, split
-    assert ours.auto_scale_lr.get('base_batch_size', 16) == theirs.auto_scale_lr.get('base_batch_size', 16)
-    switch = next(hook for hook in ours.custom_hooks if 'SwitchHook' in hook.type)
-    key = 'num_last_epochs' if folder == 'yolox' else 'stop_epoch'
-    assert ours.model.distillers.cwd[key] == switch['num_last_epochs' if folder == 'yolox' else 'switch_epoch']
+@pytest.mark.parametrize('name', ['yolox', 'rtmdet'])
+def test_the_distillation_stops_where_mmdet_lightens_the_augmentation(name: str) -> None:
+    cfg = read(f'cwd/cwd-normed_{name}-tiny-from-s_300e_coco.py')
+    switch = next(hook for hook in cfg.custom_hooks if 'SwitchHook' in hook.type)
+    stop, of_mmdet = ('num_last_epochs',) * 2 if name == 'yolox' else ('stop_epoch', 'switch_epoch')
+    assert cfg.model.distillers.cwd[stop] == switch[of_mmdet]
 
 
 @pytest.mark.parametrize('name', SSDS)

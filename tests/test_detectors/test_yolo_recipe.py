@@ -17,11 +17,9 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
-from torch import nn
 
 from mmdet_kd.checks.check import take_training_steps
 from mmdet_kd.checks.start import begin_training, quiet_config
-from mmdet_kd.detectors import sync_norms
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.knowledge import TeacherKnowledge
 
@@ -246,18 +244,6 @@ def test_two_ranks_train_on_after_the_stop(tiny_set, tmp_path):
     assert len(adapters) == 3
     assert not any(gradient.any() for gradient in adapters)
     assert gradients['neck.out_convs.0.conv.weight'].any()
-
-
-def test_sync_norms_on_cpu_ranks_are_refused(monkeypatch):
-    monkeypatch.setattr(sync_norms, 'get_device', lambda: 'cpu')
-    part = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
-    assert sync_norms.sync_norm_problems(part) == []  # one rank
-    monkeypatch.setattr(sync_norms, 'get_world_size', lambda: 2)
-    (problem,) = sync_norms.sync_norm_problems(part)
-    assert "write norm_cfg=dict(type='BN') for its parts (of an RTMDet use_syncbn=False as well)" in problem
-    assert sync_norms.sync_norm_problems(nn.BatchNorm2d(4)) == []
-    monkeypatch.setattr(sync_norms, 'get_device', lambda: 'cuda')
-    assert sync_norms.sync_norm_problems(part) == []
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ from datetime import timedelta
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.tiny import log_of
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmdet_kd.runtime import prepare_cpu_ranks
-from mmdet_kd.runtime.cpu_ranks import sum_gradients_one_by_one
+from mmdet_kd.runtime.cpu_ranks import sum_gradients_one_by_one, with_norms_of_each_rank
 
 pytestmark = pytest.mark.skipif(get_device() != 'cpu', reason='this machine has an accelerator')
 
@@ -59,6 +61,22 @@ def test_ranks_share_the_cores(one_rank, monkeypatch):
     torch.set_num_threads(2)
     prepare_cpu_ranks(Config({'launcher': 'pytorch'}))
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.slow
+def test_batch_norms_are_not_synchronised(one_rank, tmp_path):
+    """torch refuses such a model on a CPU when it is wrapped."""
+    cfg = Config({'launcher': 'pytorch', 'sync_bn': 'torch'})
+    prepare_cpu_ranks(cfg)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
+    weights = list(model.parameters())
+    runner = with_norms_of_each_rank(Runner)(model, str(tmp_path), launcher='pytorch', cfg=cfg)
+    assert [id(weight) for weight in runner.model.module.parameters()] == [id(weight) for weight in weights]
+    pictures = torch.rand(2, 3, 8, 8)
+    found = runner.model(pictures)
+    torch.testing.assert_close(found.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+    assert runner.model.module[1].running_mean.any()
+    assert 'The 1 synchronised batch norms (SyncBN) of the model are plain ones here' in log_of(tmp_path)
 
 
 @pytest.mark.parametrize(('launcher', 'variable'), [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID')])

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 from helpers import run_tool
 from helpers.classifier import tiny_classifier_cfg
-from helpers.tiny import REPO, call_tool
+from helpers.point_heads import POINT_HEADS
+from helpers.tiny import REPO, call_tool, log_of
 from helpers.training import assert_same_weights, distilled_run
 from mmengine.device import get_device
 
@@ -72,6 +74,26 @@ def test_two_ranks_train_a_classifier(tmp_path, tiny_set):
     last = json.loads(scalars.read_text().splitlines()[-1])
     assert 0 <= last['crops/top1'] <= last['crops/top2'] <= 100
     assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
+def synchronised_rtmdet(cfg):
+    """RTMDet, whose constructor synchronises batch norms among ranks; those of its backbone its config does."""
+    cfg = POINT_HEADS['rtmdet_sepbn'](cfg)
+    cfg.model.backbone.update(norm_cfg=dict(type='SyncBN', requires_grad=True), norm_eval=False)
+    return cfg
+
+
+@on_two_ranks
+@pytest.mark.slow
+def test_two_ranks_train_a_student_with_synchronised_batch_norms(tmp_path, tiny_set):
+    """Which torch cannot synchronise on CPUs, and refuses."""
+    distilled_run(tmp_path, tiny_set, family=synchronised_rtmdet, **{'train_cfg.max_epochs': 1})
+    run_tool(['tools/dist_train.sh', tmp_path / 'distilled.py', 2], cwd=tmp_path)
+    log = log_of(tmp_path / 'run')
+    assert 'synchronised batch norms (SyncBN) of the model are plain ones here' in log
+    weights = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
+    assert weights['backbone.layer4.0.bn1.running_mean'].any()
+    assert weights['backbone.layer4.0.bn1.num_batches_tracked'] == 2  # 8 pictures, two a rank and step
 
 
 # What they call: an interpreter that says how it was called, after its threads, one word a line.

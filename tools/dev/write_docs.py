@@ -108,13 +108,17 @@ def list_configs(metafile: Path) -> str:
     entries = []
     for config in sorted(metafile.parent.glob('*.py')):
         *_, schedule, dataset = config.stem.split('_')
+        if schedule.endswith('k'):
+            length = f'Iterations: {int(schedule.removesuffix("k")) * 1000}'
+        else:
+            length = f'Epochs: {EPOCHS.get(schedule) or int(schedule.removesuffix("e"))}'
         entries.append(
             f'  - Name: {config.stem}\n'
             f'    In Collection: {re.search("- Name: (.+)", head)[1]}\n'
             f'    Config: {config.relative_to(ROOT)}\n'
             f'    Metadata:\n'
             f'      Training Data: {DATA_SETS[dataset.split("-")[0]]}\n'
-            f'      Epochs: {EPOCHS.get(schedule) or int(schedule.removesuffix("e"))}\n'
+            f'      {length}\n'
         )
     return head + 'Models:\n' + '\n'.join(entries)
 
