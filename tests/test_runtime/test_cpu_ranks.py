@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 import torch
 import torch.distributed as dist
-from helpers.tiny import log_of
+from helpers.tiny import log_of, logs_of_its_own
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
@@ -70,7 +70,8 @@ def test_batch_norms_are_not_synchronised(one_rank, tmp_path):
     prepare_cpu_ranks(cfg)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
     weights = list(model.parameters())
-    runner = with_norms_of_each_rank(Runner)(model, str(tmp_path), launcher='pytorch', cfg=cfg)
+    with logs_of_its_own():  # and its scope
+        runner = with_norms_of_each_rank(Runner)(model, str(tmp_path), launcher='pytorch', cfg=cfg)
     assert [id(weight) for weight in runner.model.module.parameters()] == [id(weight) for weight in weights]
     pictures = torch.rand(2, 3, 8, 8)
     found = runner.model(pictures)
