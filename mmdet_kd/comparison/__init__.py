@@ -14,7 +14,20 @@ from .delivery import export, exported_scores
 from .progress import Watch, bar
 from .recipe import Recipe
 from .stages import Lock, alone_in, run, running
-from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
+from .tables import (
+    Row,
+    bounds,
+    comparison_cells,
+    form_of,
+    gains,
+    interval,
+    markdown,
+    name_of,
+    paired,
+    reach,
+    shown,
+    spread,
+)
 from .training import Training, clear, train
 
 __all__ = [
@@ -27,12 +40,14 @@ __all__ = [
     'alone_in',
     'arms_of',
     'bar',
+    'bounds',
     'clear',
     'compare',
     'comparison_cells',
     'console_of_command',
     'export',
     'exported_scores',
+    'form_of',
     'gains',
     'interval',
     'markdown',

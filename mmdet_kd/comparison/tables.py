@@ -29,8 +29,14 @@ def interval(values: Sequence[float], form: str = '.1f') -> str:
     mean = f'{statistics.mean(values):+{form}}'
     if len(values) == 1:
         return mean
-    low, high = stats.ttest_1samp(values, 0).confidence_interval()
+    low, high = bounds(values)
     return f'{mean} ({low:+{form}} to {high:+{form}})'
+
+
+def bounds(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % confidence interval (Student's t) of the mean of two values or more."""
+    low, high = stats.ttest_1samp(values, 0).confidence_interval()
+    return float(low), float(high)
 
 
 def paired(found: Row, first: Row) -> list[tuple[Row, Row]]:

@@ -1,0 +1,292 @@
+"""The trained detectors themselves: how large and fast they are, and what they find in the validation pictures."""
+
+import copy
+import io
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ..checks.detections import plain_detector
+from ..class_names import classes_of_config, find_classes, same_classes
+from ..comparison import Training
+from ..compression import ForwardPass, measure_flops, shape_of_config
+from ..detectors.teachers_by_name import build_teachers
+from ..errors import DistillationError
+from ..export import load_with_misfits, plain_student_config, require_fit, student_state_dict
+from ..runtime.checkpoints import find_weights, read_checkpoint
+from ..runtime.run_record import distilled_parts
+from ..teachers import BaseTeacher, DetectorTeacher, find_teacher_files, read_weights
+from ..visualization import TRUTH, picture_with
+from .findings import Drawn, Model
+
+#: Score from which on a detection counts and is drawn, and overlap from which on it has found an object.
+LEAST_SCORE, LEAST_OVERLAP = 0.3, 0.5
+_SIDE = 320  # pixels of the longer side of a drawn picture
+_WARM_UP = 3  # pictures that are not timed
+
+
+@dataclass
+class Detector:
+    """A model that is looked at.
+
+    Args:
+        model: in eval mode.
+        cfg: that says which pictures it sees.
+        labels: label of the data for each label of the model, -1 for none (C,); None where they are the same.
+        is_teacher: whether it taught, and is not compared.
+    """
+
+    model: nn.Module
+    cfg: Config
+    labels: Tensor | None = None
+    is_teacher: bool = False
+
+
+@dataclass
+class Looked:
+    """What detectors make of pictures.
+
+    Args:
+        titles: of the detectors.
+        found: title -> index of a picture -> what it finds there.
+        truths: index -> the objects, as mmdet's data sets give them.
+        paths: index -> the file.
+        metainfo: of the data set.
+        size: pictures that the data set has.
+        seconds: title -> of each picture.
+    """
+
+    titles: list[str]
+    found: dict[str, dict[int, InstanceData]] = field(default_factory=dict)
+    truths: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    paths: dict[int, str] = field(default_factory=dict)
+    metainfo: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def detector_of(training: Training) -> Detector:
+    """The student of a finished training, without its teachers.
+
+    Raises:
+        DistillationError: its last checkpoint does not open, or holds other weights.
+    """
+    cfg = plain_student_config(training.recipe.read())
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model_cfg = copy.deepcopy(cfg.model)  # heads of mmdet write into their configs
+    if 'data_preprocessor' in cfg:  # as mmengine's Runner does
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model, content = MODELS.build(model_cfg), read_checkpoint(training.checkpoint)
+    require_fit(model, content, training.checkpoint)
+    load_with_misfits(model, student_state_dict(find_weights(content, training.checkpoint)))
+    return Detector(model.eval().to(_device()), cfg)
+
+
+def teachers_of(training: Training) -> tuple[dict[str, Detector], list[str]]:
+    """The detectors that taught a training, by their names; and why others are left out, a sentence each."""
+    cfg, found, missing = training.recipe.read(), {}, []
+    names = classes_of_config(cfg)
+    for part in distilled_parts(cfg.model):
+        try:
+            find_teacher_files(cfg)
+            teachers = build_teachers(part.get('teacher'), part.get('teachers'))
+        except DistillationError as error:
+            missing += [f'The teacher of {training.title} is left out: {problem}.' for problem in error.problems]
+            continue
+        for name, teacher in teachers.items():
+            title = name if name == 'teacher' else f'teacher {name}'
+            try:
+                found[title] = Detector(*_plain(teacher, names), is_teacher=True)
+            except DistillationError as error:
+                missing += [f'The {title} of {training.title} is left out: {problem}.' for problem in error.problems]
+    for each in found.values():
+        data = {key: cfg[key] for key in ('val_dataloader', 'test_dataloader') if key in cfg}
+        each.cfg = Config(dict(each.cfg.to_dict(), **data))  # it is shown the student's pictures
+    return found, missing
+
+
+def _plain(teacher: BaseTeacher, names: Sequence[str] | None) -> tuple[nn.Module, Config, Tensor | None]:
+    """A teacher as a detector, its config, and what its labels mean in the data."""
+    if not isinstance(teacher, DetectorTeacher):
+        raise DistillationError([f'it is a {type(teacher).__name__}, which detects nothing'])
+    if teacher.checkpoint is None:
+        raise DistillationError(['it is untrained'])
+    own, labels = read_weights(teacher.checkpoint).classes or teacher.classes, None
+    if names is None or own is None:
+        raise DistillationError(['the names of its classes, or of those of the data, are not known'])
+    if teacher.classes_by_name:
+        labels = torch.full((len(own),), -1)
+        labels[find_classes(names, own)] = torch.arange(len(names))
+    elif not same_classes(names, own):
+        raise DistillationError(['its classes are not those of the data'])
+    return plain_detector(teacher).to(_device()), teacher.cfg, labels
+
+
+def size_of(detector: Detector) -> Model:
+    """How large a detector is, and what a forward pass on a picture of the size of its tests computes.
+
+    Any detector class may come here, and the counter, which traces it, fails in many ways: what it cannot count is left
+    out.
+    """
+    parameters = sum(parameter.numel() for parameter in detector.model.parameters())
+    shape = shape_of_config(detector.cfg)
+    try:
+        with redirect_stdout(io.StringIO()):
+            return Model(parameters, measure_flops(ForwardPass(detector.model, shape)), shape)
+    except Exception:
+        return Model(parameters)
+
+
+def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90.0) -> Looked:
+    """Show validation pictures to detectors, one at a time, and measure how long each takes from picture to boxes.
+
+    The detectors take turns on each picture, so that whatever else the machine does meets all of them alike. Pictures
+    come in an order that is shuffled once, the same each time.
+
+    Args:
+        detectors: title -> detector; each sees the pictures as its config says.
+        most: pictures.
+        seconds: after which no further picture begins.
+
+    Raises:
+        OSError: the pictures or their annotations are not there.
+    """
+    looked = Looked(
+        list(detectors), found={title: {} for title in detectors}, seconds={title: [] for title in detectors}
+    )
+    datasets = {title: _validation_set(detector.cfg) for title, detector in detectors.items()}
+    first = next(iter(datasets.values()))
+    if len({len(dataset) for dataset in datasets.values()}) > 1:
+        raise DistillationError(['the detectors are judged on different pictures'])
+    looked.metainfo, looked.size = first.metainfo, len(first)
+    begun = time.monotonic()
+    for index in np.random.default_rng(0).permutation(len(first))[:most].tolist():
+        if time.monotonic() - begun > seconds:
+            break
+        info = first.get_data_info(index)
+        if not Path(info['img_path']).is_file():
+            raise FileNotFoundError(2, 'there is no such picture', info['img_path'])
+        looked.truths[index], looked.paths[index] = info['instances'], info['img_path']
+        for title, detector in detectors.items():
+            batch = pseudo_collate([datasets[title][index]])
+            start = time.perf_counter()
+            with torch.inference_mode():
+                (sample,) = detector.model.test_step(batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            looked.seconds[title].append(time.perf_counter() - start)
+            looked.found[title][index] = _kept(sample.pred_instances.to('cpu'), detector.labels)
+    return looked
+
+
+def _kept(found: InstanceData, labels: Tensor | None) -> InstanceData:
+    """Boxes, scores and labels of the data, from the best score on."""
+    instances = InstanceData(**{key: found[key] for key in ('bboxes', 'scores', 'labels')})
+    if labels is not None:
+        instances.labels = labels[instances.labels]
+        instances = instances[instances.labels >= 0]
+    instances = instances[instances.scores >= LEAST_SCORE]
+    return instances[instances.scores.argsort(descending=True, stable=True)]
+
+
+def speeds_of(looked: Looked) -> dict[str, float]:
+    """Title -> pictures a second, without the first few, which warm up; only of those that were shown enough."""
+    timed = {title: seconds[_WARM_UP:] for title, seconds in looked.seconds.items()}
+    return {title: 1 / median(seconds) for title, seconds in timed.items() if seconds}
+
+
+def judge(found: InstanceData, objects: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """How many detections are right, how many are wrong, and how many objects are missed.
+
+    Each detection, from the best score on, takes the object of its class that it overlaps most, if nobody has taken it
+    and the overlap is large enough. One on an object that does not count (`ignore_flag`) is neither right nor wrong.
+
+    Args:
+        found: `bboxes` and `labels`, from the best score on.
+        objects: `bbox`, `bbox_label` and `ignore_flag`, as mmdet's data sets give them.
+    """
+    boxes = torch.tensor([each['bbox'] for each in objects], dtype=torch.float).reshape(-1, 4)
+    labels = torch.tensor([each['bbox_label'] for each in objects], dtype=torch.long)
+    counts = torch.tensor([not each.get('ignore_flag') for each in objects], dtype=torch.bool)
+    overlaps = bbox_overlaps(getattr(found.bboxes, 'tensor', found.bboxes).float(), boxes)
+    overlaps = overlaps.masked_fill(found.labels[:, None] != labels, 0.0)
+    right, wrong = 0, 0
+    free = torch.ones_like(counts)
+    for row in overlaps:
+        hits = row >= LEAST_OVERLAP
+        open_hits = hits & free & counts
+        if open_hits.any():
+            right += 1
+            free[row.masked_fill(~open_hits, -1.0).argmax()] = False
+        elif not (hits & ~counts).any():
+            wrong += 1
+    return right, wrong, int((free & counts).sum())
+
+
+def most_different(looked: Looked, compared: Sequence[str], count: int) -> list[int]:
+    """The pictures on which some arms differ most, whoever of them is right.
+
+    By the share of detections and objects that are right, 2 right / (2 right + wrong + missed), which is the F1 score.
+    Where all arms are equal on a picture it is not taken, unless there are too few others.
+    """
+
+    def quality(title: str, index: int) -> float:
+        right, wrong, missed = judge(looked.found[title][index], looked.truths[index])
+        total = 2 * right + wrong + missed
+        return 2 * right / total if total else 1.0
+
+    def difference(index: int) -> float:
+        qualities = [quality(title, index) for title in compared]
+        return max(qualities) - min(qualities)
+
+    return sorted(looked.truths, key=lambda index: (-difference(index), index))[:count]
+
+
+def side_by_side(looked: Looked, indices: Sequence[int]) -> dict[str, list[Drawn]]:
+    """Pictures with the true boxes, and with those of each detector; by the names of their files."""
+    drawn = {}
+    for index in indices:
+        truth, path = looked.truths[index], looked.paths[index]
+        objects = InstanceData(
+            bboxes=torch.tensor([each['bbox'] for each in truth], dtype=torch.float).reshape(-1, 4),
+            labels=torch.tensor([each['bbox_label'] for each in truth], dtype=torch.long),
+        )
+        copies = [Drawn(TRUTH, _jpeg(objects, path, looked.metainfo), f'{len(truth)} objects')]
+        for title in looked.titles:
+            found = looked.found[title][index]
+            right, wrong, missed = judge(found, truth)
+            said = f'{right} right, {wrong} wrong, {missed} missed'
+            copies.append(Drawn(title, _jpeg(found, path, looked.metainfo), said))
+        drawn[Path(path).name] = copies
+    return drawn
+
+
+def _jpeg(instances: InstanceData, path: str, metainfo: Mapping[str, Any]) -> bytes:
+    height, width = cv2.imread(path).shape[:2]
+    picture = picture_with(instances, path, metainfo, _SIDE / max(height, width), LEAST_SCORE)
+    _, data = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return data.tobytes()
+
+
+def _validation_set(cfg: Config) -> Any:
+    with redirect_stdout(io.StringIO()):  # pycocotools reports to it
+        return DATASETS.build(cfg.val_dataloader.dataset)
+
+
+def _device() -> str:
+    return 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -1,0 +1,179 @@
+"""From finished trainings to what is known of their comparison; nothing is trained, and no file is changed."""
+
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ..comparison import Training, rows_of
+from ..errors import DistillationError
+from ..runtime.data_files import leaf_configs
+from ..runtime.run_record import distilled_parts
+from .alike import require_one_score, unlike_rows, unlike_trainings
+from .detectors import (
+    LEAST_OVERLAP,
+    LEAST_SCORE,
+    Detector,
+    detector_of,
+    look,
+    most_different,
+    side_by_side,
+    size_of,
+    speeds_of,
+    teachers_of,
+)
+from .findings import Cost, Findings, Model
+from .work_dirs import Kept, read_work_dir
+
+_PICTURES = 4  # that are shown
+
+
+def findings_of(
+    trainings: Sequence[Training], beside: Sequence[Training] = (), commands: Sequence[str] = (), looks: bool = True
+) -> Findings:
+    """What is known of a comparison.
+
+    Args:
+        trainings: all of them finished; the arm of the first one is what the others are compared with.
+        beside: finished trainings that are shown and not compared, such as the teacher's.
+        commands: that made it, one a line.
+        looks: whether to build the detectors and to show them pictures.
+
+    Raises:
+        DistillationError: the arms are judged by different scores.
+    """
+    rows, others = rows_of(trainings, with_fingerprint=False), rows_of(beside, with_fingerprint=False)
+    require_one_score({**rows, **others})
+    kept = {training: read_work_dir(training) for training in [*trainings, *beside]}
+    firsts = {training.title: training for training in reversed(trainings)}
+    firsts = {title: firsts[title] for title in rows}
+    findings = Findings(
+        rows,
+        others,
+        # what the numbers tell is said once, though the configs tell it too
+        [*unlike_rows(rows), *unlike_trainings(trainings, kept)],
+        _about(trainings, kept),
+        _by_seed(trainings, {each: kept[each].sizes for each in trainings}),
+        _by_seed(trainings, {each: kept[each].classes for each in trainings}),
+        {title: [kept[each].losses for each in trainings if each.title == title] for title in rows},
+        _costs(trainings, kept),
+        {title: Model(row['parameters']) for title, row in rows.items()},
+        configs={title: kept[training].config for title, training in firsts.items() if kept[training].config},
+        versions={
+            title: kept[training].record['versions'] for title, training in firsts.items() if kept[training].record
+        },
+        commands=commands,
+        place='step' if trainings[0].recipe.read().train_cfg.get('max_iters') else 'epoch',
+    )
+    return _with_detectors(findings, firsts) if looks else findings
+
+
+def _by_seed(trainings: Sequence[Training], found: Mapping[Training, Mapping[str, float]]) -> dict[str, Any]:
+    """Title -> seed -> what was found; nothing of an arm that has none."""
+    scores: dict[str, dict[str, Mapping[str, float]]] = {}
+    for training in trainings:
+        if found[training]:
+            scores.setdefault(training.title, {})[str(training.seed)] = found[training]
+    return scores if trainings[0].title in scores else {}
+
+
+def _costs(trainings: Sequence[Training], kept: Mapping[Training, Kept]) -> dict[str, Cost]:
+    """What a step of each arm cost: the mean over its seeds, and the largest memory."""
+    found: dict[str, list[Cost]] = {}
+    for training in trainings:
+        cost = kept[training].cost
+        if cost is not None:
+            found.setdefault(training.title, []).append(cost)
+    costs = {}
+    for title, each in found.items():
+        memory = [cost.memory for cost in each if cost.memory is not None]
+        costs[title] = Cost(sum(cost.seconds for cost in each) / len(each), max(memory, default=None))
+    return costs
+
+
+def _about(trainings: Sequence[Training], kept: Mapping[Training, Kept]) -> list[str]:
+    """Who learned from whom, and on what."""
+    said, seen = [], set()
+    for training in trainings:
+        if training.title not in seen:
+            seen.add(training.title)
+            said.append(_described(training.title, training.recipe.read(), kept[training]))
+    cfg = trainings[0].recipe.read()
+    sets = [_data_of(cfg, split) for split in ('train', 'val')]
+    seeds = sorted({training.seed for training in trainings if training.seed is not None})
+    listed = f'{"seed" if len(seeds) == 1 else "seeds"} {", ".join(map(str, seeds))}'
+    return [*said, f'Trained on {sets[0]}, judged on {sets[1]}; {listed}.']
+
+
+def _described(title: str, cfg: Config, kept: Kept) -> str:
+    kind = cfg.model.get('detector') or cfg.model.type
+    steps = kept.meta.get('iter')
+    length = f', {steps} steps' if isinstance(steps, int) else ''
+    for part in distilled_parts(cfg.model):
+        teachers = part.get('teachers') or {'': part.get('teacher')}
+        named = ' and '.join(_name(teacher.get('config')) for teacher in teachers.values() if teacher)
+        learns = ', '.join(f'{name} ({each.type})' for name, each in part['distillers'].items() if each)
+        return f'{title}: taught by {named} through {learns}{length}.'
+    return f'{title}: {kind} on its own{length}.'
+
+
+def _name(config: Any) -> str:
+    if isinstance(config, str):
+        return config.rpartition('/')[2].removesuffix('.py')
+    return str(((config or {}).get('model') or {}).get('type', 'a teacher'))
+
+
+def _data_of(cfg: Config, split: str) -> str:
+    leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
+    return ' and '.join(dict.fromkeys(f'{each.get("ann_file") or each.get("type")}' for each in leaves)) or 'no data'
+
+
+def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Findings:
+    """Add what the detectors themselves show, as far as their files are there."""
+    detectors: dict[str, Detector] = {}
+    missing: list[str] = []
+    with redirect_stdout(io.StringIO()):
+        for title, training in trainings.items():
+            try:
+                detectors[title] = detector_of(training)
+            except (DistillationError, OSError) as error:
+                missing.append(f'Detections of {title} are left out: {error}')
+        for training in trainings.values():
+            found, why_not = teachers_of(training)
+            missing += [sentence for sentence in why_not if sentence not in missing]
+            for name, teacher in found.items():
+                several = sum(bool(list(distilled_parts(each.recipe.read().model))) for each in trainings.values()) > 1
+                detectors[f'{name} of {training.title}' if several else name] = teacher
+        models = {title: size_of(detector) for title, detector in detectors.items()}
+        findings = replace(findings, models={**findings.models, **models}, missing=missing)
+        try:
+            looked = look(detectors) if detectors else None
+        except (DistillationError, OSError, KeyError) as error:
+            return replace(findings, missing=[*missing, f'Detections and their speed are left out: {error}'])
+    if looked is None or not looked.truths:
+        return findings
+    models = {title: replace(model, speed=speeds_of(looked).get(title)) for title, model in findings.models.items()}
+    compared = [title for title, detector in detectors.items() if not detector.is_teacher]
+    return replace(
+        findings,
+        models=models,
+        conditions=(
+            f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}. The models took turns.'
+        ),
+        pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
+        choice=(
+            f'Those of {len(looked.truths)} of the {looked.size} validation pictures on which {" and ".join(compared)} '
+            f'differ most, whoever is right. Shown and counted: scores of {LEAST_SCORE:g} or more; right is what '
+            f'overlaps an object of its class by {LEAST_OVERLAP:g} or more. First seed.'
+        ),
+    )
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return f'on {torch.cuda.get_device_name()}'
+    return f'on a CPU with {torch.get_num_threads()} thread{"s" if torch.get_num_threads() > 1 else ""}'
