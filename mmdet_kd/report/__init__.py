@@ -4,6 +4,7 @@
 writers write that.
 """
 
+from .alike import unlike_rows
 from .command import report, write_report
 from .content import document_of
 from .document import Document, to_html, to_markdown
@@ -22,5 +23,6 @@ __all__ = [
     'report',
     'to_html',
     'to_markdown',
+    'unlike_rows',
     'write_report',
 ]

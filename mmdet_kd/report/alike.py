@@ -39,7 +39,7 @@ def unlike_rows(rows: Mapping[str, Row]) -> list[str]:
     first, *others = rows
     said = []
     for title in others:
-        seeds, own = (sorted(map(int, rows[each]['seeds'])) for each in (first, title))
+        seeds, own = (sorted(rows[each]['seeds'], key=lambda seed: (len(seed), seed)) for each in (first, title))
         if seeds != own:
             said.append(f'{first} has {_seeds(seeds)}, {title} has {_seeds(own)}.')
         steps, taken = (sorted({run['steps'] for run in rows[each]['seeds'].values()}) for each in (first, title))
@@ -102,9 +102,9 @@ def _some(said: Sequence[Any]) -> str:
     return ', '.join(said[:_MOST_SHOWN]) + more
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def _seeds(seeds: Sequence[str]) -> str:
     return f'seed {seeds[0]}' if len(seeds) == 1 else f'seeds {_listed(seeds)}'
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _listed(numbers: Sequence[object]) -> str:
     return ', '.join(map(str, numbers))

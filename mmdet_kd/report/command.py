@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from ..comparison import Training
+from ..errors import printable
 from ..files import written_whole
-from .content import document_of
+from .content import document_of, verdict, warning_of
 from .document import to_html, to_markdown
 from .findings import Findings
 from .gather import findings_of
@@ -23,7 +24,7 @@ def report(
     console: Console,
     beside: Sequence[Training] = (),
     commands: Sequence[str] = (),
-) -> None:
+) -> Findings:
     """Write the report of finished trainings, and say where it is.
 
     Args:
@@ -33,14 +34,19 @@ def report(
         beside: trainings that are shown and not compared, such as the teacher's.
         commands: that follow, one a line; the present one stands before them.
 
+    Returns:
+        What the report says, as data.
+
     Raises:
         DistillationError: the arms cannot be compared.
     """
     findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands])
     write_report(findings, folder)
-    for sentence in findings.unlike:
-        console.print(f'Not alike: {sentence}', markup=False)
+    for sentence in [warning_of(findings), *verdict(findings.rows)]:
+        if sentence:
+            console.print(printable(sentence), markup=False)
     console.print(f'Report: {Path(folder) / HTML} and {MARKDOWN}', markup=False)
+    return findings
 
 
 def write_report(findings: Findings, folder: str | Path) -> None:

@@ -22,8 +22,8 @@ def document_of(findings: Findings) -> Document:
     first, *others = findings.rows
     sections: dict[str, Iterable[Part]] = {
         'Scores': _scores(findings),
-        'By size and difficulty': _detail(findings, findings.sizes),
-        'By class': _detail(findings, findings.classes),
+        _sizes_title(findings.sizes): _detail(findings, findings.sizes),
+        'By class': _detail(findings, findings.classes, findings.classes_note),
         'Training curves': _curves(findings),
         'Detections side by side': _detections(findings),
         'The models': _models(findings),
@@ -36,7 +36,8 @@ def document_of(findings: Findings) -> Document:
     return Document(
         f'{", ".join(others)} compared with {first}' if others else first,
         warning_of(findings),
-        [*verdict(findings.rows), *findings.about],
+        verdict(findings.rows),
+        findings.about,
         [Section(title, found) for title, parts in sections.items() if (found := list(parts))],
     )
 
@@ -90,7 +91,12 @@ def _scores(findings: Findings) -> Iterable[Part]:
         yield Text('± is the standard deviation over the seeds. Gains are taken seed by seed.', 'note')
 
 
-def _detail(findings: Findings, scores: Scores) -> Iterable[Part]:
+def _sizes_title(sizes: Scores) -> str:
+    names = {name for by_seed in sizes.values() for run in by_seed.values() for name in run}
+    return 'By size' if names <= {'small', 'medium', 'large'} else 'By difficulty'
+
+
+def _detail(findings: Findings, scores: Scores, note: str = '') -> Iterable[Part]:
     """A line a size or a class: what each arm has, and what it gains over the first one."""
     names = list(dict.fromkeys(name for by_seed in scores.values() for run in by_seed.values() for name in run))
     if not names:
@@ -107,7 +113,7 @@ def _detail(findings: Findings, scores: Scores) -> Iterable[Part]:
             values = [run[name] - alone[name] for run, alone in pairs if name in run and name in alone]
             row += [_over_seeds(scores[title], name, form), interval(values, form)]
         cells.append(row)
-    return [Table(cells)]
+    return [Table(cells), *([Text(note, 'note')] if note else [])]
 
 
 def _over_seeds(by_seed: Mapping[str, Mapping[str, float]], name: str, form: str) -> str:

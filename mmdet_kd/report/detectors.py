@@ -8,15 +8,17 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.evaluation import CocoMetric
+from mmdet.registry import DATASETS, METRICS, MODELS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -31,12 +33,13 @@ from ..export import load_with_misfits, plain_student_config, require_fit, stude
 from ..runtime.checkpoints import find_weights, read_checkpoint
 from ..runtime.run_record import distilled_parts
 from ..teachers import BaseTeacher, DetectorTeacher, find_teacher_files, read_weights
-from ..visualization import TRUTH, picture_with
+from ..visualization import TRUTH, picture_with_boxes
 from .findings import Drawn, Model
 
 #: Score from which on a detection counts and is drawn, and overlap from which on it has found an object.
 LEAST_SCORE, LEAST_OVERLAP = 0.3, 0.5
-_SIDE = 320  # pixels of the longer side of a drawn picture
+#: Colours of boxes, which who sees no red and green can tell apart: blue, orange, yellow.
+RIGHT, WRONG, MISSED = (0, 90, 255), (255, 90, 0), (255, 225, 0)
 _WARM_UP = 3  # pictures that are not timed
 
 
@@ -69,6 +72,7 @@ class Looked:
         metainfo: of the data set.
         size: pictures that the data set has.
         seconds: title -> of each picture.
+        logged: title -> what COCO's metric says of the student, by class too, where all pictures were shown.
     """
 
     titles: list[str]
@@ -78,6 +82,7 @@ class Looked:
     metainfo: Mapping[str, Any] = field(default_factory=dict)
     size: int = 0
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    logged: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def detector_of(training: Training) -> Detector:
@@ -174,6 +179,7 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90
     if len({len(dataset) for dataset in datasets.values()}) > 1:
         raise DistillationError(['the detectors are judged on different pictures'])
     looked.metainfo, looked.size = first.metainfo, len(first)
+    metrics = {title: metric for title, each in detectors.items() if (metric := _coco_metric(each, first.metainfo))}
     begun = time.monotonic()
     for index in np.random.default_rng(0).permutation(len(first))[:most].tolist():
         if time.monotonic() - begun > seconds:
@@ -190,8 +196,35 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             looked.seconds[title].append(time.perf_counter() - start)
-            looked.found[title][index] = _kept(sample.pred_instances.to('cpu'), detector.labels)
+            sample = sample.to('cpu')
+            if title in metrics:
+                metrics[title].process({}, [sample.to_dict()])
+            looked.found[title][index] = _kept(sample.pred_instances, detector.labels)
+    if len(looked.truths) == looked.size:
+        looked.logged = {title: _evaluated(metric, looked.size) for title, metric in metrics.items()}
     return looked
+
+
+def _coco_metric(detector: Detector, metainfo: Mapping[str, Any]) -> CocoMetric | None:
+    """The metric by which a student was judged, if it is COCO's; it says what each class has."""
+    evaluators = detector.cfg.get('val_evaluator') or []
+    listed = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    if detector.is_teacher or len(listed) != 1 or listed[0].get('type') != 'CocoMetric':
+        return None
+    metric = METRICS.build(dict(listed[0], classwise=True))
+    metric.dataset_meta = metainfo
+    return metric
+
+
+def _evaluated(metric: CocoMetric, size: int) -> dict[str, float]:
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        with redirect_stdout(io.StringIO()):  # pycocotools reports to it
+            return metric.evaluate(size)
+    finally:
+        logger.setLevel(level)
 
 
 def _kept(found: InstanceData, labels: Tensor | None) -> InstanceData:
@@ -210,8 +243,27 @@ def speeds_of(looked: Looked) -> dict[str, float]:
     return {title: 1 / median(seconds) for title, seconds in timed.items() if seconds}
 
 
-def judge(found: InstanceData, objects: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
-    """How many detections are right, how many are wrong, and how many objects are missed.
+class Judged(NamedTuple):
+    """Detections and objects of a picture: boxes (N, 4), xyxy in pixels of the image."""
+
+    right: Tensor
+    wrong: Tensor
+    missed: Tensor
+
+    @property
+    def quality(self) -> float:
+        """The F1 score, 2 right / (2 right + wrong + missed); 1 where there is nothing to find and nothing is found."""
+        right, wrong, missed = map(len, self)
+        total = 2 * right + wrong + missed
+        return 2 * right / total if total else 1.0
+
+    def __str__(self) -> str:
+        right, wrong, missed = map(len, self)
+        return f'{right} right, {wrong} wrong, {missed} missed'
+
+
+def judge(found: InstanceData, objects: Sequence[Mapping[str, Any]]) -> Judged:
+    """Which detections are right, which are wrong, and which objects are missed.
 
     Each detection, from the best score on, takes the object of its class that it overlaps most, if nobody has taken it
     and the overlap is large enough. One on an object that does not count (`ignore_flag`) is neither right nor wrong.
@@ -220,38 +272,39 @@ def judge(found: InstanceData, objects: Sequence[Mapping[str, Any]]) -> tuple[in
         found: `bboxes` and `labels`, from the best score on.
         objects: `bbox`, `bbox_label` and `ignore_flag`, as mmdet's data sets give them.
     """
-    boxes = torch.tensor([each['bbox'] for each in objects], dtype=torch.float).reshape(-1, 4)
+    truth = _boxes_of(objects)
     labels = torch.tensor([each['bbox_label'] for each in objects], dtype=torch.long)
     counts = torch.tensor([not each.get('ignore_flag') for each in objects], dtype=torch.bool)
-    overlaps = bbox_overlaps(getattr(found.bboxes, 'tensor', found.bboxes).float(), boxes)
-    overlaps = overlaps.masked_fill(found.labels[:, None] != labels, 0.0)
-    right, wrong = 0, 0
-    free = torch.ones_like(counts)
-    for row in overlaps:
+    boxes = getattr(found.bboxes, 'tensor', found.bboxes).float()
+    overlaps = bbox_overlaps(boxes, truth).masked_fill(found.labels[:, None] != labels, 0.0)
+    free, right, wrong = counts.clone(), [], []
+    for index, row in enumerate(overlaps):
         hits = row >= LEAST_OVERLAP
-        open_hits = hits & free & counts
-        if open_hits.any():
-            right += 1
-            free[row.masked_fill(~open_hits, -1.0).argmax()] = False
+        if (hits & free).any():
+            right.append(index)
+            free[row.masked_fill(~(hits & free), -1.0).argmax()] = False
         elif not (hits & ~counts).any():
-            wrong += 1
-    return right, wrong, int((free & counts).sum())
+            wrong.append(index)
+    return Judged(boxes[right], boxes[wrong], truth[free])
+
+
+def _boxes_of(objects: Sequence[Mapping[str, Any]]) -> Tensor:
+    return torch.tensor([each['bbox'] for each in objects], dtype=torch.float).reshape(-1, 4)
 
 
 def most_different(looked: Looked, compared: Sequence[str], count: int) -> list[int]:
     """The pictures on which some arms differ most, whoever of them is right.
 
-    By the share of detections and objects that are right, 2 right / (2 right + wrong + missed), which is the F1 score.
-    Where all arms are equal on a picture it is not taken, unless there are too few others.
+    How good each is, :attr:`Judged.quality` says. Pictures on which all are equally good come last.
+
+    Args:
+        looked: what was found.
+        compared: titles of the arms.
+        count: of pictures.
     """
 
-    def quality(title: str, index: int) -> float:
-        right, wrong, missed = judge(looked.found[title][index], looked.truths[index])
-        total = 2 * right + wrong + missed
-        return 2 * right / total if total else 1.0
-
     def difference(index: int) -> float:
-        qualities = [quality(title, index) for title in compared]
+        qualities = [judge(looked.found[title][index], looked.truths[index]).quality for title in compared]
         return max(qualities) - min(qualities)
 
     return sorted(looked.truths, key=lambda index: (-difference(index), index))[:count]
@@ -262,24 +315,18 @@ def side_by_side(looked: Looked, indices: Sequence[int]) -> dict[str, list[Drawn
     drawn = {}
     for index in indices:
         truth, path = looked.truths[index], looked.paths[index]
-        objects = InstanceData(
-            bboxes=torch.tensor([each['bbox'] for each in truth], dtype=torch.float).reshape(-1, 4),
-            labels=torch.tensor([each['bbox_label'] for each in truth], dtype=torch.long),
-        )
-        copies = [Drawn(TRUTH, _jpeg(objects, path, looked.metainfo), f'{len(truth)} objects')]
+        copies = [Drawn(TRUTH, _jpeg(path, {RIGHT: _boxes_of(truth).numpy()}), f'{len(truth)} objects')]
         for title in looked.titles:
-            found = looked.found[title][index]
-            right, wrong, missed = judge(found, truth)
-            said = f'{right} right, {wrong} wrong, {missed} missed'
-            copies.append(Drawn(title, _jpeg(found, path, looked.metainfo), said))
+            judged = judge(looked.found[title][index], truth)
+            boxes = {MISSED: judged.missed.numpy(), WRONG: judged.wrong.numpy(), RIGHT: judged.right.numpy()}
+            copies.append(Drawn(title, _jpeg(path, boxes), str(judged)))
         drawn[Path(path).name] = copies
     return drawn
 
 
-def _jpeg(instances: InstanceData, path: str, metainfo: Mapping[str, Any]) -> bytes:
-    height, width = cv2.imread(path).shape[:2]
-    picture = picture_with(instances, path, metainfo, _SIDE / max(height, width), LEAST_SCORE)
-    _, data = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+def _jpeg(path: str, boxes: Mapping[tuple[int, int, int], np.ndarray]) -> bytes:
+    picture = cv2.cvtColor(picture_with_boxes(path, boxes), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return data.tobytes()
 
 

@@ -105,12 +105,14 @@ class Document:
         title: of all of it.
         warning: what a reader must know before anything else; may be empty.
         lead: the sentences that are read first.
+        about: what these are about.
         sections: in their order.
     """
 
     title: str
     warning: str
     lead: Sequence[str]
+    about: Sequence[str]
     sections: Sequence[Section]
 
 
@@ -128,17 +130,17 @@ def to_markdown(document: Document, pictures_in: str) -> str:
     """
     blocks = [f'# {_escaped(document.title)}']
     blocks += [f'**{_escaped(document.warning)}**'] if document.warning else []
-    blocks += [_escaped(sentence) for sentence in document.lead]
+    blocks += [_paragraph(sentence) for sentence in (*document.lead, *document.about)]
     for section in document.sections:
         blocks.append(f'## {_escaped(section.title)}')
         with_pictures = False
         for part in section.parts:
             if isinstance(part, Text):
-                blocks.append(_escaped(part.text))
+                blocks.append(_paragraph(part.text))
             elif isinstance(part, Table):
                 blocks.append(markdown([[_escaped(cell) for cell in row] for row in part.cells], part.words))
             elif isinstance(part, Code):
-                blocks += [_escaped(part.title)] if part.title else []
+                blocks += [_paragraph(part.title)] if part.title else []
                 blocks.append(_fenced(part))
             else:
                 with_pictures = True
@@ -153,11 +155,16 @@ def _fenced(code: Code) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it stands, in a line of its own or in the cell of a table."""
+    """Text that Markdown shows as it stands, within a line or in the cell of a table."""
     text = ' '.join(printable(text, _MOST).split())
     text = re.sub(r'([\\`*<>\[\]|&~$])', r'\\\1', text)
-    text = re.sub(r'(?<!\w)_|_(?!\w)', r'\\_', text)
-    return re.sub(r'^([#+-]|\d+[.)])(?=\s)', r'\\\1', text)
+    return re.sub(r'(?<!\w)_|_(?!\w)', r'\\_', text)
+
+
+def _paragraph(text: str) -> str:
+    """The same at the beginning of a line, where it may not begin a heading, a list or a rule."""
+    text = re.sub(r'^(\d+)([.)])', r'\1\\\2', _escaped(text))
+    return re.sub(r'^([#+=-])', r'\\\1', text)
 
 
 @cache

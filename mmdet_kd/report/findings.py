@@ -65,6 +65,7 @@ class Findings:
         about: what was trained and judged on what, a sentence each.
         sizes: scores by size of the objects, or by difficulty.
         classes: scores by class.
+        classes_note: what a reader must know of these.
         losses: title -> for each seed, step -> the sum that was minimised.
         costs: title -> what a step cost.
         models: title -> how large and fast it is; the teachers, too.
@@ -84,6 +85,7 @@ class Findings:
     about: Sequence[str] = ()
     sizes: Scores = field(default_factory=dict)
     classes: Scores = field(default_factory=dict)
+    classes_note: str = ''
     losses: Mapping[str, Sequence[Mapping[int, float]]] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)

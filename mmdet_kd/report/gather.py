@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from ..comparison import Training, rows_of
 from ..errors import DistillationError
+from ..runtime.checkpoints import read_checkpoint
 from ..runtime.data_files import leaf_configs
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
@@ -27,7 +28,7 @@ from .detectors import (
     teachers_of,
 )
 from .findings import Cost, Findings, Model
-from .work_dirs import Kept, read_work_dir
+from .work_dirs import Kept, classes_of, read_work_dir
 
 _PICTURES = 4  # that are shown
 
@@ -46,9 +47,10 @@ def findings_of(
     Raises:
         DistillationError: the arms are judged by different scores.
     """
+    trainings = [_with_seed(training) for training in trainings]
     rows, others = rows_of(trainings, with_fingerprint=False), rows_of(beside, with_fingerprint=False)
     require_one_score({**rows, **others})
-    kept = {training: read_work_dir(training) for training in [*trainings, *beside]}
+    kept = {training: read_work_dir(training) for training in trainings}
     firsts = {training.title: training for training in reversed(trainings)}
     firsts = {title: firsts[title] for title in rows}
     findings = Findings(
@@ -70,6 +72,14 @@ def findings_of(
         place='step' if trainings[0].recipe.read().train_cfg.get('max_iters') else 'epoch',
     )
     return _with_detectors(findings, firsts) if looks else findings
+
+
+def _with_seed(training: Training) -> Training:
+    """The training with the seed that it had, where only its config says that."""
+    if training.seed is not None:
+        return training
+    seed = (read_checkpoint(training.checkpoint, map_location='meta').get('meta') or {}).get('seed')
+    return replace(training, seed=seed if isinstance(seed, int) else None)
 
 
 def _by_seed(trainings: Sequence[Training], found: Mapping[Training, Mapping[str, float]]) -> dict[str, Any]:
@@ -158,6 +168,12 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
         return findings
     models = {title: replace(model, speed=speeds_of(looked).get(title)) for title, model in findings.models.items()}
     compared = [title for title, detector in detectors.items() if not detector.is_teacher]
+    by_class = {title: {str(trainings[title].seed): classes_of(logged)} for title, logged in looked.logged.items()}
+    several = any(len(row['seeds']) > 1 for row in findings.rows.values())
+    if not findings.classes and all(title in by_class for title in findings.rows):
+        findings = replace(
+            findings, classes=by_class, classes_note='Tested again for this report, with the first seed.' * several
+        )
     return replace(
         findings,
         models=models,
@@ -166,9 +182,10 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
         choice=(
-            f'Those of {len(looked.truths)} of the {looked.size} validation pictures on which {" and ".join(compared)} '
-            f'differ most, whoever is right. Shown and counted: scores of {LEAST_SCORE:g} or more; right is what '
-            f'overlaps an object of its class by {LEAST_OVERLAP:g} or more. First seed.'
+            f'Of {len(looked.truths)} of the {looked.size} validation pictures, those on which '
+            f'{" and ".join(compared)} differ most, whoever is right. Blue boxes are right (they overlap an object of '
+            f'their class by {LEAST_OVERLAP:g} or more), orange ones are wrong, yellow ones are objects that are '
+            f'missed. Detections count from a score of {LEAST_SCORE:g} on.{" First seed." * several}'
         ),
     )
 

@@ -45,10 +45,7 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
     problems = [f'two folders are called {title}, and the report calls them so: rename one' for title in twice]
     found = []
     for title, path, named in zip(titles, paths, folders, strict=True):
-        in_seeds = {
-            int(_SEED.fullmatch(each.name)[1]): each for each in path.glob('seed*') if _SEED.fullmatch(each.name)
-        }
-        for place in dict(sorted(in_seeds.items())).values() if in_seeds else [path]:
+        for place in [each for each in sorted(path.glob('seed*')) if _SEED.fullmatch(each.name)] or [path]:
             try:
                 found.append(_training(title, place))
             except DistillationError as error:
