@@ -108,7 +108,7 @@ def read_work_dir(training: Training) -> Kept:
     logged, config = last_validation(training.work_dir), config_of(training.work_dir)
     return Kept(
         sizes_of(logged),
-        classes_of(logged) or _classes_in_text(training.work_dir),
+        classes_of(logged) or classes_in_text(training.work_dir),
         {step: record['loss'] for step, record in steps.items() if math.isfinite(record['loss'])},
         cost_of(list(steps.values())),
         checkpoint.get('meta') or {},
@@ -151,7 +151,7 @@ def classes_of(logged: Mapping[str, float]) -> dict[str, float]:
     return {name: score for name, score in found.items() if score >= 0}
 
 
-def _classes_in_text(work_dir: Path) -> dict[str, float]:
+def classes_in_text(work_dir: Path) -> dict[str, float]:
     """Scores by class in points that mmdet's VOCMetric writes into the log alone, of its last validation.
 
     Where it judges at several overlaps there is a table for each, and none of them belongs to the score: nothing then.
