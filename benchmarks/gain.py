@@ -95,10 +95,11 @@ def fill(args: argparse.Namespace) -> None:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
     content = read_json(results)
     CONSOLE.print(shown(table_cells(content, table), table.title))
-    costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
-    commands = [f'python benchmarks/gain.py {args.table}']
-    write_report(Findings(content, costs=costs, unlike=unlike_rows(content), commands=commands), folder)
-    CONSOLE.print(f'Report: {folder}/report.html', markup=False)
+    if next(iter(table.rows)) in content:  # with which the others are compared
+        costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
+        commands = [f'python benchmarks/gain.py {args.table}']
+        write_report(Findings(content, costs=costs, unlike=unlike_rows(content), commands=commands), folder)
+        CONSOLE.print(f'Report: {folder}/report.html', markup=False)
 
 
 def recipes_of(table: Config, asked: Sequence[str] | None) -> dict[str, Recipe]:

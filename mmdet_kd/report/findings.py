@@ -1,7 +1,7 @@
 """What is known of a comparison, as plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from ..comparison import Row
 
@@ -80,6 +80,7 @@ class Findings:
     """
 
     rows: Mapping[str, Row]
+    _: KW_ONLY
     beside: Mapping[str, Row] = field(default_factory=dict)
     unlike: Sequence[str] = ()
     about: Sequence[str] = ()

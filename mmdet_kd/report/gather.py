@@ -55,15 +55,14 @@ def findings_of(
     firsts = {title: firsts[title] for title in rows}
     findings = Findings(
         rows,
-        others,
-        # what the numbers tell is said once, though the configs tell it too
-        [*unlike_rows(rows), *unlike_trainings(trainings, kept)],
-        _about(trainings, kept),
-        _by_seed(trainings, {each: kept[each].sizes for each in trainings}),
-        _by_seed(trainings, {each: kept[each].classes for each in trainings}),
-        {title: [kept[each].losses for each in trainings if each.title == title] for title in rows},
-        _costs(trainings, kept),
-        {title: Model(row['parameters']) for title, row in rows.items()},
+        beside=others,
+        unlike=[*unlike_rows(rows), *unlike_trainings(trainings, kept)],
+        about=_about(trainings, kept),
+        sizes=_by_seed(trainings, {each: kept[each].sizes for each in trainings}),
+        classes=_by_seed(trainings, {each: kept[each].classes for each in trainings}),
+        losses={title: [kept[each].losses for each in trainings if each.title == title] for title in rows},
+        costs=_costs(trainings, kept),
+        models={title: Model(row['parameters']) for title, row in rows.items()},
         configs={title: kept[training].config for title, training in firsts.items() if kept[training].config},
         versions={
             title: kept[training].record['versions'] for title, training in firsts.items() if kept[training].record
