@@ -12,7 +12,7 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe
+from .recipe import Recipe, preferred_score
 from .stages import Lock, alone_in, run, running
 from .tables import (
     Row,
@@ -55,6 +55,7 @@ __all__ = [
     'notes_on',
     'number_of_parameters',
     'paired',
+    'preferred_score',
     'reach',
     'rows_of',
     'run',

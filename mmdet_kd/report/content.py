@@ -81,11 +81,11 @@ def main_score_of(row: Row) -> str:
 
 def _scores(findings: Findings) -> Iterable[Part]:
     cells = comparison_cells({**findings.rows, **findings.beside})
-    gain = next(index for index, head in enumerate(cells[0]) if head.startswith('gain in '))
-    shown = [
-        [*row[:gain], '', *row[gain + 1 :]] if index > len(findings.rows) else row for index, row in enumerate(cells)
-    ]
-    yield Table(shown)
+    empty = [index for index, head in enumerate(cells[0]) if head.startswith('gain in ') or head == 'seeds']
+    for row in cells[1 + len(findings.rows) :]:  # they are not compared
+        for index in empty:
+            row[index] = ''
+    yield Table(cells)
     several = any(len(row['seeds']) > 1 for row in findings.rows.values())
     if several:
         yield Text('± is the standard deviation over the seeds. Gains are taken seed by seed.', 'note')
@@ -130,10 +130,10 @@ def _curves(findings: Findings) -> Iterable[Part]:
     }
     if any(len(curve) > 1 for curves in validated.values() for curve in curves):
         words = f'{score} on the validation set, by {findings.place}'
-        yield _drawn(validated, findings.place, f'{score} on the validation set', words, from_zero=True)
+        yield _drawn(validated, findings.place, f'{score} on the validation set', words)
     if any(len(curve) > 1 for curves in findings.losses.values() for curve in curves):
         words = 'The loss that was minimised, by step; of a student that is taught, with the losses of its distillers'
-        yield _drawn(findings.losses, 'step', 'loss', words, from_zero=False)
+        yield _drawn(findings.losses, 'step', 'loss', words, log=True)
 
 
 def _runs(row: Row) -> Iterable[Mapping]:
@@ -145,11 +145,11 @@ def _numbers(curve: Mapping) -> dict[int, float]:
 
 
 def _drawn(
-    curves: Mapping[str, Sequence[Mapping[int, float]]], place: str, number: str, words: str, from_zero: bool
+    curves: Mapping[str, Sequence[Mapping[int, float]]], place: str, number: str, words: str, log: bool = False
 ) -> Picture:
     colours = {title: _COLOURS[index % len(_COLOURS)] for index, title in enumerate(curves)}
     file = io.BytesIO()
-    draw_curves(curves, file, colours, place, number, from_zero)
+    draw_curves(curves, file, colours, place, number, log)
     return Picture(file.getvalue(), 'png', words, f'{words}.')
 
 
@@ -161,8 +161,8 @@ def _detections(findings: Findings) -> Iterable[Part]:
             name,
             [
                 Picture(
-                    copy.jpeg,
-                    'jpeg',
+                    copy.webp,
+                    'webp',
                     f'boxes of {copy.who} on {name}',
                     f'{copy.who}: {copy.said}' if copy.said else copy.who,
                 )

@@ -3,7 +3,7 @@
 import copy
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from mmdet.evaluation import CocoMetric
-from mmdet.registry import DATASETS, METRICS, MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -51,13 +51,13 @@ class Detector:
         model: in eval mode.
         cfg: that says which pictures it sees.
         labels: label of the data for each label of the model, -1 for none (C,); None where they are the same.
-        is_teacher: whether it taught, and is not compared.
+        teaches: of one that taught and is not compared, the checkpoint from which it was loaded.
     """
 
     model: nn.Module
     cfg: Config
     labels: Tensor | None = None
-    is_teacher: bool = False
+    teaches: str | None = None
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Looked:
         metainfo: of the data set.
         size: pictures that the data set has.
         seconds: title -> of each picture.
-        logged: title -> what COCO's metric says of the student, by class too, where all pictures were shown.
+        logged: title -> what the metrics of the students say of it, where all pictures were shown.
     """
 
     titles: list[str]
@@ -102,10 +102,17 @@ def detector_of(training: Training) -> Detector:
     return Detector(model.eval().to(_device()), cfg)
 
 
-def teachers_of(training: Training) -> tuple[dict[str, Detector], list[str]]:
-    """The detectors that taught a training, by their names; and why others are left out, a sentence each."""
+def teachers_of(training: Training, known: Collection[str]) -> tuple[dict[str, Detector], list[str]]:
+    """The detectors that taught a training, by their names; and why others are left out, a sentence each.
+
+    Args:
+        training: of a student; one that nobody taught has none.
+        known: checkpoints of teachers that are known, and left out without a word.
+    """
     cfg, found, missing = training.recipe.read(), {}, []
     names = classes_of_config(cfg)
+    pictures = ('val_dataloader', 'val_evaluator', 'test_dataloader')
+    shown = {key: cfg[key] for key in pictures if key in cfg}  # a teacher is shown the student's
     for part in distilled_parts(cfg.model):
         try:
             find_teacher_files(cfg)
@@ -114,19 +121,21 @@ def teachers_of(training: Training) -> tuple[dict[str, Detector], list[str]]:
             missing += [f'The teacher of {training.title} is left out: {problem}.' for problem in error.problems]
             continue
         for name, teacher in teachers.items():
+            if str(teacher.checkpoint) in known:
+                continue
             title = name if name == 'teacher' else f'teacher {name}'
             try:
-                found[title] = Detector(*_plain(teacher, names), is_teacher=True)
+                model, labels = _plain(teacher, names)
             except DistillationError as error:
                 missing += [f'The {title} of {training.title} is left out: {problem}.' for problem in error.problems]
-    for each in found.values():
-        data = {key: cfg[key] for key in ('val_dataloader', 'test_dataloader') if key in cfg}
-        each.cfg = Config(dict(each.cfg.to_dict(), **data))  # it is shown the student's pictures
+                continue
+            plain = Config(dict(teacher.cfg.to_dict(), **shown), format_python_code=False)
+            found[title] = Detector(model, plain, labels, str(teacher.checkpoint))
     return found, missing
 
 
-def _plain(teacher: BaseTeacher, names: Sequence[str] | None) -> tuple[nn.Module, Config, Tensor | None]:
-    """A teacher as a detector, its config, and what its labels mean in the data."""
+def _plain(teacher: BaseTeacher, names: Sequence[str] | None) -> tuple[nn.Module, Tensor | None]:
+    """A teacher as a detector, and what its labels mean in the data; see :class:`Detector`."""
     if not isinstance(teacher, DetectorTeacher):
         raise DistillationError([f'it is a {type(teacher).__name__}, which detects nothing'])
     if teacher.checkpoint is None:
@@ -139,7 +148,7 @@ def _plain(teacher: BaseTeacher, names: Sequence[str] | None) -> tuple[nn.Module
         labels[find_classes(names, own)] = torch.arange(len(names))
     elif not same_classes(names, own):
         raise DistillationError(['its classes are not those of the data'])
-    return plain_detector(teacher).to(_device()), teacher.cfg, labels
+    return plain_detector(teacher).to(_device()), labels
 
 
 def size_of(detector: Detector) -> Model:
@@ -157,7 +166,7 @@ def size_of(detector: Detector) -> Model:
         return Model(parameters)
 
 
-def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90.0) -> Looked:
+def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 300.0) -> Looked:
     """Show validation pictures to detectors, one at a time, and measure how long each takes from picture to boxes.
 
     The detectors take turns on each picture, so that whatever else the machine does meets all of them alike. Pictures
@@ -179,7 +188,7 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90
     if len({len(dataset) for dataset in datasets.values()}) > 1:
         raise DistillationError(['the detectors are judged on different pictures'])
     looked.metainfo, looked.size = first.metainfo, len(first)
-    metrics = {title: metric for title, each in detectors.items() if (metric := _coco_metric(each, first.metainfo))}
+    evaluators = {title: _evaluator(detector.cfg, first.metainfo) for title, detector in detectors.items()}
     begun = time.monotonic()
     for index in np.random.default_rng(0).permutation(len(first))[:most].tolist():
         if time.monotonic() - begun > seconds:
@@ -197,42 +206,50 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 90
                 torch.cuda.synchronize()
             looked.seconds[title].append(time.perf_counter() - start)
             sample = sample.to('cpu')
-            if title in metrics:
-                metrics[title].process({}, [sample.to_dict()])
-            looked.found[title][index] = _kept(sample.pred_instances, detector.labels)
+            sample.pred_instances = _in_labels_of_the_data(sample.pred_instances, detector.labels)
+            if evaluators[title] is not None:
+                evaluators[title].process(data_samples=[sample], data_batch=batch)
+            looked.found[title][index] = _counting(sample.pred_instances)
     if len(looked.truths) == looked.size:
-        looked.logged = {title: _evaluated(metric, looked.size) for title, metric in metrics.items()}
+        looked.logged = {title: _scores(each, looked.size) for title, each in evaluators.items() if each is not None}
     return looked
 
 
-def _coco_metric(detector: Detector, metainfo: Mapping[str, Any]) -> CocoMetric | None:
-    """The metric by which a student was judged, if it is COCO's; it says what each class has."""
-    evaluators = detector.cfg.get('val_evaluator') or []
-    listed = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    if detector.is_teacher or len(listed) != 1 or listed[0].get('type') != 'CocoMetric':
+def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
+    """What the students were judged by; of COCO's metric each class, too."""
+    listed = cfg.get('val_evaluator') or []
+    metrics = [dict(metric) for metric in (listed if isinstance(listed, (list, tuple)) else [listed])]
+    if not metrics:
         return None
-    metric = METRICS.build(dict(listed[0], classwise=True))
-    metric.dataset_meta = metainfo
-    return metric
+    for metric in metrics:
+        if metric.get('type') == 'CocoMetric':
+            metric['classwise'] = True
+    evaluator = Evaluator(metrics)
+    evaluator.dataset_meta = metainfo
+    return evaluator
 
 
-def _evaluated(metric: CocoMetric, size: int) -> dict[str, float]:
+def _scores(evaluator: Evaluator, size: int) -> dict[str, float]:
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('ERROR')
     try:
         with redirect_stdout(io.StringIO()):  # pycocotools reports to it
-            return metric.evaluate(size)
+            return evaluator.evaluate(size)
     finally:
         logger.setLevel(level)
 
 
-def _kept(found: InstanceData, labels: Tensor | None) -> InstanceData:
-    """Boxes, scores and labels of the data, from the best score on."""
+def _in_labels_of_the_data(found: InstanceData, labels: Tensor | None) -> InstanceData:
+    if labels is None:
+        return found
+    found.labels = labels[found.labels]
+    return found[found.labels >= 0]
+
+
+def _counting(found: InstanceData) -> InstanceData:
+    """Boxes, scores and labels of the detections that count, from the best score on."""
     instances = InstanceData(**{key: found[key] for key in ('bboxes', 'scores', 'labels')})
-    if labels is not None:
-        instances.labels = labels[instances.labels]
-        instances = instances[instances.labels >= 0]
     instances = instances[instances.scores >= LEAST_SCORE]
     return instances[instances.scores.argsort(descending=True, stable=True)]
 
@@ -315,18 +332,18 @@ def side_by_side(looked: Looked, indices: Sequence[int]) -> dict[str, list[Drawn
     drawn = {}
     for index in indices:
         truth, path = looked.truths[index], looked.paths[index]
-        copies = [Drawn(TRUTH, _jpeg(path, {RIGHT: _boxes_of(truth).numpy()}), f'{len(truth)} objects')]
+        copies = [Drawn(TRUTH, _webp(path, {RIGHT: _boxes_of(truth).numpy()}), f'{len(truth)} objects')]
         for title in looked.titles:
             judged = judge(looked.found[title][index], truth)
             boxes = {MISSED: judged.missed.numpy(), WRONG: judged.wrong.numpy(), RIGHT: judged.right.numpy()}
-            copies.append(Drawn(title, _jpeg(path, boxes), str(judged)))
+            copies.append(Drawn(title, _webp(path, boxes), str(judged)))
         drawn[Path(path).name] = copies
     return drawn
 
 
-def _jpeg(path: str, boxes: Mapping[tuple[int, int, int], np.ndarray]) -> bytes:
+def _webp(path: str, boxes: Mapping[tuple[int, int, int], np.ndarray]) -> bytes:
     picture = cv2.cvtColor(picture_with_boxes(path, boxes), cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    _, data = cv2.imencode('.webp', picture, [cv2.IMWRITE_WEBP_QUALITY, 70])
     return data.tobytes()
 
 

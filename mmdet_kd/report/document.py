@@ -47,7 +47,7 @@ class Picture:
 
     Args:
         data: of the file.
-        kind: 'png' or 'jpeg'.
+        kind: 'png' or 'webp'.
         words: what it shows, for who does not see it.
         caption: shown below it.
     """

@@ -45,12 +45,12 @@ class Drawn:
 
     Args:
         who: the truth, a title or a teacher.
-        jpeg: the picture.
+        webp: the picture.
         said: what is right and wrong about it.
     """
 
     who: str
-    jpeg: bytes
+    webp: bytes
     said: str = ''
 
 

@@ -4,21 +4,24 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 
-from ..comparison import Training, rows_of
+from ..comparison import Training, preferred_score, rows_of
 from ..errors import DistillationError
 from ..runtime.checkpoints import read_checkpoint
 from ..runtime.data_files import leaf_configs
+from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
 from .detectors import (
     LEAST_OVERLAP,
     LEAST_SCORE,
     Detector,
+    Looked,
     detector_of,
     look,
     most_different,
@@ -138,25 +141,22 @@ def _name(config: Any) -> str:
 
 def _data_of(cfg: Config, split: str) -> str:
     leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
-    return ' and '.join(dict.fromkeys(f'{each.get("ann_file") or each.get("type")}' for each in leaves)) or 'no data'
+    return ' and '.join(dict.fromkeys(_set_name(each) for each in leaves)) or 'no data'
+
+
+def _set_name(dataset: Mapping[str, Any]) -> str:
+    return str(Path(dataset.get('data_root') or '', dataset.get('ann_file') or str(dataset.get('type'))))
 
 
 def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Findings:
-    """Add what the detectors themselves show, as far as their files are there."""
-    detectors: dict[str, Detector] = {}
-    missing: list[str] = []
+    """Add what the detectors themselves show, as far as their files are there.
+
+    Args:
+        findings: what the work dirs say.
+        trainings: title -> the training of its first seed.
+    """
     with redirect_stdout(io.StringIO()):
-        for title, training in trainings.items():
-            try:
-                detectors[title] = detector_of(training)
-            except (DistillationError, OSError) as error:
-                missing.append(f'Detections of {title} are left out: {error}')
-        for training in trainings.values():
-            found, why_not = teachers_of(training)
-            missing += [sentence for sentence in why_not if sentence not in missing]
-            for name, teacher in found.items():
-                several = sum(bool(list(distilled_parts(each.recipe.read().model))) for each in trainings.values()) > 1
-                detectors[f'{name} of {training.title}' if several else name] = teacher
+        detectors, missing = _detectors_of(trainings)
         models = {title: size_of(detector) for title, detector in detectors.items()}
         findings = replace(findings, models={**findings.models, **models}, missing=missing)
         try:
@@ -165,28 +165,66 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
             return replace(findings, missing=[*missing, f'Detections and their speed are left out: {error}'])
     if looked is None or not looked.truths:
         return findings
-    models = {title: replace(model, speed=speeds_of(looked).get(title)) for title, model in findings.models.items()}
-    compared = [title for title, detector in detectors.items() if not detector.is_teacher]
-    by_class = {title: {str(trainings[title].seed): classes_of(logged)} for title, logged in looked.logged.items()}
-    several = any(len(row['seeds']) > 1 for row in findings.rows.values())
-    if not findings.classes and all(title in by_class for title in findings.rows):
-        findings = replace(
-            findings, classes=by_class, classes_note='Tested again for this report, with the first seed.' * several
-        )
+    which = ' First seed.' if any(len(row['seeds']) > 1 for row in findings.rows.values()) else ''
+    return _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+
+
+def _detectors_of(trainings: Mapping[str, Training]) -> tuple[dict[str, Detector], list[str]]:
+    """The students and their teachers, by title; and why others are left out. Without a student there is nobody."""
+    detectors: dict[str, Detector] = {}
+    missing: list[str] = []
+    for title, training in trainings.items():
+        try:
+            detectors[title] = detector_of(training)
+        except (DistillationError, OSError) as error:
+            missing.append(f'Detections of {title} are left out: {error}')
+    for training in trainings.values() if detectors else ():
+        found, why_not = teachers_of(training, [each.teaches for each in detectors.values() if each.teaches])
+        missing += why_not
+        for name, teacher in found.items():
+            detectors[f'{name} of {training.title}' if name in detectors else name] = teacher
+    return detectors, missing
+
+
+def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked: Looked, which: str) -> Findings:
+    """Add speeds, and detections side by side."""
+    speeds = speeds_of(looked)
+    compared = [title for title, detector in detectors.items() if detector.teaches is None]
+    chosen = f'those on which {" and ".join(compared)} differ most, whoever is right' if compared[1:] else 'the first'
     return replace(
         findings,
-        models=models,
+        models={title: replace(model, speed=speeds.get(title)) for title, model in findings.models.items()},
         conditions=(
             f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}. The models took turns.'
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
         choice=(
-            f'Of {len(looked.truths)} of the {looked.size} validation pictures, those on which '
-            f'{" and ".join(compared)} differ most, whoever is right. Blue boxes are right (they overlap an object of '
-            f'their class by {LEAST_OVERLAP:g} or more), orange ones are wrong, yellow ones are objects that are '
-            f'missed. Detections count from a score of {LEAST_SCORE:g} on.{" First seed." * several}'
+            f'Of {len(looked.truths)} of the {looked.size} validation pictures, {chosen}. Blue boxes are right (they '
+            f'overlap an object of their class by {LEAST_OVERLAP:g} or more), orange ones are wrong, yellow ones are '
+            f'objects that are missed. Detections count from a score of {LEAST_SCORE:g} on.{which}'
         ),
     )
+
+
+def _with_tests(findings: Findings, trainings: Mapping[str, Training], looked: Looked, which: str) -> Findings:
+    """Add what the logs do not have: the scores of teachers, and those by class where no arm has logged them."""
+    classes = {
+        title: {str(training.seed): classes_of(looked.logged[title])}
+        for title, training in trainings.items()
+        if title in looked.logged
+    }
+    if not findings.classes and len(classes) == len(trainings):
+        findings = replace(findings, classes=classes, classes_note=f'Tested again for this report.{which}')
+    preferred = preferred_score(next(iter(trainings.values())).recipe.read())
+    teachers = {
+        title: dict(
+            seeds={'': dict(scores=table_scores(logged, preferred), curve={}, steps=0)},
+            parameters=findings.models[title].parameters,
+        )
+        for title, logged in looked.logged.items()
+        if title not in trainings and logged
+    }
+    return replace(findings, beside={**teachers, **findings.beside})
 
 
 def _machine() -> str:

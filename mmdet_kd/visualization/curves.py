@@ -18,7 +18,7 @@ def draw_curves(
     colours: Mapping[str, str],
     place: str = 'epoch',
     number: str = 'AP on the validation split',
-    from_zero: bool = True,
+    log: bool = False,
 ) -> None:
     """Draw numbers over the place in a training.
 
@@ -28,7 +28,7 @@ def draw_curves(
         colours: title -> matplotlib's name of a colour.
         place: what the horizontal axis counts.
         number: what the vertical axis shows.
-        from_zero: whether it begins at 0; otherwise where the numbers do.
+        log: whether it has a logarithmic scale; otherwise it begins at 0.
     """
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
@@ -40,7 +40,9 @@ def draw_curves(
             label = title if index == 0 else None
             axes.plot(list(curve), list(curve.values()), color=colours[title], label=label, **line)
     axes.set(xlabel=place, ylabel=number)
-    if from_zero:
+    if log:
+        axes.set_yscale('log')
+    else:
         axes.set_ylim(0, None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

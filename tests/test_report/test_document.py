@@ -60,7 +60,7 @@ def document(name):
                 [
                     Text(name),
                     Table([['', f'head {name}'], [name, '1.0']]),
-                    Gallery(name, [Picture(b'\xff\xd8x', 'jpeg', name, name)]),
+                    Gallery(name, [Picture(b'\xff\xd8x', 'webp', name, name)]),
                     Picture(b'\x89PNG', 'png', name, name),
                     Code(f'+{name}\n-{name}', 'diff', name),
                 ],
@@ -112,7 +112,7 @@ def test_a_page_needs_no_other_file_and_has_no_script():
     page = Page(to_html(document('name')))
     assert not {tag for tag, _ in page.tags} & {'script', 'link', 'iframe', 'object', 'embed', 'base', 'form'}
     addresses = [value for _, attrs in page.tags for key, value in attrs.items() if key in ('src', 'href', 'srcset')]
-    assert [address.partition(';')[0] for address in addresses] == ['data:image/jpeg', 'data:image/png']
+    assert [address.partition(';')[0] for address in addresses] == ['data:image/webp', 'data:image/png']
     assert base64.b64decode(addresses[1].partition(',')[2]) == b'\x89PNG'
     assert 'url(' not in to_html(document('name'))
     policies = [attrs['content'] for tag, attrs in page.tags if tag == 'meta' and 'http-equiv' in attrs]

@@ -70,16 +70,19 @@ def test_pictures_are_those_on_which_the_arms_differ_whoever_is_right():
 def test_detectors_see_each_validation_picture_once_and_their_classes_are_judged(student_cfg):
     model = build(student_cfg).eval()
     model.roi_head.test_cfg.score_thr = 0.0
-    detectors = {'student': Detector(model, student_cfg), 'teacher': Detector(model, student_cfg, is_teacher=True)}
+    detectors = {
+        'student': Detector(model, student_cfg),
+        'teacher': Detector(model, student_cfg, teaches='teacher.pth'),
+    }
     looked = look(detectors)
     assert sorted(looked.truths) == [0, 1, 2, 3]
     assert {len(each) for each in looked.seconds.values()} == {4}
-    assert list(looked.logged) == ['student']  # the teacher is not compared
+    assert looked.logged['student'] == looked.logged['teacher']
     assert {'coco/circle_precision', 'coco/bbox_mAP'} <= looked.logged['student'].keys()
     assert look(detectors, most=2).logged == {}  # of a part of the pictures there is no AP
     copies = side_by_side(looked, [3])['003.png']
     assert [copy.who for copy in copies] == ['truth', 'student', 'teacher']
-    assert all(copy.jpeg.startswith(b'\xff\xd8') for copy in copies)
+    assert all(copy.webp.startswith(b'RIFF') for copy in copies)
     student_cfg.val_dataloader.dataset.data_prefix.img = 'gone/'
     with pytest.raises(FileNotFoundError, match=r'no such picture: .*gone'):
         look(detectors)

@@ -69,7 +69,7 @@ def test_finished_trainings_have_a_report_without_their_configs(folder, tmp_path
     assert verdict.startswith(
         f'seed0 reaches AP {fast:.1f}, slow {slow:.1f}: a gain of {fast - slow:+.1f}. One seed has'
     )
-    assert page.count('data:image/jpeg') == 2 * 3  # both pictures: the truth and two students
+    assert page.count('data:image/webp') == 2 * 3  # both pictures: the truth and two students
     assert re.search(r'\| circle \| +[\d.]+ \|', text)  # tested again, since the configs do not log it
     assert 'seed0 reaches AP' in capsys.readouterr().out
 

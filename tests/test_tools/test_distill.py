@@ -132,9 +132,10 @@ def test_from_a_folder_to_a_student(small_pair):
     assert 'taught by teacher through hint (FeatureDistiller), roi (RoIDistiller), rpn (RPNDistiller)' in report
     assert all(re.search(rf'^\| {name} \|', report, re.MULTILINE) for name in ('cat', 'dog'))  # scores by class
     assert re.search(r'^\| teacher \| [\d.]+ M \| [\d.]+ G \|', report, re.MULTILINE)
+    assert re.search(r'^\| teacher \| [\d.]+ \| [\d.]+ \| [\d.]+ \|  \| [\d.]+ M \|$', report, re.MULTILINE)  # its AP
     pictures = page.count('<h3>')
     assert pictures >= 1
-    assert page.count('data:image/jpeg') == 4 * pictures  # truth, alone, distilled, teacher
+    assert page.count('data:image/webp') == 4 * pictures  # truth, alone, distilled, teacher
     assert 'export_student.py out/distilled.py out/distilled/seed0/epoch_1.pth --out out/exported' in report
     exported = Config.fromfile('out/exported/student.py')
     assert not exported.get('custom_imports')
