@@ -1,10 +1,8 @@
 """The trained detectors themselves: how large and fast they are, and what they find in the validation pictures."""
 
 import copy
-import io
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,7 +16,6 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -160,8 +157,7 @@ def size_of(detector: Detector) -> Model:
     parameters = sum(parameter.numel() for parameter in detector.model.parameters())
     shape = shape_of_config(detector.cfg)
     try:
-        with redirect_stdout(io.StringIO()):
-            return Model(parameters, measure_flops(ForwardPass(detector.model, shape)), shape)
+        return Model(parameters, measure_flops(ForwardPass(detector.model, shape)), shape)
     except Exception:
         return Model(parameters)
 
@@ -211,7 +207,7 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 30
                 evaluators[title].process(data_samples=[sample], data_batch=batch)
             looked.found[title][index] = _counting(sample.pred_instances)
     if len(looked.truths) == looked.size:
-        looked.logged = {title: _scores(each, looked.size) for title, each in evaluators.items() if each is not None}
+        looked.logged = {title: each.evaluate(looked.size) for title, each in evaluators.items() if each is not None}
     return looked
 
 
@@ -227,17 +223,6 @@ def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = metainfo
     return evaluator
-
-
-def _scores(evaluator: Evaluator, size: int) -> dict[str, float]:
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        with redirect_stdout(io.StringIO()):  # pycocotools reports to it
-            return evaluator.evaluate(size)
-    finally:
-        logger.setLevel(level)
 
 
 def _in_labels_of_the_data(found: InstanceData, labels: Tensor | None) -> InstanceData:
@@ -348,8 +333,7 @@ def _webp(path: str, boxes: Mapping[tuple[int, int, int], np.ndarray]) -> bytes:
 
 
 def _validation_set(cfg: Config) -> Any:
-    with redirect_stdout(io.StringIO()):  # pycocotools reports to it
-        return DATASETS.build(cfg.val_dataloader.dataset)
+    return DATASETS.build(cfg.val_dataloader.dataset)
 
 
 def _device() -> str:

@@ -1,14 +1,15 @@
 """From finished trainings to what is known of their comparison; nothing is trained, and no file is changed."""
 
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from ..comparison import Training, preferred_score, rows_of
 from ..errors import DistillationError
@@ -155,7 +156,7 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
         findings: what the work dirs say.
         trainings: title -> the training of its first seed.
     """
-    with redirect_stdout(io.StringIO()):
+    with _silence():
         detectors, missing = _detectors_of(trainings)
         models = {title: size_of(detector) for title, detector in detectors.items()}
         findings = replace(findings, models={**findings.models, **models}, missing=missing)
@@ -167,6 +168,19 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
         return findings
     which = ' First seed.' if any(len(row['seeds']) > 1 for row in findings.rows.values()) else ''
     return _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what pycocotools prints, and what teachers and metrics log, out of the terminal of a command."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _detectors_of(trainings: Mapping[str, Training]) -> tuple[dict[str, Detector], list[str]]:
@@ -191,6 +205,8 @@ def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked
     speeds = speeds_of(looked)
     compared = [title for title, detector in detectors.items() if detector.teaches is None]
     chosen = f'those on which {" and ".join(compared)} differ most, whoever is right' if compared[1:] else 'the first'
+    seen, size = len(looked.truths), looked.size
+    share = f'all {size}' if seen == size else f'{seen} of the {size}'
     return replace(
         findings,
         models={title: replace(model, speed=speeds.get(title)) for title, model in findings.models.items()},
@@ -199,9 +215,9 @@ def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
         choice=(
-            f'Of {len(looked.truths)} of the {looked.size} validation pictures, {chosen}. Blue boxes are right (they '
-            f'overlap an object of their class by {LEAST_OVERLAP:g} or more), orange ones are wrong, yellow ones are '
-            f'objects that are missed. Detections count from a score of {LEAST_SCORE:g} on.{which}'
+            f'Of {share} validation pictures, {chosen}. Blue boxes are right (they overlap an object of their class by '
+            f'{LEAST_OVERLAP:g} or more), orange ones are wrong, yellow ones are objects that are missed. Detections '
+            f'count from a score of {LEAST_SCORE:g} on.{which}'
         ),
     )
 

@@ -2,11 +2,21 @@
 
 import pytest
 import torch
-from helpers.distil import build
+from helpers.distil import build, distilled_cfg, save_teacher
 from mmengine.structures import InstanceData
 
+from mmdet_kd.comparison import Recipe, Training
 from mmdet_kd.report import document_of, findings_of, finished_trainings
-from mmdet_kd.report.detectors import Detector, Looked, judge, look, most_different, side_by_side, size_of
+from mmdet_kd.report.detectors import (
+    Detector,
+    Looked,
+    judge,
+    look,
+    most_different,
+    side_by_side,
+    size_of,
+    teachers_of,
+)
 
 
 def found(*boxes):
@@ -64,6 +74,27 @@ def test_pictures_are_those_on_which_the_arms_differ_whoever_is_right():
         truths=dict.fromkeys((4, 7, 2, 5), one),
     )
     assert most_different(looked, ['first', 'second'], 3) == [2, 7, 5]
+
+
+def test_a_teacher_is_shown_only_if_its_classes_are_those_of_the_data(student_cfg, teacher_cfg, tmp_path):
+    def shown(classes, known=(), **options):
+        checkpoint = save_teacher(teacher_cfg, tmp_path / 'teacher.pth', dataset_meta=dict(classes=classes))
+        cfg = distilled_cfg(student_cfg, teacher_cfg.to_dict(), checkpoint)
+        cfg.model.teacher.update(options)
+        cfg.dump(tmp_path / 'taught.py')
+        return teachers_of(Training('taught', Recipe(str(tmp_path / 'taught.py')), tmp_path), known)
+
+    found, missing = shown(('circle', 'square', 'triangle'))
+    assert missing == []
+    assert found['teacher'].labels is None
+    assert found['teacher'].cfg.val_dataloader == student_cfg.val_dataloader
+    found, missing = shown(('triangle', 'square', 'circle'), classes_by_name=True)
+    assert found['teacher'].labels.tolist() == [2, 1, 0]
+    assert shown(('a', 'b', 'c')) == (
+        {},
+        ['The teacher of taught is left out: its classes are not those of the data.'],
+    )
+    assert shown(('a', 'b', 'c'), known=[str(tmp_path / 'teacher.pth')]) == ({}, [])
 
 
 @pytest.mark.slow
