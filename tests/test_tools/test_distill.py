@@ -129,7 +129,7 @@ def test_from_a_folder_to_a_student(small_pair):
     assert where == 'Report: out/report.html and report.md'
     report, page = (Path('out', name).read_text() for name in ('report.md', 'report.html'))
     assert report.splitlines()[2] == verdict  # the arms are alike: no warning before it
-    assert 'taught by teacher through hint (FeatureDistiller), roi (RoIDistiller), rpn (RPNDistiller)' in report
+    assert 'taught by teacher through hint (FeatureDistiller), rpn (RPNDistiller), roi (RoIDistiller)' in report
     assert all(re.search(rf'^\| {name} \|', report, re.MULTILINE) for name in ('cat', 'dog'))  # scores by class
     assert re.search(r'^\| teacher \| [\d.]+ M \| [\d.]+ G \|', report, re.MULTILINE)
     assert re.search(r'^\| teacher \| [\d.]+ \| [\d.]+ \| [\d.]+ \|  \| [\d.]+ M \|$', report, re.MULTILINE)  # its AP
