@@ -53,11 +53,11 @@ def main() -> None:
             )
         with alone_in(args.out) as lock:
             if folders:
-                report(finished_trainings(folders), args.out, console)
+                report(finished_trainings(folders), args.out, console, pictures=not args.no_pictures)
                 return
             trainings = compare(args.configs, args, TOOLS, console, lock)
             if not args.no_report:
-                report(trainings, args.out, console)
+                report(trainings, args.out, console, pictures=not args.no_pictures)
 
 
 if __name__ == '__main__':

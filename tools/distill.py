@@ -103,7 +103,8 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
     trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
     deliver(trainings, folder, lock)
     if not args.no_report:
-        report(trainings, folder, CONSOLE, commands=commands(folder, args.auto_scale_lr, trainings[-1].checkpoint.name))
+        said = commands(folder, args.auto_scale_lr, trainings[-1].checkpoint.name)
+        report(trainings, folder, CONSOLE, commands=said, pictures=not args.no_pictures)
 
 
 def check(trainings: Sequence[Training], is_skipped: bool) -> None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,7 @@ def report(
     console: Console,
     beside: Sequence[Training] = (),
     commands: Sequence[str] = (),
+    pictures: bool = True,
 ) -> Findings:
     """Write the report of finished trainings, and say where it is.
 
@@ -33,6 +35,7 @@ def report(
         console: to print to.
         beside: trainings that are shown and not compared, such as the teacher's.
         commands: that follow, one a line; the present one stands before them.
+        pictures: whether pictures of the data may be in it.
 
     Returns:
         What the report says, as data.
@@ -41,6 +44,8 @@ def report(
         DistillationError: the arms cannot be compared.
     """
     findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands])
+    if not pictures:
+        findings = replace(findings, pictures={})
     write_report(findings, folder)
     for sentence in [warning_of(findings), *verdict(findings.rows)]:
         if sentence:

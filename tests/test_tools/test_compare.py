@@ -76,6 +76,10 @@ def test_finished_trainings_have_a_report_without_their_configs(folder, tmp_path
     _, by_class = text.split('## By class')
     assert re.findall(r'^\| (\w+) \|', by_class.partition('##')[0], re.MULTILINE) == names
     assert 'seed0 reaches AP' in capsys.readouterr().out
+    call_tool('tools/compare.py', folder / 'out' / 'slow', '--out', tmp_path / 'r', '--no-pictures')
+    page = (tmp_path / 'r' / 'report.html').read_text()
+    assert 'data:image/webp' not in page
+    assert 'By class' in page
 
 
 def test_configs_and_folders_are_not_compared(folder, tmp_path):
