@@ -46,6 +46,7 @@ from mmdet_kd.comparison import (  # noqa: E402
     train,
 )
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
+from mmdet_kd.report import Cost, Findings, unlike_rows, write_report  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 from mmdet_kd.unknown_names import nearest  # noqa: E402
@@ -92,7 +93,13 @@ def fill(args: argparse.Namespace) -> None:
         finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    CONSOLE.print(shown(table_cells(read_json(results), table), table.title))
+    content = read_json(results)
+    CONSOLE.print(shown(table_cells(content, table), table.title))
+    if next(iter(table.rows)) in content:  # with which the others are compared
+        costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
+        commands = [f'python benchmarks/gain.py {args.table}']
+        write_report(Findings(content, costs=costs, unlike=unlike_rows(content), commands=commands), folder)
+        CONSOLE.print(f'Report: {folder}/report.html', markup=False)
 
 
 def recipes_of(table: Config, asked: Sequence[str] | None) -> dict[str, Recipe]:

@@ -47,6 +47,23 @@ def tiny_set(tmp_path_factory):
     return write_tiny_coco(tmp_path_factory.mktemp('set'))
 
 
+@pytest.fixture(scope='session')
+def compared(tmp_path_factory):
+    """`slow.py` and `fast.py`, which differ in their learning rate, trained for a step and compared in `out`."""
+    from helpers.in_process import train_in_this_process
+    from helpers.tiny import call_tool
+
+    folder = tmp_path_factory.mktemp('compared')
+    data = write_tiny_coco(folder / 'set', num_train=2, num_val=2)
+    for name, lr in (('slow', 0.001), ('fast', 0.02)):
+        cfg = tiny_student_cfg(data, 'unused', **{'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.lr': lr})
+        cfg.dump(folder / f'{name}.py')
+    with pytest.MonkeyPatch.context() as patch:
+        train_in_this_process(patch)
+        call_tool('tools/compare.py', folder / 'slow.py', folder / 'fast.py', '--out', folder / 'out', '--no-report')
+    return folder
+
+
 @pytest.fixture
 def student_cfg(tiny_set, tmp_path):
     """A plain, complete config of a tiny student."""

@@ -12,7 +12,6 @@ import argparse
 import io
 import os
 import shutil
-import statistics
 import sys
 import time
 from contextlib import redirect_stdout
@@ -27,7 +26,6 @@ import torch  # noqa: E402
 from mmdet.apis import init_detector  # noqa: E402
 from mmdet.registry import DATASETS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from mmdet_kd.comparison import (  # noqa: E402
@@ -46,6 +44,7 @@ from mmdet_kd.comparison import (  # noqa: E402
     train,
 )
 from mmdet_kd.datasets import ShapesSpec, draw_shapes  # noqa: E402
+from mmdet_kd.report import Model, report  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
 from mmdet_kd.runtime.results import AP_KEYS, validation_curve, write_json  # noqa: E402
 from mmdet_kd.visualization import draw_curves, draw_detections  # noqa: E402
@@ -84,12 +83,16 @@ def main() -> None:
         CONSOLE.print(f'[bold]export[/]: {" and ".join(map(str, exported))}')
         scores[DISTILLED] = exported_scores(trainings[DISTILLED], exported, TOOLS, CONSOLE, lock)
         models = load_models(trainings, exported)
-        rows = [{'model': title, **scores[title], **measures} for title, measures in measure(models).items()]
-        report(rows)
+        compared = [trainings[ALONE], trainings[DISTILLED]]
+        found = report(compared, OUT, CONSOLE, beside=[trainings[TEACHER]])
+        rows = [{'model': title, **scores[title], **size_and_speed(found.models[title])} for title in models]
+        show_table(rows)
         draw_pictures(trainings, models)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     CONSOLE.print(f'\nThis run of the demo took {minutes} min {seconds:02d} s. It left in {OUT}:')
-    CONSOLE.print('  table.md, curves.png, detections.png, and the exported student in student/')
+    CONSOLE.print(
+        '  report.html, report.md, table.md, curves.png, detections.png, and the exported student in student/'
+    )
 
 
 def forget(folder: Path) -> None:
@@ -146,32 +149,12 @@ def load_models(trainings: dict[str, Training], exported: tuple[Path, Path]) -> 
         }
 
 
-def measure(models: dict[str, torch.nn.Module], images: int = 60) -> dict[str, dict[str, Any]]:
-    """Parameters, and images per second of single images, from picture to boxes.
-
-    The models take turns on the same images, so that whatever else the machine does meets all of them alike.
-    """
-    dataset = validation_set()
-    seconds: dict[str, list[float]] = {title: [] for title in models}
-    for index in range(images):
-        batch = pseudo_collate([dataset[index % len(dataset)]])
-        for title, model in models.items():
-            start = time.perf_counter()
-            with torch.inference_mode():
-                model.test_step(batch)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            seconds[title].append(time.perf_counter() - start)
-    return {
-        title: dict(
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            images_per_second=1 / statistics.median(seconds[title][5:]),  # the first ones warm up
-        )
-        for title, model in models.items()
-    }
+def size_and_speed(model: Model) -> dict[str, Any]:
+    """Parameters, and images per second of single images, from picture to boxes."""
+    return dict(parameters=model.parameters, images_per_second=model.speed)
 
 
-def report(rows: list[dict[str, Any]]) -> None:
+def show_table(rows: list[dict[str, Any]]) -> None:
     """Print the table, and leave it as Markdown and as numbers."""
     heads = ['', *AP_KEYS, 'parameters', 'images/s']
     cells = [

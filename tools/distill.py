@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Distil a student: write its configs, check them, train it alone and distilled, export it, and print what was gained.
+"""Distil a student: write its configs, check them, train it alone and distilled, export it, and report what was gained.
 
 STUDENT and TEACHER are configs: a path, mmdet::family/config.py, or the name of one of this package's. The configs are
 OUT/student.py and OUT/distilled.py, the same student with a teacher. Each is written once and then belongs to you:
@@ -35,6 +35,7 @@ from mmdet_kd.comparison import (  # noqa: E402
 )
 from mmdet_kd.config_writer import DISTILLED, STUDENT, Plan, Request, plan_configs, write_once  # noqa: E402
 from mmdet_kd.errors import DistillationError, printable  # noqa: E402
+from mmdet_kd.report import report  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
 
 TOOLS = Path(__file__).resolve().parent
@@ -101,6 +102,9 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
     configs = [folder / name for name in names]
     trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
     deliver(trainings, folder, lock)
+    if not args.no_report:
+        said = commands(folder, args.auto_scale_lr, trainings[-1].checkpoint.name)
+        report(trainings, folder, CONSOLE, commands=said, pictures=not args.no_pictures)
 
 
 def check(trainings: Sequence[Training], is_skipped: bool) -> None:
@@ -132,14 +136,14 @@ def deliver(trainings: Sequence[Training], folder: Path, lock: Lock) -> None:
     show(f'{exported[0]} and {exported[1].name}: the student of {distilled}, for MMDetection alone: {said}')
 
 
-def commands(folder: Path, scales_lr: bool) -> list[str]:
+def commands(folder: Path, scales_lr: bool, checkpoint: str = 'epoch_N.pth') -> list[str]:
     """The commands of the further stages, as they run from the working directory."""
     student, distilled, exported = folder / STUDENT, folder / DISTILLED, folder / 'exported'
     options = ['--auto-scale-lr'] if scales_lr else []
     return [
         command('check', distilled),
         command('compare', student, distilled, '--out', folder, *options),
-        command('export_student', distilled, folder / distilled.stem / 'seed0' / 'epoch_N.pth', '--out', exported),
+        command('export_student', distilled, folder / distilled.stem / 'seed0' / checkpoint, '--out', exported),
         command('test', exported / 'student.py', exported / 'student.pth'),
     ]
 

@@ -12,9 +12,22 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe
+from .recipe import Recipe, preferred_score
 from .stages import Lock, alone_in, run, running
-from .tables import Row, comparison_cells, gains, interval, markdown, name_of, paired, reach, shown, spread
+from .tables import (
+    Row,
+    bounds,
+    comparison_cells,
+    form_of,
+    gains,
+    interval,
+    markdown,
+    name_of,
+    paired,
+    reach,
+    shown,
+    spread,
+)
 from .training import Training, clear, train
 
 __all__ = [
@@ -27,12 +40,14 @@ __all__ = [
     'alone_in',
     'arms_of',
     'bar',
+    'bounds',
     'clear',
     'compare',
     'comparison_cells',
     'console_of_command',
     'export',
     'exported_scores',
+    'form_of',
     'gains',
     'interval',
     'markdown',
@@ -40,6 +55,7 @@ __all__ = [
     'notes_on',
     'number_of_parameters',
     'paired',
+    'preferred_score',
     'reach',
     'rows_of',
     'run',

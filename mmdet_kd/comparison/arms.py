@@ -130,16 +130,21 @@ def train_all(trainings: Sequence[Training], tools: Path, console: Console, lock
         console.print(f'{training}: {name} {score:.4g} ({how})', markup=False)
 
 
-def rows_of(trainings: Sequence[Training]) -> dict[str, dict[str, Any]]:
-    """What finished trainings have reached: title -> what a table knows of an arm (see :data:`Row`)."""
+def rows_of(trainings: Sequence[Training], with_fingerprint: bool = True) -> dict[str, dict[str, Any]]:
+    """What finished trainings have reached: title -> what a table knows of an arm (see :data:`Row`).
+
+    Args:
+        trainings: all of them finished.
+        with_fingerprint: whether to say by what a recipe is known, for which the weights of its teachers are read.
+    """
     rows: dict[str, dict[str, Any]] = {}
     for training in trainings:
         recipe = training.recipe
         if training.title not in rows:
             inherits = dict(inherits=True) if recipe.inherits else {}
             size = number_of_parameters(recipe.read())
-            described = dict(config=recipe.config, fingerprint=recipe.fingerprint, **inherits, parameters=size)
-            rows[training.title] = dict(**described, seeds={})
+            known_by = dict(fingerprint=recipe.fingerprint) if with_fingerprint else {}
+            rows[training.title] = dict(config=recipe.config, **known_by, **inherits, parameters=size, seeds={})
         reached = dict(work_dir=str(training.work_dir), **training.reached())
         rows[training.title]['seeds'][str(training.seed)] = reached
     return rows

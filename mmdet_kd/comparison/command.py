@@ -29,6 +29,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="scale the learning rates from the configs' base_batch_size to the batch sizes at hand",
     )
+    parser.add_argument('--no-report', action='store_true', help='leave out report.html and report.md')
+    parser.add_argument(
+        '--no-pictures', action='store_true', help='show no picture of the data in the report, if it is not to be shown'
+    )
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -29,8 +29,15 @@ def interval(values: Sequence[float], form: str = '.1f') -> str:
     mean = f'{statistics.mean(values):+{form}}'
     if len(values) == 1:
         return mean
-    low, high = stats.ttest_1samp(values, 0).confidence_interval()
+    low, high = bounds(values)
     return f'{mean} ({low:+{form}} to {high:+{form}})'
+
+
+def bounds(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % confidence interval (Student's t) of the mean of two values or more."""
+    mean, error = statistics.mean(values), statistics.stdev(values) / len(values) ** 0.5
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return mean - reach, mean + reach
 
 
 def paired(found: Row, first: Row) -> list[tuple[Row, Row]]:
@@ -67,18 +74,21 @@ def comparison_cells(rows: Mapping[str, Row]) -> list[list[str]]:
     """The cells of a comparison, its head first.
 
     Args:
-        rows: title -> row; the first one is what the others are compared with. ``parameters`` is their number.
+        rows: title -> row; the first one is what the others are compared with. ``parameters`` is their number; the
+            column is left out if a row does not say it.
     """
     first = next(iter(rows))
     heads = list(next(iter(rows[first]['seeds'].values()))['scores'])
     main, several = heads[0], any(len(found['seeds']) > 1 for found in rows.values())
-    cells = [['', *heads, f'gain in {main}', 'parameters', *(['seeds'] if several else [])]]
+    sized = all('parameters' in found for found in rows.values())
+    besides = [*(['parameters'] if sized else []), *(['seeds'] if several else [])]
+    cells = [['', *heads, f'gain in {main}', *besides]]
     for title, found in rows.items():
         runs = list(found['seeds'].values())
         scores = [spread([run['scores'][head] for run in runs], form_of(head)) for head in heads]
         gain = '' if title == first else interval(gains(found, rows[first], main), form_of(main))
-        size = f'{found["parameters"] / 1e6:.2f} M'
-        cells.append([name_of(title, found), *scores, gain, size, *([str(len(runs))] if several else [])])
+        size = [f'{found["parameters"] / 1e6:.2f} M'] if sized else []
+        cells.append([name_of(title, found), *scores, gain, *size, *([str(len(runs))] if several else [])])
     return cells
 
 

@@ -112,6 +112,7 @@ def _evaluator(cfg: Config, split: str) -> dict[str, Any]:
         type='CocoMetric',
         ann_file=Code(f"data_root + '{FOLDER}/{split}.json'"),
         metric=['bbox', 'segm'] if has_masks else 'bbox',
+        classwise=True,  # for the report
     )
 
 

@@ -64,12 +64,28 @@ def table_scores(logged: Mapping[str, float], preferred: str | None = None) -> d
 
 def validation_curve(work_dir: str | Path, preferred: str | None = None) -> dict[int, dict[str, float]]:
     """Epoch, or step of a training by iterations, -> :func:`table_scores`, over all the sessions of a training."""
-    curve = {}
+    return {step: table_scores(logged, preferred) for step, logged in _validations(work_dir).items()}
+
+
+def last_validation(work_dir: str | Path) -> dict[str, float]:
+    """All scores of the last validation: name in the log -> score, as it was logged. Nothing if there was none."""
+    validations = _validations(work_dir)
+    return validations[max(validations)] if validations else {}
+
+
+def training_records(work_dir: str | Path) -> dict[int, dict[str, float]]:
+    """Step -> what was logged of it (`loss`, `time` in seconds, `memory` in MiB on a GPU, ...), over all sessions."""
+    return dict(sorted((record['step'], record) for record in _records(work_dir) if 'loss' in record))
+
+
+def _validations(work_dir: str | Path) -> dict[int, dict[str, float]]:
+    """Epoch or step -> the scores that were logged, over all the sessions of a training."""
+    found = {}
     for record in _records(work_dir):
         logged = {key: value for key, value in record.items() if key not in _TIMES}
         if 'iter' not in record and logged:
-            curve[record['step']] = table_scores(logged, preferred)
-    return dict(sorted(curve.items()))
+            found[record['step']] = logged
+    return dict(sorted(found.items()))
 
 
 def trained_steps(work_dir: str | Path) -> int:

@@ -57,3 +57,26 @@ def _with_boxes(visualizer: Any, picture: np.ndarray, sample: Any, zoom: int, tr
         warnings.filterwarnings('ignore', message='.*out of bounds')  # a box along the border of the image
         visualizer.add_datasample('', picture, sample, draw_gt=truth, draw_pred=not truth, pred_score_thr=0.5)
     return visualizer.get_image()
+
+
+def picture_with_boxes(
+    image: str | Path, boxes: Mapping[tuple[int, int, int], np.ndarray], side: int = 320
+) -> np.ndarray:
+    """A picture with plain boxes in it, without words, which in a small picture hide what they are about.
+
+    Args:
+        image: path of its file.
+        boxes: colour (RGB, 0 to 255) -> boxes (N, 4), xyxy in pixels of the image; later ones lie over earlier ones.
+        side: pixels of the longer side of the picture that comes out.
+
+    Returns:
+        (H, W, 3), RGB.
+    """
+    picture = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
+    zoom = side / max(picture.shape[:2])
+    kind = cv2.INTER_NEAREST if zoom > 1 else cv2.INTER_AREA
+    picture = np.ascontiguousarray(cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=kind))
+    for colour, of_colour in boxes.items():
+        for left, top, right, bottom in np.rint(np.asarray(of_colour).reshape(-1, 4) * zoom).astype(int).tolist():
+            cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
+    return picture

@@ -52,6 +52,9 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
     assert list(results) == ['slow', 'fast']
     assert capsys.readouterr().out.count('seed 3: AP') == 2
     assert results['slow']['seeds']['3']['steps'] == 4
+    report = (table.parent / 'runs' / 'speeds' / 'report.md').read_text()
+    assert report.startswith('# fast compared with slow\n\nfast reaches AP ')
+    assert '## What a step cost' in report
     slow, fast = (table.parent / 'runs' / 'speeds' / row / 'seed3' / 'epoch_1.pth' for row in ('slow', 'fast'))
     made = slow.stat().st_mtime_ns, fast.stat().st_mtime_ns
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers.in_process import train_in_this_process
-from helpers.tiny import REPO, call_tool, run_tool, tiny_student_cfg, write_tiny_coco
+from helpers.tiny import REPO, call_tool, run_tool
 from helpers.training import assert_same_weights, distilled_run
 from mmengine.config import Config
 from scipy import stats
@@ -30,21 +30,13 @@ def last_scores(work_dir):
 
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory):
+def folder(compared):
     """Two configs that differ in their learning rate, compared in `out`."""
-    folder = tmp_path_factory.mktemp('compared')
-    data = write_tiny_coco(folder / 'set', num_train=2, num_val=2)
-    for name, lr in (('slow', 0.001), ('fast', 0.02)):
-        cfg = tiny_student_cfg(data, 'unused', **{'train_cfg.max_epochs': 1, 'optim_wrapper.optimizer.lr': lr})
-        cfg.dump(folder / f'{name}.py')
-    with pytest.MonkeyPatch.context() as patch:
-        train_in_this_process(patch)
-        compare(folder, '--out', folder / 'out')
-    return folder
+    return compared
 
 
 def compare(folder, *options):
-    call_tool('tools/compare.py', folder / 'slow.py', folder / 'fast.py', *options)
+    call_tool('tools/compare.py', folder / 'slow.py', folder / 'fast.py', '--no-report', *options)
 
 
 def test_the_table_has_the_numbers_of_the_logs(folder):
@@ -60,6 +52,40 @@ def test_the_table_has_the_numbers_of_the_logs(folder):
     assert f'| {fast["AP"] - slow["AP"]:+.1f} | {parameters:.2f} M |' in second
     assert empty == ''
     assert note == 'Not alike: fast differs from slow in optim_wrapper.optimizer.lr 0.001 -> 0.02.'
+
+
+@pytest.mark.slow
+def test_finished_trainings_have_a_report_without_their_configs(folder, tmp_path, capsys):
+    """Nothing is trained, and nothing is written but the report."""
+    work_dirs = {path: path.stat().st_mtime_ns for path in (folder / 'out').rglob('*')}
+    call_tool('tools/compare.py', folder / 'out' / 'slow', folder / 'out' / 'fast' / 'seed0', '--out', tmp_path / 'r')
+    assert sorted(path.name for path in (tmp_path / 'r').iterdir()) == ['.lock', 'report.html', 'report.md']
+    assert {path: path.stat().st_mtime_ns for path in (folder / 'out').rglob('*')} == work_dirs
+    page, text = ((tmp_path / 'r' / name).read_text() for name in ('report.html', 'report.md'))
+    first, _, warning, _, verdict, *_ = text.splitlines()
+    assert first == '# seed0 compared with slow'
+    assert warning.endswith('seed0 differs from slow in optim_wrapper.optimizer.lr 0.001 -\\> 0.02.**')
+    slow, fast = (last_scores(folder / 'out' / name / 'seed0')['AP'] for name in ('slow', 'fast'))
+    assert verdict.startswith(
+        f'seed0 reaches AP {fast:.1f}, slow {slow:.1f}: a gain of {fast - slow:+.1f}. One seed has'
+    )
+    assert page.count('data:image/webp') == 2 * 3  # both pictures: the truth and two students
+    # the configs do not log the AP of each class, so all pictures were tested again
+    objects = json.loads((folder / 'set' / 'val.json').read_text())['annotations']
+    names = sorted({('circle', 'square', 'triangle')[each['category_id'] - 1] for each in objects})
+    _, by_class = text.split('## By class')
+    assert re.findall(r'^\| (\w+) \|', by_class.partition('##')[0], re.MULTILINE) == names
+    assert 'seed0 reaches AP' in capsys.readouterr().out
+    call_tool('tools/compare.py', folder / 'out' / 'slow', '--out', tmp_path / 'r', '--no-pictures')
+    page = (tmp_path / 'r' / 'report.html').read_text()
+    assert 'data:image/webp' not in page
+    assert 'By class' in page
+
+
+def test_configs_and_folders_are_not_compared(folder, tmp_path):
+    with pytest.raises(SystemExit, match=r'out/slow is the folder of a training, and others are configs: name the one'):
+        call_tool('tools/compare.py', folder / 'out' / 'slow', folder / 'fast.py', '--out', tmp_path / 'r')
+    assert not (tmp_path / 'r').exists()
 
 
 def test_what_is_finished_is_not_trained_again(folder, capsys):
@@ -138,7 +164,7 @@ def test_a_comparison_that_is_interrupted_twice_ends_with_the_same_bits(pair, tm
     whole, out = tmp_path / 'whole', tmp_path / 'out'
     with monkeypatch.context() as patch:
         train_in_this_process(patch)
-        call_tool('tools/compare.py', *pair, '--seeds', 2, '--out', whole)
+        call_tool('tools/compare.py', *pair, '--seeds', 2, '--out', whole, '--no-report')
 
     first = start(*pair, '--seeds', 2, '--out', out)
     wait_for(out / 'student' / 'seed0' / 'epoch_1.pth')
@@ -169,6 +195,7 @@ def test_a_comparison_that_is_interrupted_twice_ends_with_the_same_bits(pair, tm
             place = f'{name}/seed{seed}/epoch_3.pth'
             assert_same_weights(out / place, whole / place)
     assert (out / 'table.md').read_text() == (whole / 'table.md').read_text()
+    assert 'compared with student' in (out / 'report.html').read_text()
 
     scores = {name: [last_scores(out / name / f'seed{seed}') for seed in (0, 1)] for name in ('student', 'distilled')}
     gains = [taught['AP'] - alone['AP'] for taught, alone in zip(scores['distilled'], scores['student'], strict=True)]

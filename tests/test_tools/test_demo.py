@@ -44,7 +44,7 @@ def test_it_leaves_a_table_pictures_and_a_tested_student(demo, capsys):
         last = json.loads(file.read_text().splitlines()[-1])
         assert row['AP50'] == pytest.approx(100 * last['coco/bbox_mAP_50'], abs=0.01)
     left = sorted(os.listdir(demo.OUT))
-    assert {'table.md', 'curves.png', 'detections.png'} <= set(left)
+    assert {'report.html', 'report.md', 'table.md', 'curves.png', 'detections.png'} <= set(left)
     assert (demo.OUT / 'student' / 'student.pth').is_file()
     trained = {path: path.stat().st_mtime_ns for path in demo.OUT.glob('*/epoch_1.pth')}
     assert len(trained) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from functools import partial
 from pathlib import Path
@@ -106,7 +107,7 @@ def small_pair(pair):
 
 @pytest.mark.slow
 def test_a_distillation_that_would_be_wasted_is_not_trained(small_pair):
-    done = run_tool(['tools/distill.py', *small_pair], cwd=Path.cwd(), check=False)
+    done = run_tool(['tools/distill.py', *small_pair, '--no-report'], cwd=Path.cwd(), check=False)
     assert done.returncode == 1
     assert 'FAILED  teacher: ' in done.stdout
     assert (
@@ -122,21 +123,33 @@ def test_from_a_folder_to_a_student(small_pair):
     assert 'A look at' not in done.stdout
     table = Path('out/table.md').read_text()
     assert [line.split('|')[1].strip() for line in table.splitlines()[2:4]] == ['student', 'distilled']
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith('out/exported/student.py and student.pth: the student of distilled, seed 0, for MMDetection')
+    *_, delivered, verdict, where = done.stdout.splitlines()
+    assert delivered.startswith('out/exported/student.py and student.pth: the student of distilled, seed 0, for MMDet')
+    assert verdict.startswith('distilled reaches AP ')
+    assert where == 'Report: out/report.html and report.md'
+    report, page = (Path('out', name).read_text() for name in ('report.md', 'report.html'))
+    assert report.splitlines()[2] == verdict  # the arms are alike: no warning before it
+    assert 'taught by teacher through hint (FeatureDistiller), rpn (RPNDistiller), roi (RoIDistiller)' in report
+    assert all(re.search(rf'^\| {name} \|', report, re.MULTILINE) for name in ('cat', 'dog'))  # scores by class
+    assert re.search(r'^\| teacher \| [\d.]+ M \| [\d.]+ G \|', report, re.MULTILINE)
+    assert re.search(r'^\| teacher \| [\d.]+ \| [\d.]+ \| [\d.]+ \|  \| [\d.]+ M \|$', report, re.MULTILINE)  # its AP
+    pictures = page.count('<h3>')
+    assert pictures >= 1
+    assert page.count('data:image/webp') == 4 * pictures  # truth, alone, distilled, teacher
+    assert 'export_student.py out/distilled.py out/distilled/seed0/epoch_1.pth --out out/exported' in report
     exported = Config.fromfile('out/exported/student.py')
     assert not exported.get('custom_imports')
     assert exported.model.roi_head.bbox_head.num_classes == 2
     runs = {path: path.stat().st_mtime_ns for path in Path('out').glob('*/seed0/*.pth')}
     assert len(runs) >= 2
 
-    done = run_tool(['tools/distill.py', *small_pair], cwd=Path.cwd())
+    done = run_tool(['tools/distill.py', *small_pair, '--no-report'], cwd=Path.cwd())
     assert done.stdout.count('trained before, in out/') == 2
     assert 'A look at' not in done.stdout  # what is trained is not looked at again
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
 
     other = [{'chen2017': 'pkd', 'out': 'other'}.get(word, word) for word in small_pair]
-    done = run_tool(['tools/distill.py', *other, '--no-check', '--from', 'out'], cwd=Path.cwd())
+    done = run_tool(['tools/distill.py', *other, '--no-check', '--from', 'out', '--no-report'], cwd=Path.cwd())
     assert 'trained before, in out/student/seed0' in done.stdout
     assert 'trained, in other/distilled/seed0' in done.stdout
     assert not Path('other/student').exists()
@@ -144,7 +157,7 @@ def test_from_a_folder_to_a_student(small_pair):
 
 @pytest.mark.slow
 def test_one_of_the_two_alone(small_pair):
-    done = run_tool(['tools/distill.py', *small_pair, '--only', 'student'], cwd=Path.cwd())
+    done = run_tool(['tools/distill.py', *small_pair, '--only', 'student', '--no-report'], cwd=Path.cwd())
     assert 'trained, in out/student/seed0' in done.stdout
     assert 'A look at' not in done.stdout
     assert not Path('out/distilled').exists()
