@@ -50,6 +50,7 @@ def tiny_set(tmp_path_factory):
 @pytest.fixture(scope='session')
 def compared(tmp_path_factory):
     """`slow.py` and `fast.py`, which differ in their learning rate, trained for a step and compared in `out`."""
+    from helpers import tiny_student_cfg, write_tiny_coco
     from helpers.in_process import train_in_this_process
     from helpers.tiny import call_tool
 
