@@ -18,20 +18,10 @@ from ..runtime.data_files import leaf_configs
 from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
-from .detectors import (
-    LEAST_OVERLAP,
-    LEAST_SCORE,
-    Detector,
-    Looked,
-    detector_of,
-    look,
-    most_different,
-    side_by_side,
-    size_of,
-    speeds_of,
-    teachers_of,
-)
+from .detectors import Detector, detector_of, size_of, teachers_of
 from .findings import Cost, Findings, Model
+from .judging import LEAST_OVERLAP, most_different, side_by_side
+from .looking import LEAST_SCORE, Looked, look, speeds_of
 from .work_dirs import Kept, classes_of, read_work_dir
 
 _PICTURES = 4  # that are shown

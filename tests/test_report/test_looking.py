@@ -7,16 +7,9 @@ from mmengine.structures import InstanceData
 
 from mmdet_kd.comparison import Recipe, Training
 from mmdet_kd.report import document_of, findings_of, finished_trainings
-from mmdet_kd.report.detectors import (
-    Detector,
-    Looked,
-    judge,
-    look,
-    most_different,
-    side_by_side,
-    size_of,
-    teachers_of,
-)
+from mmdet_kd.report.detectors import Detector, size_of, teachers_of
+from mmdet_kd.report.judging import judge, most_different, side_by_side
+from mmdet_kd.report.looking import Looked, look
 
 
 def found(*boxes):
