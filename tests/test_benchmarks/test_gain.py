@@ -101,7 +101,7 @@ def test_what_the_results_know_is_not_trained_again(table):
     results = gain(table, '--rows', 'slow')
     shutil.rmtree(table.parent / 'runs')
     assert gain(table, '--rows', 'slow') == results
-    assert not (table.parent / 'runs').exists()
+    assert not list((table.parent / 'runs').rglob('seed*'))  # the report alone is there
 
 
 @pytest.mark.slow

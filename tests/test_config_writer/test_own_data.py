@@ -59,7 +59,12 @@ def test_a_stock_student_sees_every_box_of_the_set(write, voc_set, coco_set, stu
     before = Config.fromfile(student)
     assert seen(alone.train_dataloader.dataset) == truth(TRAIN)
     assert seen(alone.val_dataloader.dataset) == truth(VAL)
-    assert set(alone.val_evaluator) == {'type', 'ann_file', 'metric'}  # nothing of the student's own is left
+    assert set(alone.val_evaluator) == {
+        'type',
+        'ann_file',
+        'metric',
+        'classwise',
+    }  # nothing of the student's own is left
     assert Path(alone.val_evaluator.ann_file).parts[-2:] == ('coco', 'val.json')
     assert (alone.test_dataloader, alone.test_evaluator) == (alone.val_dataloader, alone.val_evaluator)
     assert [head.num_classes for head in heads(alone.model)] == [2] * len(list(heads(before.model)))

@@ -108,12 +108,12 @@ UNKNOWN = {
     ),
     'type of an adapter': (
         {'distillers.hint.adapter.type': 'ConvAdaptor'},
-        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter or Conv3x3Adapter?",
+        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter or Conv3x3Adapter or NormConvAdapter?",
     ),
     'no type of an adapter': (
         {'distillers.hint.adapter': dict(out_channels=8)},
         'distillers.hint: adapter must be dict(type=...), not dict(out_channels). This package has ChannelAdapter, '
-        'Conv3x3Adapter, ConvAdapter, LinearAdapter',
+        'Conv3x3Adapter, ConvAdapter, LinearAdapter, NormAdapter, NormConvAdapter',
     ),
     'of a loss': (
         {'distillers.roi.loss_cls.temprature': 2},

@@ -9,6 +9,7 @@ from helpers.architectures import faster
 from helpers.classifier import KD_LOC, classifier_of
 from helpers.distil import BOUNDED, SOFT, build, distilled_cfg
 from helpers.one_stage import retinanet, ssd
+from helpers.two_stage import with_masks
 from mmdet.models.losses import L1Loss
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -72,6 +73,7 @@ SLOTS = [  # student, teacher, distiller, its other settings, name of the loss, 
     (faster, faster, 'RoIDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),
     (sigmoid, sigmoid, 'RoIDistiller', {}, 'loss_cls', 'softmax scores', SOFTMAX),  # brought to a softmax
     (faster, faster, 'RoIDistiller', {}, 'loss_bbox', 'boxes', BOXES),
+    (with_masks, with_masks, 'MaskDistiller', {}, 'loss_mask', 'sigmoid scores', SIGMOID | RELATIONS),
     (retinanet, retinanet, 'DenseHeadDistiller', ALL, 'loss_cls', 'sigmoid scores', SIGMOID | RELATIONS),
     (ssd, ssd, 'DenseHeadDistiller', ALL, 'loss_cls', 'softmax scores', SOFTMAX),
     (retinanet, retinanet, 'DenseHeadDistiller', {}, 'loss_bbox', 'maps', MAPS | {'iou'}),
