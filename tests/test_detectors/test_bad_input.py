@@ -108,7 +108,8 @@ UNKNOWN = {
     ),
     'type of an adapter': (
         {'distillers.hint.adapter.type': 'ConvAdaptor'},
-        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter or Conv3x3Adapter or NormConvAdapter?",
+        "distillers.hint: adapter: there is no type 'ConvAdaptor'. Did you mean ConvAdapter or Conv3x3Adapter or "
+        'NormConvAdapter?',
     ),
     'no type of an adapter': (
         {'distillers.hint.adapter': dict(out_channels=8)},
