@@ -23,19 +23,21 @@ for method, values in weights.items():
             config=f'configs/bccd/two-stage/bccd_{method}.py',
             options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
-for value in (1.0, 4.0):  # the maps of this teacher are so large that the attention of T = 0.1 is nearly one place
-    rows[f'fkd {value:g}, T 0.5'] = dict(
-        config='configs/bccd/two-stage/bccd_fkd.py',
-        options={
-            **on_val,
-            'model.distillers.fkd.loss.loss_weight': value,
-            'model.distillers.fkd.loss.temperature': 0.5,
-        },
-    )
+# The maps of this teacher are large, so that the attention of the authors' temperatures has few places.
+for method, temperature, values in (('fkd', 0.5, [1.0, 4.0]), ('fgd', 2.0, [4.0, 16.0])):
+    for value in values:
+        rows[f'{method} {value:g}, T {temperature:g}'] = dict(
+            config=f'configs/bccd/two-stage/bccd_{method}.py',
+            options={
+                **on_val,
+                f'model.distillers.{method}.loss.loss_weight': value,
+                f'model.distillers.{method}.loss.temperature': temperature,
+            },
+        )
 gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  # the authors', times one factor
 for factor in (0.3, 1.0, 3.0):
     rows[f'gid {factor:g}'] = dict(
         config='configs/bccd/two-stage/bccd_gid.py',
         options={**on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
-del on_val, weights, gid, factor, method, values, value
+del on_val, weights, gid, factor, method, values, value, temperature
