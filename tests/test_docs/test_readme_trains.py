@@ -56,7 +56,6 @@ def publish_teacher(torch_home: Path) -> None:
     publish(torch_home, teacher.checkpoint, {'state_dict': detector.state_dict()})
 
 
-@pytest.mark.slow
 def test_it_trains_from_its_pretrained_weights(checkout):
     weights = resnet_file(18)
     publish(checkout / 'torch', RESNETS['resnet18'], weights)
