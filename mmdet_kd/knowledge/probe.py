@@ -43,18 +43,23 @@ def network_of(detector: nn.Module) -> dict[str, nn.Module]:
 
 
 def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
-    """Channels and strides of each level of the backbone, and of the neck if there is one."""
+    """Channels and strides of each level of the backbone, and of the neck if there is one.
+
+    They are measured on a picture of 512 pixels, or of those that the anchors are made for (SSD): the last maps of
+    SSD300 have 3 and 1 cells across 300 pixels, and 6 and 4 across 512.
+    """
+    size = getattr(getattr(getattr(detector, 'bbox_head', None), 'prior_generator', None), 'input_size', _PROBE_SIZE)
     parts = shapes_only(nn.ModuleDict(network_of(detector)))
     channels = picture_channels(parts['backbone'])
 
     def forward() -> dict[str, tuple[MapShape, ...]]:
-        image = torch.zeros(1, channels, _PROBE_SIZE, _PROBE_SIZE)
+        image = torch.zeros(1, channels, size, size)
         _move(parts, image.device)
         maps, shapes = image, {}
         with torch.no_grad():
             for name, part in parts.items():
                 maps = part(maps)
-                shapes[name] = tuple(MapShape(m.shape[1], _PROBE_SIZE // m.shape[-1]) for m in maps)
+                shapes[name] = tuple(MapShape(m.shape[1], round(size / m.shape[-1])) for m in maps)
         return shapes
 
     return on_meta(forward)

@@ -8,7 +8,9 @@ import pytest
 import torch
 from helpers.architectures import c4, cascade, faster, mask
 from helpers.distil import build
+from helpers.zoo import CONFIGS
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from torch import nn
 
 from mmdet_kd.knowledge import MapShape, map_shapes, on_meta
@@ -47,6 +49,13 @@ def test_shapes_are_those_of_a_real_forward(architecture, student_cfg):
     assert map_shapes(build(cfg, init=False)) == expected
     shape_only = on_meta(lambda: MODELS.build(copy.deepcopy(cfg.model)))
     assert map_shapes(shape_only) == expected
+
+
+def test_an_ssd_is_measured_on_the_pictures_that_its_anchors_are_made_for():
+    """Across 512 pixels its last map would have 4 cells, as that of a stride of 128."""
+    model = Config.fromfile(CONFIGS / 'ssd/ssd300_coco.py').model
+    maps = map_shapes(on_meta(lambda: MODELS.build(model)))['neck']
+    assert [each.stride for each in maps] == [8, 16, 30, 60, 100, 300]
 
 
 def test_a_plain_detector_is_built_without_memory(student_cfg):
