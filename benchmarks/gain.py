@@ -166,7 +166,8 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
         )  # the old are of something else
     row['seeds'] = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
     content[run.title] = row
-    write_json(results, {row: content[row] for row in order if row in content})
+    # in the table's order; a row that this table does not know stays, another version of the table has it
+    write_json(results, {row: content[row] for row in (*order, *content) if row in content})
     CONSOLE.print(f'{run}: AP {entry["scores"]["AP"]:.1f}', markup=False)
 
 

@@ -20,7 +20,10 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
     first, quoted = next(iter(table['rows'])), table.get('quoted', {})
     costs = ['step, s', 'tax', "steps to the first row's AP", 'seconds']
     cells = [['', *AP_KEYS, 'gain in AP', *costs, 'seeds', *quoted]]
-    for row, found in content.items():
+    for row in table['rows']:
+        if row not in content:
+            continue
+        found = content[row]
         scores = [spread([run['scores'][key] for run in found['seeds'].values()]) for key in AP_KEYS]
         alone = content.get(first, {})
         gain = '' if row == first else interval(gains(found, alone))

@@ -73,12 +73,15 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
 def test_results_of_elsewhere_do_not_stand_for_a_training(table):
     """A checkout has the results that were committed, and no trainings."""
     seeds = {seed: {'scores': {'AP': 99.0}} for seed in ('3', '7')}
-    made_up = {'slow': {'fingerprint': '', 'seeds': seeds, 'tax': {'value': 1.0}}}
+    other = {'fingerprint': '', 'seeds': {}}  # of a row that another version of the table has
+    made_up = {'other': other, 'slow': {'fingerprint': '', 'seeds': seeds, 'tax': {'value': 1.0}}}
     (table.parent / 'speeds.json').write_text(json.dumps(made_up))
     results = gain(table, '--rows', 'slow')
     assert results['slow']['seeds']['3']['scores']['AP'] < 99
     assert list(results['slow']['seeds']) == ['3']  # and none of numbers of another config or teacher
     assert 'tax' not in results['slow']
+    assert list(results) == ['slow', 'other']
+    assert results['other'] == other
 
 
 @pytest.mark.usefixtures('in_this_process')
