@@ -93,7 +93,8 @@ def fill(args: argparse.Namespace) -> None:
         finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    content = read_json(results)
+    known = read_json(results)
+    content = {row: known[row] for row in table.rows if row in known}
     CONSOLE.print(shown(table_cells(content, table), table.title))
     if next(iter(table.rows)) in content:  # with which the others are compared
         costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
