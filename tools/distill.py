@@ -31,11 +31,12 @@ from mmdet_kd.comparison import (  # noqa: E402
     console_of_command,
     export,
     exported_scores,
+    given_options,
     run_command,
 )
 from mmdet_kd.config_writer import DISTILLED, STUDENT, Plan, Request, plan_configs, write_once  # noqa: E402
 from mmdet_kd.errors import DistillationError, printable  # noqa: E402
-from mmdet_kd.report import report  # noqa: E402
+from mmdet_kd.report import data_of, report  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
 
 TOOLS = Path(__file__).resolve().parent
@@ -95,7 +96,7 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
         show(line)
     if args.dry_run:
         show('\nNext:')
-        for each in commands(folder, args.auto_scale_lr):
+        for each in commands(folder, given_options(args)):
             show(f'  {each}')
         return
     names = [STUDENT, DISTILLED] if args.only is None else [f'{args.only}.py']
@@ -103,7 +104,7 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
     trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
     deliver(trainings, folder, lock)
     if not args.no_report:
-        said = commands(folder, args.auto_scale_lr, trainings[-1].checkpoint.name)
+        said = commands(folder, given_options(args), trainings[-1].checkpoint.name)
         report(trainings, folder, CONSOLE, commands=said, pictures=not args.no_pictures)
 
 
@@ -133,13 +134,14 @@ def deliver(trainings: Sequence[Training], folder: Path, lock: Lock) -> None:
     exported = export(distilled, folder / 'exported', TOOLS, lock)
     scores = exported_scores(distilled, exported, TOOLS, CONSOLE, lock)
     said = ', '.join(f'{name} {score:.4g}' for name, score in scores.items())
-    show(f'{exported[0]} and {exported[1].name}: the student of {distilled}, for MMDetection alone: {said}')
+    judged_on = data_of(distilled.recipe.read(), 'test')
+    show(f'{exported[0]} and {exported[1].name}: the student of {distilled}, for MMDetection alone')
+    show(f'Tested by MMDetection alone on {judged_on}: {said}')
 
 
-def commands(folder: Path, scales_lr: bool, checkpoint: str = 'epoch_N.pth') -> list[str]:
-    """The commands of the further stages, as they run from the working directory."""
+def commands(folder: Path, options: Sequence[str], checkpoint: str = 'epoch_N.pth') -> list[str]:
+    """The commands of the further stages, as they run from the working directory; the options are the comparison's."""
     student, distilled, exported = folder / STUDENT, folder / DISTILLED, folder / 'exported'
-    options = ['--auto-scale-lr'] if scales_lr else []
     return [
         command('check', distilled),
         command('compare', student, distilled, '--out', folder, *options),

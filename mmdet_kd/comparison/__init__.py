@@ -9,7 +9,7 @@ A command that compares, trains and exports goes through these steps, under one 
 """
 
 from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, trainings_of, write_comparison
-from .command import add_options, compare, console_of_command, run_command
+from .command import add_options, compare, console_of_command, given_options, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
 from .recipe import Recipe, preferred_score
@@ -49,6 +49,7 @@ __all__ = [
     'exported_scores',
     'form_of',
     'gains',
+    'given_options',
     'interval',
     'markdown',
     'name_of',

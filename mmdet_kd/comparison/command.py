@@ -35,6 +35,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def given_options(args: argparse.Namespace) -> list[str]:
+    """What was said of these options, as it can be said again; nothing where it is the default."""
+    valued = {'--seeds': args.seeds, '--gpus': args.gpus, '--from': args.earlier}
+    flags = {
+        '--amp': args.amp,
+        '--auto-scale-lr': args.auto_scale_lr,
+        '--no-report': args.no_report,
+        '--no-pictures': args.no_pictures,
+    }
+    said = [part for name, value in valued.items() if value not in (1, None) for part in (name, str(value))]
+    return [*said, *(name for name, is_set in flags.items() if is_set)]
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command that can go on where it was interrupted: it ends its stage first, by Ctrl-C and by SIGTERM."""
     end_like_ctrl_c()

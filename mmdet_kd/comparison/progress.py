@@ -165,7 +165,7 @@ class Watch:
         if not self._waiting or not self._paces:
             return own
         seconds, is_all = left_of_all(left, self._paces, [(each.title, share) for each, share in self._waiting])
-        return f'{own}; all {self._total}: {"about" if is_all else "at least"} {in_words(seconds)}'
+        return f'{own}; all {self._total} trainings: {"about" if is_all else "at least"} {in_words(seconds)}'
 
 
 def bar(console: Console, title: str, total: float | None = 1.0) -> Progress:

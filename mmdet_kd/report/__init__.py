@@ -9,7 +9,7 @@ from .command import report, write_report
 from .content import document_of
 from .document import Document, to_html, to_markdown
 from .findings import Cost, Findings, Model
-from .gather import findings_of
+from .gather import data_of, findings_of
 from .work_dirs import finished_trainings
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     'Document',
     'Findings',
     'Model',
+    'data_of',
     'document_of',
     'findings_of',
     'finished_trainings',

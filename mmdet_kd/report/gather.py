@@ -106,7 +106,7 @@ def _about(trainings: Sequence[Training], kept: Mapping[Training, Kept]) -> list
             seen.add(training.title)
             said.append(_described(training.title, training.recipe.read(), kept[training]))
     cfg = trainings[0].recipe.read()
-    sets = [_data_of(cfg, split) for split in ('train', 'val')]
+    sets = [data_of(cfg, split) for split in ('train', 'val')]
     seeds = sorted({training.seed for training in trainings if training.seed is not None})
     listed = f'{"seed" if len(seeds) == 1 else "seeds"} {", ".join(map(str, seeds))}'
     return [*said, f'Trained on {sets[0]}, judged on {sets[1]}; {listed}.']
@@ -130,7 +130,8 @@ def _name(config: Any) -> str:
     return str(((config or {}).get('model') or {}).get('type', 'a teacher'))
 
 
-def _data_of(cfg: Config, split: str) -> str:
+def data_of(cfg: Config, split: str) -> str:
+    """The files of a split ('train', 'val', 'test'), in words."""
     leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
     return ' and '.join(dict.fromkeys(_set_name(each) for each in leaves)) or 'no data'
 
@@ -201,7 +202,8 @@ def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked
         findings,
         models={title: replace(model, speed=speeds.get(title)) for title, model in findings.models.items()},
         conditions=(
-            f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}. The models took turns.'
+            f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}, beside whatever '
+            'else this machine did. The models took turns.'
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
         choice=(

@@ -126,10 +126,10 @@ def test_a_watch_shows_a_line_a_validation_where_there_is_no_terminal(trained):
     losses = [float(line.partition('loss ')[2].partition(',')[0]) for line in (first, last)]
     place = 'epoch 1 of 2' if by_epoch else 'step 2 of 4'
     # 10 seconds for a quarter since the first step; the other one, unknown yet, is taken for as slow.
-    rest = '0:00:20 left; all 2: at least 0:01:00'
+    rest = '0:00:20 left; all 2 trainings: at least 0:01:00'
     assert first == f'  mine, seed 0: {place}, loss {losses[0]:.2f}, {scores[0]}, {rest}'
     place = 'epoch 2 of 2' if by_epoch else 'step 4 of 4'
-    rest = '0:00:00 left; all 2: at least 0:00:40'
+    rest = '0:00:00 left; all 2 trainings: at least 0:00:40'
     assert last == f'  mine, seed 0: {place}, loss {losses[1]:.2f}, {scores[1]}, {rest}'
 
 

@@ -37,7 +37,7 @@ def pair(tmp_path, monkeypatch):
 
 
 def test_from_a_folder_to_a_training(call, pair, capsys):
-    call(*pair, '--dry-run')
+    call(*pair, '--dry-run', '--seeds', '3', '--no-pictures')
     said = capsys.readouterr().out.splitlines()
     assert 'boxes by class: 5 cat, 2 dog' in said
     assert 'train on train, validate on val, test on val' in said
@@ -46,6 +46,7 @@ def test_from_a_folder_to_a_training(call, pair, capsys):
     assert [Path(words[1]) for words in commands] == [
         REPO / 'tools' / f'{tool}.py' for tool in ('check', 'compare', 'export_student', 'test')
     ]
+    assert commands[1][2:] == ['out/student.py', 'out/distilled.py', '--out', 'out', '--seeds', '3', '--no-pictures']
     call_tool('tools/train.py', 'out/distilled.py', '--work-dir', 'run', '--cfg-options', *SMALL)
     assert Path('run/epoch_1.pth').is_file()
     log = next(Path('run').glob('*/*.log')).read_text()
@@ -88,7 +89,7 @@ def test_commands_are_those_of_the_place(monkeypatch, tmp_path):
     monkeypatch.chdir(REPO)
     assert tool.command('train', 'a b.py') == "python tools/train.py 'a b.py'"
     monkeypatch.setattr(tool, '__file__', str(tmp_path / 'mmdet_kd' / '.mim' / 'tools' / 'distill.py'))
-    assert tool.commands(Path('out'), True) == [
+    assert tool.commands(Path('out'), ['--auto-scale-lr']) == [
         'mim run mmdet_kd check out/distilled.py',
         'mim run mmdet_kd compare out/student.py out/distilled.py --out out --auto-scale-lr',
         'mim run mmdet_kd export_student out/distilled.py out/distilled/seed0/epoch_N.pth --out out/exported',
