@@ -124,8 +124,9 @@ def test_from_a_folder_to_a_student(small_pair):
     assert 'A look at' not in done.stdout
     table = Path('out/table.md').read_text()
     assert [line.split('|')[1].strip() for line in table.splitlines()[2:4]] == ['student', 'distilled']
-    *_, delivered, verdict, where = done.stdout.splitlines()
+    *_, delivered, tested, verdict, where = done.stdout.splitlines()
     assert delivered.startswith('out/exported/student.py and student.pth: the student of distilled, seed 0, for MMDet')
+    assert tested.startswith('Tested by MMDetection alone on set/coco/val.json: AP ')
     assert verdict.startswith('distilled reaches AP ')
     assert where == 'Report: out/report.html and report.md'
     report, page = (Path('out', name).read_text() for name in ('report.md', 'report.html'))
