@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..backbones import picture_channels, shapes_only
-from .probe import network_of, on_meta
+from .probe import move_empty, network_of, on_meta
 
 _SMALLEST, _LARGEST = 384, 512  # pixels; divisible by the strides of pyramids, and enough for the last levels of SSD
 
@@ -75,9 +75,7 @@ def _error_on(detector: nn.Module, height: int, width: int) -> str | None:
     @torch.no_grad()
     def forward() -> None:
         maps = torch.zeros(1, picture_channels(detector.backbone), height, width)
-        parts.to_empty(device=maps.device)
-        for tensor in (*parts.parameters(), *parts.buffers()):  # on a real device they may be indices
-            tensor.zero_()
+        move_empty(parts, maps.device)
         for part in parts.values():
             maps = part(maps)
 

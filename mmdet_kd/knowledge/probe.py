@@ -1,6 +1,5 @@
 """The shapes of a detector's maps, found without its weights."""
 
-import copy
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -54,7 +53,7 @@ def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
 
     def forward() -> dict[str, tuple[MapShape, ...]]:
         image = torch.zeros(1, channels, size, size)
-        _move(parts, image.device)
+        move_empty(parts, image.device)
         maps, shapes = image, {}
         with torch.no_grad():
             for name, part in parts.items():
@@ -67,19 +66,19 @@ def map_shapes(detector: nn.Module) -> dict[str, tuple[MapShape, ...]]:
 
 def mask_sizes(roi_head: nn.Module) -> list[tuple[int, int]]:
     """Height and width of the masks of each stage of a RoI head with a mask branch."""
-    roi_head = copy.deepcopy(roi_head).eval()
+    roi_head = shapes_only(roi_head)
     view = find_view(roi_head, RoIView)
 
     def forward() -> list[tuple[int, int]]:
-        _move(roi_head, torch.zeros(0).device)
+        move_empty(roi_head, torch.zeros(0).device)
         with torch.no_grad():
             return [view.mask_size(stage) for stage in range(len(view.mask_stages))]
 
     return on_meta(forward)
 
 
-def _move(module: nn.Module, device: torch.device) -> None:
-    """Move a module whose numbers do not matter; on a real device they are zeros."""
+def move_empty(module: nn.Module, device: torch.device) -> None:
+    """Move a module whose numbers do not matter; on a real device, where they may be indices, they are zeros."""
     if device.type == 'meta':
         module.to(device)
         return
