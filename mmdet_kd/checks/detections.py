@@ -49,11 +49,22 @@ def predict(detector: nn.Module, pictures: Pictures, labels: Tensor | None) -> l
         (sample,) = detector.test_step(pseudo_collate([item]))
         predicted = sample.pred_instances.to('cpu')
         found = InstanceData(**{key: predicted[key] for key in ('bboxes', 'scores', 'labels')})
-        if labels is not None:
-            found.labels = labels[found.labels]
-            found = found[found.labels >= 0]
+        found = in_labels_of_the_data(found, labels)
         samples.append(DetDataSample(pred_instances=found, metainfo=sample.metainfo).to_dict())
     return samples
+
+
+def in_labels_of_the_data(found: InstanceData, labels: Tensor | None) -> InstanceData:
+    """What a detector has found, by the labels of the data.
+
+    Args:
+        found: with its own `labels`, which are changed in place.
+        labels: of the data for each label of the detector, -1 for none (C,); None leaves them.
+    """
+    if labels is None:
+        return found
+    found.labels = labels[found.labels]
+    return found[found.labels >= 0]
 
 
 def average_precision(found: Sequence[dict[str, Any]], pictures: Pictures, by_name: bool = True) -> dict[str, float]:

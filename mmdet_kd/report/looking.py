@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
-from torch import Tensor
 
+from ..checks.detections import in_labels_of_the_data
 from ..errors import DistillationError
 from .detectors import Detector
 
@@ -89,7 +89,7 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 30
                 torch.cuda.synchronize()
             looked.seconds[title].append(time.perf_counter() - start)
             sample = sample.to('cpu')
-            sample.pred_instances = _in_labels_of_the_data(sample.pred_instances, detector.labels)
+            sample.pred_instances = in_labels_of_the_data(sample.pred_instances, detector.labels)
             if evaluators[title] is not None:
                 evaluators[title].process(data_samples=[sample], data_batch=batch)
             looked.found[title][index] = _counting(sample.pred_instances)
@@ -110,13 +110,6 @@ def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = metainfo
     return evaluator
-
-
-def _in_labels_of_the_data(found: InstanceData, labels: Tensor | None) -> InstanceData:
-    if labels is None:
-        return found
-    found.labels = labels[found.labels]
-    return found[found.labels >= 0]
 
 
 def _counting(found: InstanceData) -> InstanceData:
