@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 import torch  # noqa: E402
 from costs import PLAIN, STUDENT, distilled_by, tax, works_of  # noqa: E402
 from gain_input import read_table, score_problems  # noqa: E402
-from gain_table import table_cells  # noqa: E402
+from gain_table import known_rows, table_cells  # noqa: E402
 from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
@@ -93,8 +93,7 @@ def fill(args: argparse.Namespace) -> None:
         finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    known = read_json(results)
-    content = {row: known[row] for row in table.rows if row in known}
+    content = known_rows(read_json(results), table)
     CONSOLE.print(shown(table_cells(content, table), table.title))
     if next(iter(table.rows)) in content:  # with which the others are compared
         costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}

@@ -9,6 +9,11 @@ from mmdet_kd.comparison import Row, gains, interval, name_of, paired, reach, sp
 from mmdet_kd.runtime.results import AP_KEYS
 
 
+def known_rows(content: Mapping[str, Row], table: Mapping[str, Any]) -> dict[str, Row]:
+    """The rows of a table that results have, in its order; results may have others, of another version of the table."""
+    return {row: content[row] for row in table['rows'] if row in content}
+
+
 def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[list[str]]:
     """The cells of a table of results, its head first.
 
@@ -20,10 +25,7 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
     first, quoted = next(iter(table['rows'])), table.get('quoted', {})
     costs = ['step, s', 'tax', "steps to the first row's AP", 'seconds']
     cells = [['', *AP_KEYS, 'gain in AP', *costs, 'seeds', *quoted]]
-    for row in table['rows']:
-        if row not in content:
-            continue
-        found = content[row]
+    for row, found in known_rows(content, table).items():
         scores = [spread([run['scores'][key] for run in found['seeds'].values()]) for key in AP_KEYS]
         alone = content.get(first, {})
         gain = '' if row == first else interval(gains(found, alone))
