@@ -249,6 +249,11 @@ def with_masks(cfg: Config, kind: str = 'FCNMaskHead', **settings: Any) -> Confi
     return cfg
 
 
+def agnostic_masks(cfg: Config) -> Config:
+    """A mask branch with one mask for any class."""
+    return with_masks(cfg, class_agnostic=True)
+
+
 def pisa(cfg: Config) -> Config:
     """PISA: its box head is asked for its targets, which are reweighed before its loss."""
     cfg = _roi_head('PISARoIHead')(cfg)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.architectures import cascade, faster
 from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, save_teacher, step_of
-from helpers.two_stage import spread_masks, step_of_own, two_pictures, with_masks
+from helpers.two_stage import agnostic_masks, spread_masks, step_of_own, two_pictures, with_masks
 
 from mmdet_kd.distillers import MaskDistiller, Model, ModelPair
 from mmdet_kd.errors import DistillationError
@@ -21,10 +21,6 @@ BCE = dict(type='SoftenedBCELoss', temperature=1.0)
 def masks(cfg):
     """Mask R-CNN."""
     return with_masks(cfg)
-
-
-def agnostic(cfg):
-    return with_masks(cfg, class_agnostic=True)
 
 
 def cascade_masks(cfg):
@@ -108,8 +104,8 @@ def by_loops(step, stage, temperature, ratio=1.0, map_label=int):
 
 PAIRS = [
     (masks, masks, 1.0),
-    pytest.param(masks, agnostic, 1.0, marks=pytest.mark.slow),
-    (agnostic, masks, 2.0),
+    pytest.param(masks, agnostic_masks, 1.0, marks=pytest.mark.slow),
+    (agnostic_masks, masks, 2.0),
     (cascade_masks, cascade_masks, 3.0),
     pytest.param(masks, cascade_masks, 1.0, marks=pytest.mark.slow),
     pytest.param(cascade_masks, masks, 1.0, marks=pytest.mark.slow),

@@ -10,6 +10,7 @@ from helpers.distil import build
 from helpers.two_stage import (
     ROI_HEADS,
     after,
+    agnostic_masks,
     dynamic,
     grid,
     htc,
@@ -27,10 +28,6 @@ from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 
 from mmdet_kd.heads import RoIView, find_view
 from mmdet_kd.knowledge import mask_heads, mask_sizes, observe_student, record_calls
-
-
-def agnostic(cfg):
-    return with_masks(cfg, class_agnostic=True)
 
 
 def cascade_masks(cfg):
@@ -66,7 +63,7 @@ _LOSS = dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0)
 #: Name -> what makes the config of the tiny student one with masks.
 MASKS = {
     'fcn': with_masks,
-    'agnostic': agnostic,
+    'agnostic': agnostic_masks,
     'cascade': cascade_masks,
     'htc': htc,
     'coarse': point_rend,

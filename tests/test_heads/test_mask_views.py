@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from helpers.distil import build
 from helpers.two_stage import (
+    agnostic_masks,
     grid,
     htc,
     htc_semantic,
@@ -25,12 +26,7 @@ from torch import nn
 from mmdet_kd.heads import MaskView, find_view, known_heads
 from mmdet_kd.knowledge import record_calls
 
-
-def agnostic(cfg):
-    return with_masks(cfg, class_agnostic=True)
-
-
-MASK_HEADS = {'fcn': with_masks, 'agnostic': agnostic, 'htc': htc, 'coarse': point_rend, 'scnet': scnet}
+MASK_HEADS = {'fcn': with_masks, 'agnostic': agnostic_masks, 'htc': htc, 'coarse': point_rend, 'scnet': scnet}
 EVERY = pytest.mark.parametrize('name', MASK_HEADS)
 #: What makes a detector with a head beside the masks, where it lies, and why it has none.
 OTHERS = {
