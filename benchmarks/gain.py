@@ -13,6 +13,7 @@ leave the machine alone then. `make docs` puts the numbers into the documents.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -47,6 +48,9 @@ from mmdet_kd.comparison import (  # noqa: E402
 )
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
 from mmdet_kd.report import Cost, Findings, unlike_rows, write_report  # noqa: E402
+from mmdet_kd.report.detectors import detector_of  # noqa: E402
+from mmdet_kd.report.looking import look  # noqa: E402
+from mmdet_kd.report.work_dirs import classes_of, sizes_of  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
 from mmdet_kd.unknown_names import nearest  # noqa: E402
@@ -141,9 +145,14 @@ def require_weights(recipes: Iterable[Recipe]) -> None:
 
 
 def is_known(run: Training, results: Path) -> bool:
-    """Whether the results have the numbers of a run, as its config and its teacher are now."""
+    """Whether the results have the numbers of a run, as its config and its teacher are now.
+
+    Those by size and class may lack where its training is gone.
+    """
     row = read_json(results).get(run.title, {})
-    return row.get('fingerprint') == run.recipe.fingerprint and str(run.seed) in row['seeds']
+    if row.get('fingerprint') != run.recipe.fingerprint or str(run.seed) not in row['seeds']:
+        return False
+    return 'classes' in row['seeds'][str(run.seed)] or run.state != 'finished'
 
 
 def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None:
@@ -157,7 +166,7 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
     """
     clear(run)
     train(run, ROOT / 'tools', watch.follow)
-    entry = run.reached()
+    entry = {**run.reached(), **detail(run)}
     content = read_json(results)  # now: another row may have been finished beside this one
     row = content.get(run.title, {})
     if row.get('fingerprint') != run.recipe.fingerprint:
@@ -169,6 +178,14 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
     # in the table's order; a row that this table does not know stays, another version of the table has it
     write_json(results, {row: content[row] for row in (*order, *content) if row in content})
     CONSOLE.print(f'{run}: AP {entry["scores"]["AP"]:.1f}', markup=False)
+
+
+def detail(run: Training) -> dict[str, dict[str, float]]:
+    """The AP by size and by class, of the student as it is at the end of a training: the log has no classes."""
+    with redirect_stdout(StringIO()):  # pycocotools says what it loads
+        looked = look({run.title: detector_of(run)}, most=sys.maxsize, seconds=math.inf)
+    found = dict(sizes=sizes_of(looked.logged[run.title]), classes=classes_of(looked.logged[run.title]))
+    return {kind: {name: round(score, 2) for name, score in scores.items()} for kind, scores in found.items()}
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:

@@ -12,9 +12,9 @@ weights = {  # in the middle, or first, what the authors' weight is worth at thi
     'mgd': [5e-6, 2e-5, 1e-4],
     'fgd': [1.0, 4.0, 16.0],
     'fitnets': [1.0, 3.0, 10.0],
-    'hint': [1.5, 5.0, 15.0],
+    'hint': [5.0, 15.0, 50.0],
     'fgfi': [0.01, 0.04, 0.16],
-    'fkd': [0.25, 1.0, 4.0, 16.0],
+    'fkd': [1.0, 4.0],
 }
 rows = {'alone': dict(config='configs/bccd/bccd_student.py', options=on_val)}
 for method, values in weights.items():
@@ -24,7 +24,7 @@ for method, values in weights.items():
             options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
 # The maps of this teacher are large, so that the attention of the authors' temperatures has few places.
-for method, temperature, values in (('fkd', 0.5, [1.0, 4.0]), ('fgd', 2.0, [4.0, 16.0])):
+for method, temperature, values in (('fkd', 0.5, [0.25, 1.0, 4.0]), ('fgd', 2.0, [4.0, 16.0])):
     for value in values:
         rows[f'{method} {value:g}, T {temperature:g}'] = dict(
             config=f'configs/bccd/two-stage/bccd_{method}.py',
@@ -35,7 +35,7 @@ for method, temperature, values in (('fkd', 0.5, [1.0, 4.0]), ('fgd', 2.0, [4.0,
             },
         )
 gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  # the authors', times one factor
-for factor in (0.3, 1.0, 3.0):
+for factor in (0.1, 0.3, 1.0):
     rows[f'gid {factor:g}'] = dict(
         config='configs/bccd/two-stage/bccd_gid.py',
         options={**on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},

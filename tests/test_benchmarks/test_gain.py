@@ -51,7 +51,11 @@ def test_rows_are_trained_once_and_again_when_their_config_changes(table, capsys
     results = gain(table)
     assert list(results) == ['slow', 'fast']
     assert capsys.readouterr().out.count('seed 3: AP') == 2
-    assert results['slow']['seeds']['3']['steps'] == 4
+    run = results['slow']['seeds']['3']
+    assert run['steps'] == 4
+    assert list(run['classes']) == ['circle', 'square', 'triangle']
+    assert run['scores']['AP'] == pytest.approx(sum(run['classes'].values()) / 3, abs=0.2)  # both are rounded
+    assert run['sizes'].keys() <= {'small', 'medium', 'large'}
     report = (table.parent / 'runs' / 'speeds' / 'report.md').read_text()
     assert report.startswith('# fast compared with slow\n\nfast reaches AP ')
     assert '## What a step cost' in report
