@@ -27,9 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import torch  # noqa: E402
-from costs import PLAIN, STUDENT, distilled_by, tax, works_of  # noqa: E402
+from costs import PLAIN, STUDENT, distilled_by, memory_of, tax, works_of  # noqa: E402
 from gain_input import read_table, score_problems  # noqa: E402
-from gain_table import known_rows, table_cells  # noqa: E402
+from gain_table import MEMORY, known_rows, table_cells  # noqa: E402
 from meter import Work, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner, set_random_seed  # noqa: E402
@@ -170,11 +170,9 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
     content = read_json(results)  # now: another row may have been finished beside this one
     row = content.get(run.title, {})
     if row.get('fingerprint') != run.recipe.fingerprint:
-        row = dict(
-            **describe(run.recipe), fingerprint=run.recipe.fingerprint, seeds={}
-        )  # the old are of something else
-    row['seeds'] = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
-    content[run.title] = row
+        row = dict(seeds={})  # the old are of something else
+    seeds = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
+    content[run.title] = {**row, **describe(run.recipe), 'fingerprint': run.recipe.fingerprint, 'seeds': seeds}
     # in the table's order; a row that this table does not know stays, another version of the table has it
     write_json(results, {row: content[row] for row in (*order, *content) if row in content})
     CONSOLE.print(f'{run}: AP {entry["scores"]["AP"]:.1f}', markup=False)
@@ -195,7 +193,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
 
 
 def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folder: Path, repeats: int) -> None:
-    """Put into the results what a step of each row takes, and its tax where a detector alone teaches it.
+    """Put into the results what a step of each row takes, and its tax and memory where a detector alone teaches it.
 
     A step of the training as it was at the end, with the first seed: its weights, and its first batch. On a CPU, one
     core takes it: several wait for each other whenever something else wants one of them.
@@ -211,10 +209,11 @@ def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folde
         works |= {(row, kind): work for kind, work in kinds.items()}
     found = in_turns(works, repeats)
     content = read_json(results)
-    for row in recipes:
+    for row, recipe in recipes.items():
         content[row]['step, s'] = median(found[row, STEP])
         if (row, STUDENT) in found:
             content[row]['tax'] = tax(*(found[row, kind] for kind in (STEP, STUDENT, PLAIN)))
+            content[row][MEMORY] = memory_of(recipe.read(), first_batch(recipe.read()))[MEMORY]
     write_json(results, content)
 
 

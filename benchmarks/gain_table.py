@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdet_kd.comparison import Row, gains, interval, name_of, paired, reach, spread
 from mmdet_kd.runtime.results import AP_KEYS
+
+#: What a step needs beyond the student's own peak, as costs.py calls it.
+MEMORY = 'beyond it, MiB'
 
 
 def known_rows(content: Mapping[str, Row], table: Mapping[str, Any]) -> dict[str, Row]:
@@ -23,24 +26,27 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
             number.
     """
     first, quoted = next(iter(table['rows'])), table.get('quoted', {})
-    costs = ['step, s', 'tax', "steps to the first row's AP", 'seconds']
+    rows = known_rows(content, table)
+    memory = [MEMORY] if any(MEMORY in found for found in rows.values()) else []
+    costs = ['step, s', 'tax', *memory, "steps to the first row's AP", 'seconds']
     cells = [['', *AP_KEYS, 'gain in AP', *costs, 'seeds', *quoted]]
-    for row, found in known_rows(content, table).items():
+    for row, found in rows.items():
         scores = [spread([run['scores'][key] for run in found['seeds'].values()]) for key in AP_KEYS]
         alone = content.get(first, {})
         gain = '' if row == first else interval(gains(found, alone))
-        costs_of_row = cost_cells(found, reach(paired(found, alone)))
+        costs_of_row = cost_cells(found, memory, reach(paired(found, alone)))
         others = [f'{column[row]:.1f}' if row in column else '' for column in quoted.values()]
         cells.append([name_of(row, found), *scores, gain, *costs_of_row, str(len(found['seeds'])), *others])
     return cells
 
 
-def cost_cells(found: Row, steps: float | None) -> list[str]:
-    """What a step takes, its tax, how many steps it takes to reach something, and their seconds."""
+def cost_cells(found: Row, memory: Sequence[str], steps: float | None) -> list[str]:
+    """What a step takes, its tax and its memory, how many steps it takes to reach something, and their seconds."""
     step, tax = found.get('step, s'), found.get('tax')
     return [
         f'{step["value"]:.2f}' if step else '',
         f'{tax["value"]:.2f}' if tax else '',
+        *(f'{found[name]:.0f}' if name in found else '' for name in memory),
         '' if steps is None else f'{steps:.0f}',
         f'{steps * step["value"]:.0f}' if steps and step else '',
     ]

@@ -10,11 +10,9 @@ weights = {  # in the middle, or first, what the authors' weight is worth at thi
     'pkd': [2.0, 6.0, 18.0, 54.0],
     'cwd': [3.0, 10.0, 30.0],
     'mgd': [5e-6, 2e-5, 1e-4],
-    'fgd': [1.0, 4.0, 16.0],
     'fitnets': [1.0, 3.0, 10.0],
     'hint': [5.0, 15.0, 50.0],
     'fgfi': [0.01, 0.04, 0.16],
-    'fkd': [1.0, 4.0],
 }
 rows = {'alone': dict(config='configs/bccd/bccd_student.py', options=on_val)}
 for method, values in weights.items():
@@ -24,9 +22,14 @@ for method, values in weights.items():
             options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
 # The maps of this teacher are large, so that the attention of the authors' temperatures has few places.
-for method, temperature, values in (('fkd', 0.5, [0.25, 1.0, 4.0]), ('fgd', 2.0, [4.0, 16.0])):
+for method, temperature, suffix, values in (
+    ('fgd', 0.5, '', [1.0, 4.0, 16.0]),
+    ('fgd', 2.0, ', T 2', [4.0, 16.0, 64.0]),
+    ('fkd', 0.1, '', [1.0, 4.0]),
+    ('fkd', 0.5, ', T 0.5', [0.25, 1.0, 4.0]),
+):
     for value in values:
-        rows[f'{method} {value:g}, T {temperature:g}'] = dict(
+        rows[f'{method} {value:g}{suffix}'] = dict(
             config=f'configs/bccd/two-stage/bccd_{method}.py',
             options={
                 **on_val,
@@ -40,4 +43,4 @@ for factor in (0.1, 0.3, 1.0):
         config='configs/bccd/two-stage/bccd_gid.py',
         options={**on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
-del on_val, weights, gid, factor, method, values, value, temperature
+del on_val, weights, gid, factor, method, values, value, temperature, suffix

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from gain_table import table_cells  # noqa: E402
+from leaderboard import detail_cells, leaderboard_cells, tried_cells  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import load  # noqa: E402
@@ -37,6 +38,8 @@ DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: The tables of gains that have a row a method: what their column says -> their results.
 GAINS = {'gain in AP, two-stage': 'bccd-two-stage', 'gain in AP, RetinaNet': 'bccd-retinanet'}
+#: The tables of gains that the leaderboard has; TABLE-weights is the one in which their rows' values were chosen.
+LEADERBOARDS = ('bccd-two-stage', 'bccd-retinanet', 'bccd-gfl')
 #: How a metafile calls what the name of a config says.
 DATA_SETS = {
     'coco': 'COCO',
@@ -70,6 +73,7 @@ def main() -> None:
         'gallery': methods_gallery(),
         'demo': demo_table(),
         **gain_tables(),
+        **leaderboards(),
         'weights': weights_table(),
         'shrinking': shrinking_table(),
         'heads': heads_tables(),
@@ -258,6 +262,19 @@ def gain_tables() -> dict[str, str]:
         results = read_json(RESULTS / f'{definition.stem}.json')
         if results:
             tables[definition.stem] = markdown(table_cells(results, Config.fromfile(definition)))
+    return tables
+
+
+def leaderboards() -> dict[str, str]:
+    """The three tables of each student of the leaderboard that has results."""
+    tables = {}
+    for name in LEADERBOARDS:
+        results, tried = (read_json(RESULTS / f'{each}.json') for each in (name, f'{name}-weights'))
+        if results:
+            table = Config.fromfile(ROOT / 'benchmarks' / 'tables' / f'{name}.py')
+            tables[f'{name}-leaderboard'] = markdown(leaderboard_cells(results, table))
+            tables[f'{name}-detail'] = markdown(detail_cells(results, table))
+            tables[f'{name}-tried'] = markdown(tried_cells(table, tried), words=2)
     return tables
 
 
