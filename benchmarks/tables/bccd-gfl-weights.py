@@ -1,0 +1,47 @@
+# Which weight each method gets in the table bccd-gfl: three values, trained on train, tested on val. CrossKD with PKD
+# takes what was best of each.
+title = 'BCCD, GFL: AP on val by the weight of the loss'
+seeds = [0]
+on_val = {
+    'train_dataloader.dataset.ann_file': 'coco/train.json',
+    'val_dataloader.dataset.ann_file': 'coco/val.json',
+    'val_evaluator.ann_file': 'data/bccd/coco/val.json',
+}
+rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=on_val)}
+weights = {
+    'pkd': [6.0, 18.0, 54.0],
+    'cwd': [3.0, 10.0, 30.0],
+    'mgd': [2e-5, 1e-4, 5e-4],
+}
+for method, values in weights.items():
+    for value in values:
+        rows[f'{method} {value:g}'] = dict(
+            config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
+            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
+        )
+for temperature, values in ((0.5, [4.0]), (2.0, [4.0, 16.0])):  # the teacher's maps are large beside the authors' 0.5
+    for value in values:
+        rows[f'fgd {value:g}, T {temperature:g}'] = dict(
+            config='configs/bccd/gfl/bccd_gfl-fgd.py',
+            options={
+                **on_val,
+                'model.distillers.fgd.loss.loss_weight': value,
+                'model.distillers.fgd.loss.temperature': temperature,
+            },
+        )
+terms = {  # the authors', times one factor
+    'ld': dict(main_weight=0.25, region_weight=0.25, cls_weight=10.0),
+    'bckd': dict(cls_weight=1.0, bbox_weight=4.0),
+    'dist': {'loss_cls.loss_weight': 1.0},
+    'crosskd': dict(cls_weight=1.0, bbox_weight=4.0),
+}
+for method, names in terms.items():
+    for factor in (0.3, 1.0, 3.0):
+        rows[f'{method} {factor:g}'] = dict(
+            config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
+            options={
+                **on_val,
+                **{f'model.distillers.{method}.{name}': factor * value for name, value in names.items()},
+            },
+        )
+del on_val, weights, terms, method, names, value, values, factor, temperature
