@@ -1,7 +1,7 @@
-# FGD, with the best of five weights and temperatures on val.
+# FGD, with the best of six weights and temperatures on val.
 _base_ = ['../_base_/two-stage.py', '../../_base_/distillers/fgd-two-stage.py']
 
-_base_.distillers.fgd.loss.loss_weight = 16.0
+_base_.distillers.fgd.loss.loss_weight = 64.0
 _base_.distillers.fgd.loss.temperature = 2.0
 model = dict(distillers=_base_.distillers)
 del _base_.distillers
