@@ -51,7 +51,7 @@ def main() -> None:
     size = args.size[0] if len(args.size) == 1 else (args.size[0], args.size[1])
     work = Workload(args.images, size, args.rois)
     teachers = {**(AS_IT_COMES if args.single else TEACHERS), **(COMPILED if args.compile else {})}
-    configs = {Path(path).stem: read_config(path, args.amp) for path in args.configs}
+    configs = {Path(path).stem: read_config(path, args.amp, args.pair) for path in args.configs}
     marks = {'compiled': args.compile, DEVICE: DEVICE != 'cpu', str(args.amp): args.amp}
     stem = '_'.join(
         ['step_time', *([args.name] if args.name else []), *(mark for mark, is_set in marks.items() if is_set)]
@@ -83,6 +83,7 @@ def parse_args() -> argparse.Namespace:
         default=CONFIGS,
         help='distillations, or fragments of configs/_base_/distillers (default: hints, and all of Chen)',
     )
+    parser.add_argument('--pair', default=CONFIGS[0], help='on which fragments are measured (default: %(default)s)')
     parser.add_argument('--images', type=int, default=2, help='a batch (default: %(default)s)')
     parser.add_argument(
         '--size', type=int, nargs='+', default=[320], help='pixels of their sides, or height and width (default: 320)'
@@ -107,15 +108,15 @@ def set_up() -> None:
         MMLogger.get_instance('step_time', log_level='ERROR')
 
 
-def read_config(path: str, amp: str | bool = False) -> Config:
+def read_config(path: str, amp: str | bool = False, pair: str = CONFIGS[0]) -> Config:
     """A distillation; with ``amp``, the name of a half precision, trained in mixed precision.
 
-    A fragment of distillers alone is measured on the pair of the configs above.
+    A fragment of distillers alone takes the place of those of the pair.
     """
     cfg = Config.fromfile(path)
     if 'model' not in cfg:
         distillers = cfg.get('distillers')
-        cfg = Config.fromfile(CONFIGS[0])
+        cfg = Config.fromfile(pair)
         cfg.model.distillers = distillers
     if not taught_by_a_detector_alone(cfg):
         sys.exit(f'error: {path} has not one teacher that is a detector; a tax is counted in the passes of one')
@@ -129,7 +130,8 @@ def settings(work: Workload, args: argparse.Namespace) -> dict[str, Any]:
     device = torch.cuda.get_device_name() if DEVICE == 'cuda' else torch.backends.cpu.get_cpu_capability()
     machine = dict(threads=torch.get_num_threads(), device=device, torch=torch.__version__)
     of_work = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(work).items()}
-    return of_work | machine | dict(amp=args.amp, repeats=args.repeats)
+    pair = {} if args.pair == CONFIGS[0] else dict(pair=args.pair)
+    return of_work | machine | dict(amp=args.amp, repeats=args.repeats) | pair
 
 
 def measure(cfg: Config, work: Workload, repeats: int, teachers: dict[str, dict] = AS_IT_COMES) -> dict[str, Any]:

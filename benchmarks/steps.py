@@ -148,6 +148,7 @@ class PlainTeacher:
         drop_pretrained(model_cfg)
         self.detector = MODELS.build(model_cfg).requires_grad_(False).eval().to(DEVICE)
         self.questions: list[Callable[[TeacherKnowledge], object]] = []
+        self._tower_depths = model.teacher.tower_depths
         self._view: dict[str, Any] = {}
         with _before_distillers(model, self._listen):
             step()
@@ -162,7 +163,7 @@ class PlainTeacher:
         images = torch.randn(len(batch['inputs']), 3, *self._view['canvas'], device=DEVICE)
 
         def run() -> None:
-            knowledge = TeacherKnowledge(self.detector, images, self._view['ratios'])
+            knowledge = TeacherKnowledge(self.detector, images, self._view['ratios'], tower_depths=self._tower_depths)
             for question in self.questions:
                 question(knowledge)
 

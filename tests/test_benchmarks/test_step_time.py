@@ -9,10 +9,12 @@ import torch
 from helpers.architectures import cascade
 from helpers.classifier import taught_by_classifier
 from helpers.distil import HINT, RPN, distilled_cfg
+from helpers.one_stage import retinanet
 from helpers.tiny import REPO, call_tool, load_tool
 from mmdet.registry import MODELS
 
 SIZE = 64
+CROSSKD = dict(type='CrossKDDistiller', depth=1, adapter=dict(type='ConvAdapter'))
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,16 @@ def test_a_fragment_of_distillers_is_measured_on_the_common_pair(tmp_path):
     content = json.loads((tmp_path / 'step_time_methods.json').read_text())
     assert content['rows'].keys() == {'pkd-two-stage'}
     assert content['rows']['pkd-two-stage'].keys() == COSTS
+
+
+@pytest.mark.slow
+def test_a_fragment_may_be_measured_on_another_pair(student_cfg, teacher_cfg, tmp_path):
+    fragment = REPO / 'configs' / '_base_' / 'distillers' / 'gid.py'  # which wants a dense head
+    cfg = distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg).to_dict(), None)
+    cfg.dump(tmp_path / 'pair.py')
+    content = step_time(fragment, tmp_path, '--no-growth', '--pair', tmp_path / 'pair.py')
+    assert content['settings']['pair'] == str(tmp_path / 'pair.py')
+    assert content['rows'].keys() == {'gid'}
 
 
 @pytest.mark.slow
@@ -166,6 +178,18 @@ def test_a_plain_pass_is_as_deep_as_the_method_asks(steps, student_cfg, teacher_
 def test_a_plain_pass_judges_every_stage_of_a_cascade(steps, student_cfg, teacher_cfg):
     cfg = distilled_cfg(cascade(student_cfg), cascade(teacher_cfg).to_dict(), None)
     assert Counter(of_a_plain_pass(steps, cfg))['roi'] == len(cfg.model.roi_head.bbox_head) > 1
+
+
+def test_a_plain_pass_takes_the_students_maps_into_its_head(steps, student_cfg, teacher_cfg):
+    cfg = distilled_cfg(retinanet(student_cfg), retinanet(teacher_cfg).to_dict(), None, kd=CROSSKD)
+    work = workload(steps)
+    cfg = work.prepared(cfg)
+    model, batch = steps.build_distilled(cfg), work.batch(cfg)
+    teacher = steps.PlainTeacher(model, steps.step_of(model, cfg, batch))
+    levels = []
+    teacher.detector.bbox_head.retina_cls.register_forward_hook(lambda *_: levels.append(1))
+    teacher.pass_over(batch)()
+    assert len(levels) == 2 * cfg.model.neck.num_outs  # its own maps, and the student's
 
 
 def of_a_plain_pass(steps, cfg):

@@ -27,7 +27,7 @@ def cells_of(table):
 
 
 COST = 'cost, passes of the teacher'
-NUMBERS = {'gain in AP, two-stage', 'gain in AP, RetinaNet', COST, 'memory, MiB'}
+NUMBERS = {*(f'gain in AP, {student}' for student in ('two-stage', 'RetinaNet', 'GFL')), COST, 'memory, MiB'}
 
 
 def test_every_method_of_a_folder_has_a_row_and_an_entry(write_docs):
@@ -62,7 +62,11 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
     rows = {'pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco': costs, 'pkd-other_x-from-y_1x_coco': {}}
     (tmp_path / 'step_time_methods.json').write_text(json.dumps(dict(rows=rows)))
 
+    dense = {**costs, 'beyond it, MiB': 90.0}
+    (tmp_path / 'step_time_methods-dense.json').write_text(json.dumps(dict(rows={'ld': dense})))
+
     table = cells_of(write_docs.methods_table())
+    assert table['[LD](../configs/ld/README.md)']['memory, MiB'] == '90'
     pkd, fgd, mgd, chen = (
         table[f'[{name}](../configs/{folder}/README.md)']
         for name, folder in (('PKD', 'pkd'), ('FGD', 'fgd'), ('MGD', 'mgd'), ('Chen et al.', 'chen2017'))

@@ -37,7 +37,13 @@ PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', '
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 #: The tables of gains that have a row a method: what their column says -> their results.
-GAINS = {'gain in AP, two-stage': 'bccd-two-stage', 'gain in AP, RetinaNet': 'bccd-retinanet'}
+GAINS = {
+    'gain in AP, two-stage': 'bccd-two-stage',
+    'gain in AP, RetinaNet': 'bccd-retinanet',
+    'gain in AP, GFL': 'bccd-gfl',
+}
+#: What a step of each method costs: those for two-stage students, and those for dense heads.
+COSTS = ('step_time_methods', 'step_time_methods-dense')
 #: The tables of gains that the leaderboard has; TABLE-weights is the one in which their rows' values were chosen.
 LEADERBOARDS = ('bccd-two-stage', 'bccd-retinanet', 'bccd-gfl')
 #: How a metafile calls what the name of a config says.
@@ -138,7 +144,7 @@ def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
 def methods_table() -> str:
     """What is known of the gain and the cost of each method."""
     gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
-    costs = read_json(RESULTS / 'step_time_methods.json').get('rows', {})
+    costs = {row: found for name in COSTS for row, found in read_json(RESULTS / f'{name}.json').get('rows', {}).items()}
     cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
     for method, _, name in methods():
         cells.append([name, *(gain_of(method, results) for results in gains.values()), *costs_of(method, costs)])
