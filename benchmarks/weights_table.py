@@ -30,19 +30,33 @@ def weights_cells(sets: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
 def _by_method(reached: Mapping[str, Any], shares: Mapping[str, Any]) -> dict[str, dict[float, float]]:
-    """Method -> gradient as a multiple of the student's own -> gain in AP, mean over the seeds."""
+    """Method -> gradient as a multiple of the student's own -> gain in AP, mean over the seeds.
+
+    A row is called 'pkd 54', or 'fgd 64, T 2': then the method is 'fgd, T 2'.
+    """
     measured = {
-        method: entry['start'][method] / float(weight)
+        _group(row): entry['start'][_parts(row)[0]] / float(_parts(row)[1])
         for row, entry in shares.items()
-        for method, _, weight in [row.rpartition(' ')]
-        if method in entry.get('start', {})
+        if _parts(row)[0] in entry.get('start', {})
     }
     gains: dict[str, dict[float, float]] = {}
     for row, entry in reached.items():
-        method, _, weight = row.rpartition(' ')
-        if method in measured:  # a gradient is proportional to the weight of its loss
-            gains.setdefault(method, {})[measured[method] * float(weight)] = _gain(entry, reached[_ALONE])
+        if _group(row) in measured:  # a gradient is proportional to the weight of its loss
+            multiple = measured[_group(row)] * float(_parts(row)[1])
+            gains.setdefault(_group(row), {})[multiple] = _gain(entry, reached[_ALONE])
     return gains
+
+
+def _parts(row: str) -> tuple[str, str, str]:
+    """The distiller, the weight, and what else is said, of the name of a row."""
+    method, _, values = row.partition(' ')
+    weight, comma, others = values.partition(',')
+    return method, weight, comma + others
+
+
+def _group(row: str) -> str:
+    method, _, others = _parts(row)
+    return method + others
 
 
 def _gain(entry: Mapping[str, Any], alone: Mapping[str, Any]) -> float:

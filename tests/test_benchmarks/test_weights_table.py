@@ -25,9 +25,14 @@ def test_multiples_follow_the_weights_and_gains_the_seeds_in_common(weights_cell
                     'alone': reached(40.0, 42.0),
                     'pkd 2': reached(41.0),
                     'pkd 20': reached(43.0, 46.0),
+                    'pkd 8, T 2': reached(45.0),
                     'gid 1': reached(39),
                 },
-                {'pkd 2': dict(start=dict(pkd=0.5)), 'gid 1': dict(start=dict(gid=123.0))},
+                {
+                    'pkd 2': dict(start=dict(pkd=0.5)),
+                    'pkd 4, T 2': dict(start=dict(pkd=0.1)),
+                    'gid 1': dict(start=dict(gid=123.0)),
+                },
             ),
             'shapes': (
                 {'alone': reached(10.0), 'pkd 1': reached(9.5), 'cwd 1': reached(99)},
@@ -39,5 +44,6 @@ def test_multiples_follow_the_weights_and_gains_the_seeds_in_common(weights_cell
     assert cells == [
         ['', 'cells: gain in AP by multiple', 'most at', 'shapes: gain in AP by multiple', 'most at'],
         ['pkd', '0.5: +1.0, 5: +3.5', '5', '3: -0.5', '3'],
+        ['pkd, T 2', '0.2: +5.0', '0.2', '', ''],
         ['gid', '120: -1.0', '120', '', ''],
     ]
