@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import mean
 
-from ..comparison import Row, bounds, comparison_cells, form_of, gains, interval, paired, reach, spread
+from ..comparison import Row, bounds, comparison_cells, form_of, gain_cell, gains, interval, paired, reach, spread
 from ..visualization import draw_curves
 from .document import Code, Document, Gallery, Part, Picture, Section, Table, Text
 from .findings import Findings, Scores
@@ -61,6 +61,8 @@ def verdict(rows: Mapping[str, Row]) -> list[str]:
         start = f'{title} reaches {score} {reached[title]:{form}}, {first} {reached[first]:{form}}'
         if not values:
             said.append(f'{start}. They have no seed in common, so no gain is given.')
+        elif not (reached[first] or reached[title]):
+            said.append(f'{start}. Neither finds anything, so no gain is given.')
         elif len(values) == 1:
             ends = 'One seed has no interval: with another seed the gain may be another.'
             said.append(f'{start}: a gain of {interval(values, form)}. {ends}')
@@ -110,8 +112,8 @@ def _detail(findings: Findings, scores: Scores, note: str = '') -> Iterable[Part
         row = [name, _over_seeds(scores[first], name, form)]
         for title in others:
             pairs = [(run, scores[first].get(seed, {})) for seed, run in scores[title].items()]
-            values = [run[name] - alone[name] for run, alone in pairs if name in run and name in alone]
-            row += [_over_seeds(scores[title], name, form), interval(values, form)]
+            pairs = [(run[name], alone[name]) for run, alone in pairs if name in run and name in alone]
+            row += [_over_seeds(scores[title], name, form), gain_cell(pairs, form)]
         cells.append(row)
     return [Table(cells), *([Text(note, 'note')] if note else [])]
 

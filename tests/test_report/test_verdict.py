@@ -59,6 +59,10 @@ class TestTheVerdict:
         assert said.endswith('They have no seed in common, so no gain is given.')
         assert unlike_rows(rows) == ['alone has seed 0, taught has seed 1.']
 
+    def test_gives_no_gain_where_nobody_finds_anything(self):
+        (said,) = verdict({'alone': row(0.0), 'taught': row(0.0)})
+        assert said == 'taught reaches AP 0.0, alone 0.0. Neither finds anything, so no gain is given.'
+
     def test_of_one_arm_compares_nothing(self):
         assert verdict({'alone': row(30.0)}) == ['alone reaches AP 30.0.']
 
@@ -96,6 +100,11 @@ class TestTheSections:
             ['bus', '21.0 ± 1.4', '', ''],
             ['tram', '', '1.0', ''],
         ]
+
+    def test_a_class_that_nobody_finds_has_no_gain(self):
+        classes = {'alone': {'0': {'car': 0.0, 'bus': 0.04}}, 'taught': {'0': {'car': 0.0, 'bus': 0.06}}}
+        ((table,),) = [sections_of(Findings({'alone': row(0.0), 'taught': row(0.0)}, classes=classes))['By class']]
+        assert table.cells[1:] == [['car', '0.0', '0.0', ''], ['bus', '0.0', '0.1', '+0.0']]
 
     def test_models_beside_have_no_gain(self):
         rows = {'alone': row(30.0), 'taught': row(33.0)}
