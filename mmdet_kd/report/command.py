@@ -12,11 +12,12 @@ from ..comparison import Training
 from ..errors import printable
 from ..files import written_whole
 from .content import document_of, verdict, warning_of
-from .document import to_html, to_markdown
+from .document import to_html, to_markdown, with_relative_paths
 from .findings import Findings
 from .gather import findings_of
 
 HTML, MARKDOWN = 'report.html', 'report.md'
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def report(
@@ -55,8 +56,11 @@ def report(
 
 
 def write_report(findings: Findings, folder: str | Path) -> None:
-    """Write `report.html` and `report.md`, each whole or not at all."""
-    document = document_of(findings)
+    """Write `report.html` and `report.md`, each whole or not at all.
+
+    Paths below the working directory, or below the checkout, are relative to it.
+    """
+    document = with_relative_paths(document_of(findings), (Path.cwd(), _CHECKOUT))
     for name, text in ((HTML, to_html(document)), (MARKDOWN, to_markdown(document, HTML))):
         with written_whole(Path(folder) / name) as draft:
             draft.write_text(text, encoding='utf-8')

@@ -1,9 +1,12 @@
 """What a report says first, its numbers by hand; and what it leaves out."""
 
+import html
+
 import pytest
+from helpers.tiny import REPO
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.report import Cost, Findings, document_of, unlike_rows
+from mmdet_kd.report import Cost, Findings, document_of, unlike_rows, write_report
 from mmdet_kd.report.alike import require_one_score
 from mmdet_kd.report.content import verdict
 from mmdet_kd.report.document import Code, Picture, Table
@@ -142,6 +145,17 @@ class TestTheSections:
         other = {'alone': {'torch': '2.1'}, 'taught': {'torch': '2.2'}}
         (table,) = sections_of(Findings(rows, versions=other))['Versions']
         assert table.cells == [['', 'alone', 'taught'], ['torch', '2.1', '2.2']]
+
+    def test_written_do_not_say_where_they_lay(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        about, commands = [f'Trained on {tmp_path}/set/train.json.'], [f'python {REPO}/tools/compare.py a.py']
+        configs = {'alone': 'a = 1', 'taught': f"a = '{tmp_path}/set/'"}
+        rows = {'alone': row(1.0), 'taught': row(2.0)}
+        write_report(Findings(rows, about=about, commands=commands, configs=configs), 'out')
+        for path in (tmp_path / 'out').iterdir():
+            text = html.unescape(path.read_text())
+            assert str(tmp_path) not in text
+            assert all(part in text for part in ('on set/train.json', 'python tools/compare.py a.py', "+a = 'set/'"))
 
     def test_curves_are_pictures(self):
         losses = {'alone': [{1: 2.0, 2: 1.0}], 'taught': [{1: 3.0, 2: 1.0}]}
