@@ -11,10 +11,11 @@ from rich.console import Console
 from ..comparison import Training
 from ..errors import printable
 from ..files import written_whole
-from .content import document_of, verdict, warning_of
+from .content import document_of, warning_of
 from .document import to_html, to_markdown, with_relative_paths
 from .findings import Findings
 from .gather import findings_of
+from .verdict import verdict
 
 HTML, MARKDOWN = 'report.html', 'report.md'
 _CHECKOUT = Path(__file__).resolve().parents[2]

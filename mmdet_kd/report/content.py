@@ -3,12 +3,12 @@
 import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import mean
 
-from ..comparison import Row, bounds, comparison_cells, form_of, gain_cell, gains, interval, paired, reach, spread
+from ..comparison import Row, comparison_cells, form_of, gain_cell, paired, reach, spread
 from ..visualization import draw_curves
 from .document import Code, Document, Gallery, Part, Picture, Section, Table, Text
 from .findings import Findings, Scores
+from .verdict import main_score_of, still_rising, verdict
 
 #: Of the arms, in their order; the first one is what the others are compared with.
 _COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red', 'tab:purple', 'tab:brown', 'tab:pink', 'tab:olive')
@@ -45,40 +45,6 @@ def document_of(findings: Findings) -> Document:
 def warning_of(findings: Findings) -> str:
     """What makes the arms unlike, in one line; nothing if they are alike."""
     return f'The arms are not alike: {" ".join(findings.unlike)}' if findings.unlike else ''
-
-
-def verdict(rows: Mapping[str, Row]) -> list[str]:
-    """Who is better, by how much, and how sure that is: a sentence or two for each arm but the first."""
-    first, *others = rows
-    score = main_score_of(rows[first])
-    form = form_of(score)
-    reached = {title: mean(run['scores'][score] for run in row['seeds'].values()) for title, row in rows.items()}
-    if not others:
-        return [f'{first} reaches {score} {reached[first]:{form}}.']
-    said = []
-    for title in others:
-        values = gains(rows[title], rows[first], score)
-        start = f'{title} reaches {score} {reached[title]:{form}}, {first} {reached[first]:{form}}'
-        if not values:
-            said.append(f'{start}. They have no seed in common, so no gain is given.')
-        elif not (reached[first] or reached[title]):
-            said.append(f'{start}. Neither finds anything, so no gain is given.')
-        elif len(values) == 1:
-            ends = 'One seed has no interval: with another seed the gain may be another.'
-            said.append(f'{start}: a gain of {interval(values, form)}. {ends}')
-        else:
-            low, high = bounds(values)
-            ends = f'{title} is better than {first}.' if low > 0 else f'{title} is worse than {first}.'
-            if low <= 0 <= high:
-                ends = 'The interval holds 0: no difference is shown.'
-            seeds = f'95 % confidence interval over {len(values)} seeds in brackets'
-            said.append(f'{start}: a gain of {interval(values, form)}, {seeds}. {ends}')
-    return said
-
-
-def main_score_of(row: Row) -> str:
-    """The score by which an arm is judged: the first one of any seed."""
-    return next(iter(next(iter(row['seeds'].values()))['scores']))
 
 
 def _scores(findings: Findings) -> Iterable[Part]:
@@ -133,6 +99,9 @@ def _curves(findings: Findings) -> Iterable[Part]:
     if any(len(curve) > 1 for curves in validated.values() for curve in curves):
         words = f'{score} on the validation set, by {findings.place}'
         yield _drawn(validated, findings.place, f'{score} on the validation set', words)
+        unfinished = still_rising(findings.rows, findings.place)
+        if unfinished:
+            yield Text(unfinished, 'note')
     if any(len(curve) > 1 for curves in findings.losses.values() for curve in curves):
         words = 'The loss that was minimised, by step; of a student that is taught, with the losses of its distillers'
         yield _drawn(findings.losses, 'step', 'loss', words, log=True)

@@ -128,7 +128,7 @@ def with_relative_paths(document: Document, folders: Sequence[Path]) -> Document
     """
     held = '|'.join(re.escape(str(folder)) for folder in folders if folder != folder.parent)
     # not in the middle of a path or an address; with the slash, if a name follows
-    paths = re.compile(rf'(?<![\w./~-])(?:{held})(?:(/)(?=[\w.@+-])|(?![\w-]|\.\w))')
+    paths = re.compile(rf'(?<![\w./~])(?:{held})(?:(/)(?=[\w.@+-])|(?![\w-]|\.\w))')
     return _relative(document, paths) if held else document
 
 

@@ -8,8 +8,8 @@ from helpers.tiny import REPO
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.report import Cost, Findings, document_of, unlike_rows, write_report
 from mmdet_kd.report.alike import require_one_score
-from mmdet_kd.report.content import verdict
 from mmdet_kd.report.document import Code, Picture, Table
+from mmdet_kd.report.verdict import still_rising, verdict
 
 
 def row(*aps, steps=10, first=0, halfway=False, **more):
@@ -68,6 +68,38 @@ class TestTheVerdict:
 
     def test_of_one_arm_compares_nothing(self):
         assert verdict({'alone': row(30.0)}) == ['alone reaches AP 30.0.']
+
+
+def curved(*curves, score='AP'):
+    """An arm that was validated each epoch, a curve a seed."""
+    found = [{str(place): {score: each} for place, each in enumerate(curve, 9)} for curve in curves]
+    seeds = {
+        str(seed): dict(scores=list(curve.values())[-1], curve=curve, steps=10) for seed, curve in enumerate(found)
+    }
+    return dict(seeds=seeds, parameters=1)
+
+
+class TestATrainingThatIsNotAtItsEnd:
+    def test_rose_by_more_than_half_a_point_at_the_end_by_the_mean_over_the_seeds(self):
+        arms = {'alone': curved([9.0, 20.0, 21.0], [9.0, 20.0, 20.2]), 'taught': curved([30.0, 30.0, 30.0])}
+        said = 'AP of alone rose by 0.6 from epoch 10 to epoch 11, the last one.'
+        assert still_rising(arms, 'epoch') == f'{said} Longer trainings may reach more, and the gain may be another.'
+        _, note = sections_of(Findings(arms))['Training curves']
+        assert note.text == still_rising(arms, 'epoch')
+        assert still_rising({'alone': arms['alone']}, 'epoch') == f'{said} It may reach more.'
+
+    @pytest.mark.parametrize(
+        'alone',
+        [
+            curved([9.0, 20.0, 20.5]),  # by half a point, no more
+            curved([9.0, 20.0, 21.0], [9.0, 20.0, 19.9]),  # one seed alone
+            curved([23.0, 20.0, 22.0]),  # it was better before
+            curved([20.0]),
+            curved([9.0, 20.0, 23.0], score='mine'),  # of a scale that nobody knows
+        ],
+    )
+    def test_or_it_is_at_its_end_as_far_as_is_known(self, alone):
+        assert still_rising({'alone': alone, 'taught': curved([1.0, 9.0, 20.0])}, 'epoch') == ''
 
 
 class TestUnlikeArms:
