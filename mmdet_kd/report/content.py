@@ -24,6 +24,7 @@ def document_of(findings: Findings) -> Document:
         'Scores': _scores(findings),
         _sizes_title(findings.sizes): _detail(findings, findings.sizes),
         'By class': _detail(findings, findings.classes, findings.classes_note),
+        'The data': _data(findings),
         'Training curves': _curves(findings),
         'Detections side by side': _detections(findings),
         'The models': _models(findings),
@@ -57,6 +58,7 @@ def _scores(findings: Findings) -> Iterable[Part]:
     several = any(len(row['seeds']) > 1 for row in findings.rows.values())
     if several:
         yield Text('± is the standard deviation over the seeds. Gains are taken seed by seed.', 'note')
+    yield from (Text(note, 'note') for note in findings.notes)
 
 
 def _sizes_title(sizes: Scores) -> str:
@@ -87,6 +89,29 @@ def _detail(findings: Findings, scores: Scores, note: str = '') -> Iterable[Part
 def _over_seeds(by_seed: Mapping[str, Mapping[str, float]], name: str, form: str) -> str:
     values = [run[name] for run in by_seed.values() if name in run]
     return spread(values, form) if values else ''
+
+
+def _data(findings: Findings) -> Iterable[Part]:
+    """How many pictures and objects there are, a column a split."""
+    splits = list(findings.data.values())
+    if not splits:
+        return
+    sizes = dict.fromkeys(name for split in splits for name in split.sizes)
+    classes = dict.fromkeys(name for split in splits for name in split.classes)
+    yield Table(
+        [
+            ['', *findings.data],
+            ['pictures', *(str(len(split.pictures)) for split in splits)],
+            ['objects', *(str(sum(split.classes.values())) for split in splits)],
+            *([f'{name} objects', *(str(split.sizes.get(name, 0)) for split in splits)] for name in sizes),
+            *([name, *(str(split.classes.get(name, 0)) for split in splits)] for name in classes),
+        ]
+    )
+    yield Text(
+        'As the annotation files say, without crowds. Small objects have an area below 32 x 32 pixels, large ones of '
+        '96 x 96 or more.',
+        'note',
+    )
 
 
 def _curves(findings: Findings) -> Iterable[Part]:

@@ -18,13 +18,16 @@ from ..runtime.data_files import leaf_configs
 from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
+from .annotated import seen_before, split_of
 from .detectors import Detector, detector_of, size_of, teachers_of
 from .findings import Cost, Findings, Model
 from .judging import LEAST_OVERLAP, most_different, side_by_side
 from .looking import LEAST_SCORE, Looked, look, speeds_of
+from .verdict import main_score_of
 from .work_dirs import Kept, classes_of, read_work_dir
 
 _PICTURES = 4  # that are shown
+_SPLITS = {'training': 'train', 'validation': 'val'}
 
 
 def findings_of(
@@ -47,11 +50,13 @@ def findings_of(
     kept = {training: read_work_dir(training) for training in trainings}
     firsts = {training.title: training for training in reversed(trainings)}
     firsts = {title: firsts[title] for title in rows}
+    splits = {words: split_of(trainings[0].recipe.read(), split) for words, split in _SPLITS.items()}
     findings = Findings(
         rows,
         beside=others,
         unlike=[*unlike_rows(rows), *unlike_trainings(trainings, kept)],
         about=_about(trainings, kept),
+        data={words: split for words, split in splits.items() if split is not None},
         sizes=_by_seed(trainings, {each: kept[each].sizes for each in trainings}),
         classes=_by_seed(trainings, {each: kept[each].classes for each in trainings}),
         losses={title: [kept[each].losses for each in trainings if each.title == title] for title in rows},
@@ -158,7 +163,11 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Fi
     if looked is None or not looked.truths:
         return findings
     which = ' First seed.' if any(len(row['seeds']) > 1 for row in findings.rows.values()) else ''
-    return _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+    findings = _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+    taught_by = {title: detector.cfg for title, detector in detectors.items() if detector.teaches is not None}
+    score, judged = main_score_of(next(iter(findings.rows.values()))), findings.data.get('validation')
+    notes = [seen_before(title, cfg, judged, score) for title, cfg in taught_by.items() if title in findings.beside]
+    return replace(findings, notes=[sentence for found in notes for sentence in found])
 
 
 @contextmanager

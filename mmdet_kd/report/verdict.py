@@ -1,4 +1,4 @@
-"""What follows from the scores of a comparison, in sentences: who is better, and whether the trainings were too short."""
+"""What the scores of a comparison say: who is better, and whether the trainings were too short."""
 
 from collections.abc import Mapping
 from statistics import mean

@@ -9,6 +9,7 @@ from mmdet_kd.errors import DistillationError
 from mmdet_kd.report import Cost, Findings, document_of, unlike_rows, write_report
 from mmdet_kd.report.alike import require_one_score
 from mmdet_kd.report.document import Code, Picture, Table
+from mmdet_kd.report.findings import Split
 from mmdet_kd.report.verdict import still_rising, verdict
 
 
@@ -140,6 +141,26 @@ class TestTheSections:
         classes = {'alone': {'0': {'car': 0.0, 'bus': 0.04}}, 'taught': {'0': {'car': 0.0, 'bus': 0.06}}}
         ((table,),) = [sections_of(Findings({'alone': row(0.0), 'taught': row(0.0)}, classes=classes))['By class']]
         assert table.cells[1:] == [['car', '0.0', '0.0', ''], ['bus', '0.0', '0.1', '+0.0']]
+
+    def test_the_data_have_a_column_a_split(self):
+        data = {
+            'training': Split(frozenset('abc'), {'small': 4, 'large': 1}, {'car': 2, 'bus': 3}),
+            'validation': Split(frozenset('d'), {'small': 1}, {'car': 1}),
+        }
+        table, _ = sections_of(Findings({'alone': row(30.0)}, data=data))['The data']
+        assert table.cells == [
+            ['', 'training', 'validation'],
+            ['pictures', '3', '1'],
+            ['objects', '5', '1'],
+            ['small objects', '4', '1'],
+            ['large objects', '1', '0'],
+            ['car', '2', '1'],
+            ['bus', '3', '0'],
+        ]
+
+    def test_what_a_reader_must_know_stands_under_the_scores(self):
+        _, note = sections_of(Findings({'alone': row(30.0)}, notes=['teacher knows them.']))['Scores']
+        assert note.text == 'teacher knows them.'
 
     def test_models_beside_have_no_gain(self):
         rows = {'alone': row(30.0), 'taught': row(33.0)}
