@@ -12,7 +12,7 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, given_options, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe, preferred_score
+from .recipe import Recipe, annotations_of, preferred_score
 from .stages import Lock, alone_in, run, running
 from .tables import (
     Row,
@@ -39,6 +39,7 @@ __all__ = [
     'Watch',
     'add_options',
     'alone_in',
+    'annotations_of',
     'arms_of',
     'bar',
     'bounds',

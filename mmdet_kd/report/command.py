@@ -18,6 +18,8 @@ from .gather import findings_of
 from .verdict import verdict
 
 HTML, MARKDOWN = 'report.html', 'report.md'
+#: What detectors have found in the validation pictures, and how fast; for the next report of the same ones.
+KEPT = 'looked.json'
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -45,7 +47,7 @@ def report(
     Raises:
         DistillationError: the arms cannot be compared.
     """
-    findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands])
+    findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands], keep=Path(folder) / KEPT)
     if not pictures:
         findings = replace(findings, pictures={})
     write_report(findings, folder)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -22,7 +21,7 @@ from .annotated import seen_before, split_of
 from .detectors import Detector, detector_of, size_of, teachers_of
 from .findings import Cost, Findings, Model
 from .judging import LEAST_OVERLAP, most_different, side_by_side
-from .looking import LEAST_SCORE, Looked, look, speeds_of
+from .looking import LEAST_SCORE, Looked, look, look_once, machine, speeds_of
 from .verdict import main_score_of
 from .work_dirs import Kept, classes_of, read_work_dir
 
@@ -31,7 +30,11 @@ _SPLITS = {'training': 'train', 'validation': 'val'}
 
 
 def findings_of(
-    trainings: Sequence[Training], beside: Sequence[Training] = (), commands: Sequence[str] = (), looks: bool = True
+    trainings: Sequence[Training],
+    beside: Sequence[Training] = (),
+    commands: Sequence[str] = (),
+    looks: bool = True,
+    keep: Path | None = None,
 ) -> Findings:
     """What is known of a comparison.
 
@@ -40,6 +43,7 @@ def findings_of(
         beside: finished trainings that are shown and not compared, such as the teacher's.
         commands: that made it, one a line.
         looks: whether to build the detectors and to show them pictures.
+        keep: file that keeps what they found there, and how fast, until one of them is another.
 
     Raises:
         DistillationError: the arms are judged by different scores.
@@ -69,7 +73,7 @@ def findings_of(
         commands=commands,
         place='step' if trainings[0].recipe.read().train_cfg.get('max_iters') else 'epoch',
     )
-    return _with_detectors(findings, firsts) if looks else findings
+    return _with_detectors(findings, firsts, keep) if looks else findings
 
 
 def _with_seed(training: Training) -> Training:
@@ -145,19 +149,22 @@ def _set_name(dataset: Mapping[str, Any]) -> str:
     return str(Path(dataset.get('data_root') or '', dataset.get('ann_file') or str(dataset.get('type'))))
 
 
-def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Findings:
+def _with_detectors(findings: Findings, trainings: Mapping[str, Training], keep: Path | None) -> Findings:
     """Add what the detectors themselves show, as far as their files are there.
 
     Args:
         findings: what the work dirs say.
         trainings: title -> the training of its first seed.
+        keep: see :func:`findings_of`.
     """
     with _silence():
         detectors, missing = _detectors_of(trainings)
         models = {title: size_of(detector) for title, detector in detectors.items()}
         findings = replace(findings, models={**findings.models, **models}, missing=missing)
         try:
-            looked = look(detectors) if detectors else None
+            looked = None
+            if detectors:
+                looked = look(detectors) if keep is None else look_once(detectors, keep)
         except (DistillationError, OSError, KeyError) as error:
             return replace(findings, missing=[*missing, f'Detections and their speed are left out: {error}'])
     if looked is None or not looked.truths:
@@ -211,7 +218,7 @@ def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked
         findings,
         models={title: replace(model, speed=speeds.get(title)) for title, model in findings.models.items()},
         conditions=(
-            f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}, beside whatever '
+            f'Pictures/s: from a loaded picture to its boxes, one at a time, {machine()}, beside whatever '
             'else this machine did. The models took turns.'
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
@@ -242,9 +249,3 @@ def _with_tests(findings: Findings, trainings: Mapping[str, Training], looked: L
         if title not in trainings and logged
     }
     return replace(findings, beside={**teachers, **findings.beside})
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return f'on {torch.cuda.get_device_name()}'
-    return f'on a CPU with {torch.get_num_threads()} thread{"s" if torch.get_num_threads() > 1 else ""}'

@@ -2,7 +2,10 @@
 
 import json
 
-from helpers.tiny import tiny_teacher_cfg
+import pytest
+from helpers.distil import distilled_cfg, save_teacher
+from helpers.in_process import train_in_this_process
+from helpers.tiny import CLASSES, call_tool, tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
 from mmengine.config import Config
 
 from mmdet_kd.report import findings_of, finished_trainings
@@ -84,3 +87,33 @@ def test_pictures_that_a_model_was_trained_on_are_found_by_their_files(tiny_set,
     assert seen_before('teacher', cfg, judged, 'AP') == []
     cfg.pop('train_dataloader')
     assert seen_before('teacher', cfg, judged, 'AP') == []
+
+
+@pytest.mark.slow
+def test_a_report_says_that_a_teacher_knows_the_pictures_and_measures_nothing_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train_in_this_process(monkeypatch)
+    data = write_tiny_coco('set', num_train=2, num_val=5)
+    student, teacher = (
+        make(data, 'unused', **{'train_cfg.max_epochs': 1}) for make in (tiny_student_cfg, tiny_teacher_cfg)
+    )
+    teacher.train_dataloader.dataset.update(ann_file='val.json', data_prefix=dict(img='val/'))
+    checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth', dataset_meta=dict(classes=CLASSES))
+    student.dump('student.py')
+    teacher.dump('teacher.py')
+    distilled_cfg(student, 'teacher.py', checkpoint).dump('distilled.py')
+
+    def reported():
+        call_tool('tools/compare.py', 'student.py', 'distilled.py', '--out', 'out')
+        return (tmp_path / 'out' / 'report.md').read_text()
+
+    text = reported()
+    said = (
+        '5 of the 5 pictures of this set are in the training set of teacher, as its config says, so its AP is too high.'
+    )
+    _, _, scores = text.partition('## Scores')
+    assert scores.partition('##')[0].rstrip().endswith(said)
+    assert '| pictures | 2 | 5 |' in text
+    assert 'pictures/s' in text
+    assert str(tmp_path) not in text
+    assert reported() == text  # with the same speeds

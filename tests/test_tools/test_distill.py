@@ -145,7 +145,10 @@ def test_from_a_folder_to_a_student(small_pair):
     runs = {path: path.stat().st_mtime_ns for path in Path('out').glob('*/seed0/*.pth')}
     assert len(runs) >= 2
 
+    log = Path('out/exported/test.log').read_text()
     done = run_tool(['tools/distill.py', *small_pair, '--no-report'], cwd=Path.cwd())
+    assert Path('out/exported/test.log').read_text() == log  # what is tested is not tested again
+    assert tested in done.stdout.splitlines()
     assert done.stdout.count('trained before, in out/') == 2
     assert 'A look at' not in done.stdout  # what is trained is not looked at again
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
