@@ -18,7 +18,6 @@ from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
-
 from ..checks.detections import in_labels_of_the_data
 from ..comparison import annotations_of
 from ..errors import DistillationError
