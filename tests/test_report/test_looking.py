@@ -120,8 +120,12 @@ def test_what_was_found_is_kept_until_a_detector_is_another(student_cfg, tmp_pat
     detectors = {'as it is': Detector(model, student_cfg), 'teacher': Detector(model, student_cfg, teaches='a.pth')}
     direct, kept, again = look(detectors), look_once(detectors, path), look_once(detectors, path)
     assert again.seconds == kept.seconds != direct.seconds
-    for name in ('titles', 'truths', 'paths', 'size'):
+    for name in ('titles', 'paths', 'size'):
         assert getattr(again, name) == getattr(direct, name)
+    keys = ('bbox', 'bbox_label', 'ignore_flag')
+    for index, objects_of in direct.truths.items():
+        assert again.truths[index] == [{key: each[key] for key in keys} for each in objects_of]
+    assert again.truths.keys() == direct.truths.keys()
     assert again.logged == pytest.approx(direct.logged)
     boxes = 0
     for title, by_index in direct.found.items():
