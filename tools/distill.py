@@ -34,10 +34,19 @@ from mmdet_kd.comparison import (  # noqa: E402
     given_options,
     run_command,
 )
-from mmdet_kd.config_writer import DISTILLED, STUDENT, Plan, Request, plan_configs, write_once  # noqa: E402
+from mmdet_kd.config_writer import (  # noqa: E402
+    DISTILLED,
+    STUDENT,
+    Plan,
+    Request,
+    plan_configs,
+    sizes_said,
+    write_once,
+)
 from mmdet_kd.errors import DistillationError, printable  # noqa: E402
 from mmdet_kd.report import data_of, report  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
+from mmdet_kd.teachers import find_teacher_files  # noqa: E402
 
 TOOLS = Path(__file__).resolve().parent
 CONSOLE = console_of_command()
@@ -47,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     """A pair, a method, data, and a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('student', metavar='STUDENT', help='config of the detector that learns')
-    parser.add_argument('teacher', metavar='TEACHER', help='config of the model that teaches')
+    parser.add_argument('teacher', metavar='TEACHER', nargs='?', help='config of the model that teaches')
     parser.add_argument(
         'checkpoint',
         metavar='TEACHER.pth',
@@ -57,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--method',
         nargs='+',
-        required=True,
+        default=[],
         metavar='NAME',
         help='what the student learns: chen2017, pkd, fgd, ..., or a fragment of your own; several add up',
     )
@@ -72,11 +81,16 @@ def parse_args() -> argparse.Namespace:
     )
     add_options(parser)
     parser.add_argument(
-        '--only', choices=['student', 'distilled'], help='train this one alone; then nothing is compared'
+        '--only',
+        choices=['student', 'distilled'],
+        help='train this one alone; then nothing is compared. The student alone needs no TEACHER and no --method',
     )
     parser.add_argument('--no-check', action='store_true', help='train without looking at the distillation before')
     parser.add_argument('--dry-run', action='store_true', help='write the configs, say what comes next, and stop')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if bool(args.teacher) != bool(args.method) or not (args.teacher or args.only == 'student'):
+        parser.error('name TEACHER and --method; without both, --only student trains the student alone')
+    return args
 
 
 def main() -> None:
@@ -86,7 +100,7 @@ def main() -> None:
         request = Request(args.student, args.teacher, args.checkpoint, args.data, args.method, args.schedule)
         plan = plan_configs(request, Path(args.out), args.auto_scale_lr, args.gpus)
         with alone_in(args.out) as lock:
-            go_on(args, plan, write_once(Path(args.out), request._asdict(), plan.texts), lock)
+            go_on(args, plan, write_once(Path(args.out), request.arguments, plan.texts), lock)
 
 
 def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock: Lock) -> None:
@@ -95,8 +109,11 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
     for line in [*plan.notes, *(f'{folder / name}: {said}' for name, said in written.items())]:
         show(line)
     if args.dry_run:
-        show('\nNext:')
-        for each in commands(folder, given_options(args)):
+        cfg = cli.read_config(folder / list(written)[-1])
+        find_teacher_files(cfg)
+        for line in [*sizes_said(cfg), '\nNext:']:
+            show(line)
+        for each in commands(folder, given_options(args), only=args.only):
             show(f'  {each}')
         return
     names = [STUDENT, DISTILLED] if args.only is None else [f'{args.only}.py']
@@ -104,7 +121,7 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
     trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
     deliver(trainings, folder, lock)
     if not args.no_report:
-        said = commands(folder, given_options(args), trainings[-1].checkpoint.name)
+        said = commands(folder, given_options(args), trainings[-1].checkpoint.name, args.only)
         report(trainings, folder, CONSOLE, commands=said, pictures=not args.no_pictures)
 
 
@@ -139,9 +156,13 @@ def deliver(trainings: Sequence[Training], folder: Path, lock: Lock) -> None:
     show(f'Tested by MMDetection alone on {judged_on}: {said}')
 
 
-def commands(folder: Path, options: Sequence[str], checkpoint: str = 'epoch_N.pth') -> list[str]:
+def commands(
+    folder: Path, options: Sequence[str], checkpoint: str = 'epoch_N.pth', only: str | None = None
+) -> list[str]:
     """The commands of the further stages, as they run from the working directory; the options are the comparison's."""
     student, distilled, exported = folder / STUDENT, folder / DISTILLED, folder / 'exported'
+    if only == 'student':
+        return [command('compare', student, '--out', folder, *options)]
     return [
         command('check', distilled),
         command('compare', student, distilled, '--out', folder, *options),

@@ -23,6 +23,9 @@ from .verdict import Tell, Verdict, foretell
 #: have a constant part. Of trained pairs with the weights of the fragments, on 64 and 320 px, it is 0.002 to 35.
 _WEAK, _STRONG = 1e-5, 300.0
 _OWN = "the student's own losses"
+#: Share of the gradient from which on a reader of a loss that passes takes it for too strong.
+_ALARMING = 0.5
+_NO_FAULT = ', which need not be wrong: with 99 % of it methods have gained AP (docs/loss_weights.md)'
 #: What is done for a batch takes as long as so many steps of the student alone: such a step, the taught one, and a way
 #: back to the maps for each loss. Measured with the methods of configs/bccd: 3.4 to 3.9.
 _TIMES_ALONE = 4.0
@@ -157,8 +160,10 @@ def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
     for name, distiller in model.distillers.items():
         for part in distiller.parts:
             loss = f'{name}.loss_{part}'
-            found = f'{mean(steps.values[loss]):.3g}, {_percent(steps.share(loss))}'
-            verdicts.append(Verdict(f'distillers.{loss}', found, _cure(steps, loss, distiller, part)))
+            cure, share = _cure(steps, loss, distiller, part), steps.share(loss)
+            found = f'{mean(steps.values[loss]):.3g}, {_percent(share)}'
+            found += _NO_FAULT if share > _ALARMING and not cure else ''
+            verdicts.append(Verdict(f'distillers.{loss}', found, cure))
     return [*verdicts, Verdict(_OWN, _percent(steps.share(_OWN)))]
 
 

@@ -12,13 +12,14 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, given_options, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe, preferred_score
+from .recipe import Recipe, annotations_of, preferred_score
 from .stages import Lock, alone_in, run, running
 from .tables import (
     Row,
     bounds,
     comparison_cells,
     form_of,
+    gain_cell,
     gains,
     interval,
     markdown,
@@ -38,6 +39,7 @@ __all__ = [
     'Watch',
     'add_options',
     'alone_in',
+    'annotations_of',
     'arms_of',
     'bar',
     'bounds',
@@ -48,6 +50,7 @@ __all__ = [
     'export',
     'exported_scores',
     'form_of',
+    'gain_cell',
     'gains',
     'given_options',
     'interval',

@@ -8,9 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from ..errors import DistillationError
-from ..runtime.results import table_scores
+from ..runtime.checkpoints import find_weights, read_checkpoint
+from ..runtime.digests import files_digest, weights_digest
+from ..runtime.results import found_once, table_scores
 from .progress import read_scores
-from .recipe import preferred_score
+from .recipe import annotations_of, preferred_score
 from .stages import Lock, run
 from .training import Training
 
@@ -40,6 +42,8 @@ def exported_scores(
 ) -> dict[str, float]:
     """Test an exported student: with MMDetection alone where mim is installed, as whoever deploys it would.
 
+    What was found lies in `test.json` beside it. The same student is not tested again.
+
     Args:
         training: whose student it is.
         exported: its plain config and its weights; the logs of the test come beside them.
@@ -56,11 +60,23 @@ def exported_scores(
     config, weights = map(str, exported)
     if find_spec('mim'):
         command = [sys.executable, '-m', 'mim', 'test', 'mmdet', config, '--checkpoint', weights]
-        console.print(f'test: mim test mmdet {config} --checkpoint {weights}', markup=False)
+        said = f'mim test mmdet {config} --checkpoint {weights}'
     else:
         command = [sys.executable, str(tools / 'test.py'), config, weights]
-        console.print(f'test: {" ".join(command[1:])}', markup=False)
-    return _tested(training, command, exported[0].parent, lock)
+        said = ' '.join(command[1:])
+
+    def test() -> dict[str, float]:
+        console.print(f'test: {said}', markup=False)
+        return _tested(training, command, exported[0].parent, lock)
+
+    return found_once(exported[0].parent / 'test.json', _digest(training, exported), test)
+
+
+def _digest(training: Training, exported: tuple[Path, Path]) -> str:
+    """Of what the scores of an exported student depend on: its config, its weights, and the annotations."""
+    config, weights = exported
+    files = files_digest([config, *annotations_of(training.recipe.read(), ['test'])])
+    return f'{files["digest"]} {weights_digest(find_weights(read_checkpoint(weights), weights))}'
 
 
 def _tested(training: Training, command: Sequence[str], folder: Path, lock: Lock | None) -> dict[str, float]:

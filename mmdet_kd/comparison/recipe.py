@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,10 +102,10 @@ def _teachers_of(cfg: Config) -> list[dict]:
     return [teacher for teacher in teachers if teacher is not None]
 
 
-def annotations_of(cfg: Config) -> tuple[Path, ...]:
-    """The annotation files by which a config trains and validates; those of VOC's format too, a file a picture."""
+def annotations_of(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> tuple[Path, ...]:
+    """The annotation files of some splits of a config; those of VOC's format too, a file a picture."""
     files: list[Path] = []
-    for split in ('train', 'val'):
+    for split in splits:
         for dataset in leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
             path = annotation_file(dataset)
             files += [] if path is None else [path, *xml_files(dataset, path)]

@@ -40,6 +40,19 @@ def bounds(values: Sequence[float]) -> tuple[float, float]:
     return mean - reach, mean + reach
 
 
+def gain_cell(pairs: Sequence[tuple[float, float]], form: str = '.1f') -> str:
+    """What is gained: :func:`interval` of the differences; empty where every score is shown as 0.
+
+    Nobody has found anything there, so that no gain was measured.
+
+    Args:
+        pairs: a score, and that of what it is compared with, a pair a seed.
+        form: of a score.
+    """
+    is_found = any(float(f'{score:{form}}') for pair in pairs for score in pair)
+    return interval([own - alone for own, alone in pairs], form) if is_found else ''
+
+
 def paired(found: Row, first: Row) -> list[tuple[Row, Row]]:
     """The runs of a row, each with that of the first row that had the same seed."""
     alone = first.get('seeds', {})
@@ -86,7 +99,8 @@ def comparison_cells(rows: Mapping[str, Row]) -> list[list[str]]:
     for title, found in rows.items():
         runs = list(found['seeds'].values())
         scores = [spread([run['scores'][head] for run in runs], form_of(head)) for head in heads]
-        gain = '' if title == first else interval(gains(found, rows[first], main), form_of(main))
+        pairs = [(run['scores'][main], alone['scores'][main]) for run, alone in paired(found, rows[first])]
+        gain = '' if title == first else gain_cell(pairs, form_of(main))
         size = [f'{found["parameters"] / 1e6:.2f} M'] if sized else []
         cells.append([name_of(title, found), *scores, gain, *size, *([str(len(runs))] if several else [])])
     return cells

@@ -135,7 +135,7 @@ def _replaced(cfg: Config, key: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reading_problems(cfg: Config, own: OwnSet) -> list[str]:
-    reading = [step for step in _steps(cfg.train_dataloader) if step.get('type') == 'LoadAnnotations']
+    reading = [step for step in steps_in(cfg.train_dataloader) if step.get('type') == 'LoadAnnotations']
     problems = []
     if any(step.get('with_mask') for step in reading) and not own.has_masks:
         problems.append(
@@ -150,14 +150,14 @@ def _reading_problems(cfg: Config, own: OwnSet) -> list[str]:
     return problems
 
 
-def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
+def steps_in(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every dict in a value of a config, itself too."""
     if isinstance(value, Mapping):
         yield value
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from _steps(item)
+            yield from steps_in(item)
 
 
 def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:
@@ -168,6 +168,6 @@ def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:
     if best is not None and best not in known:
         keys = dict(default_hooks=dict(checkpoint=dict(save_best=_METRIC)))
     parts = [cfg.get('custom_hooks') or [], cfg.get('param_scheduler') or []]
-    watched = {step['monitor'] for part in parts for step in _steps(part) if 'monitor' in step} - set(known)
+    watched = {step['monitor'] for part in parts for step in steps_in(part) if 'monitor' in step} - set(known)
     notes = [f"what watches '{name}' in the student must watch '{_METRIC}' now: change it" for name in sorted(watched)]
     return keys, notes

@@ -1,7 +1,7 @@
 """From what a person asks for to the configs that they would write."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -22,19 +22,25 @@ class Request(NamedTuple):
 
     Args:
         student: config of the student: a path, ``mmdet::...``, or a name of this package's.
-        teacher: config of the teacher, likewise.
+        teacher: config of the teacher, likewise; None, with no method, where the student alone is asked for.
         checkpoint: of the teacher, a file or an address; None if a fragment says it.
         data: root of their own set; None leaves the student's.
-        methods: names of methods or fragments, at least one.
+        methods: names of methods or fragments, at least one with a teacher.
         schedule: config or fragment of the schedule, of a student that has none.
     """
 
     student: str
-    teacher: str
+    teacher: str | None
     checkpoint: str | None
     data: str | None
     methods: list[str]
     schedule: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the files follow from. Of a student alone nothing is said of a teacher, so that one may come later."""
+        of_student = ('student', 'data', 'schedule')
+        return {key: value for key, value in self._asdict().items() if self.teacher or key in of_student}
 
 
 class Plan(NamedTuple):
@@ -50,7 +56,7 @@ class Plan(NamedTuple):
 
 
 def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks: int = 1) -> Plan:
-    """The texts of student.py and distilled.py.
+    """The texts of student.py and, if there is a teacher, of distilled.py.
 
     Args:
         request: what is asked for.
@@ -62,10 +68,12 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks:
         DistillationError: something is not there, or does not go together.
     """
     student = read_student(request.student)
-    teacher = read_teacher(request.teacher, request.checkpoint)
-    _check_checkpoint(teacher)
-    found = {name: find_method(name, student, teacher) for name in dict.fromkeys(request.methods)}
-    found = with_common_levels(found, student, teacher)
+    teacher, found = None, {}
+    if request.teacher is not None:
+        teacher = read_teacher(request.teacher, request.checkpoint)
+        _check_checkpoint(teacher)
+        found = {name: find_method(name, student, teacher) for name in dict.fromkeys(request.methods)}
+        found = with_common_levels(found, student, teacher)
     notes = [f'method {name}: {method.path}' for name, method in found.items()]
     own = None if request.data is None else read_own_set(request.data)
     bases = gather_bases(student, own, request.schedule)
@@ -73,7 +81,8 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks:
     if own is not None:
         notes += [own.said, f'train on {own.splits.train}, validate on {own.splits.val}, test on {own.splits.test}']
     notes += bases.notes + said + _rate_notes(bases.cfg, scales_lr, ranks)
-    return Plan({STUDENT: text, DISTILLED: distilled_text(student, teacher, found, bases.cfg)}, notes)
+    taught = {} if teacher is None else {DISTILLED: distilled_text(student, teacher, found, bases.cfg)}
+    return Plan({STUDENT: text, **taught}, notes)
 
 
 def _check_checkpoint(teacher: Teacher) -> None:

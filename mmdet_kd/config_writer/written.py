@@ -22,7 +22,7 @@ def write_once(folder: Path, arguments: Mapping[str, Any], texts: Mapping[str, s
 
     Args:
         folder: made if missing.
-        arguments: that the texts follow from; plain values.
+        arguments: that the texts follow from; plain values. A later call may add some, and leave some out.
         texts: name -> text, in the order of writing; a later one may build on an earlier one.
 
     Returns:
@@ -42,19 +42,18 @@ def write_once(folder: Path, arguments: Mapping[str, Any], texts: Mapping[str, s
                 if (folder / name).exists() and (folder / name).read_text(encoding='utf-8') != text
             ]
         )
-    elif known != dict(arguments):
-        different = [
-            f'{key} {known.get(key)!r}, not {arguments.get(key)!r}'
-            for key in dict.fromkeys([*known, *arguments])
-            if known.get(key) != arguments.get(key)
-        ]
-        raise DistillationError([f'{folder} was made with {" and ".join(different)}: name another --out'])
-    said = {}
+    known = known or {}
+    different = [
+        f'{key} {known[key]!r}, not {value!r}' for key, value in arguments.items() if known.get(key, value) != value
+    ]
+    raise_if_any([f'{folder} was made with {" and ".join(different)}: name another --out'] if different else [])
+    said, together = {}, {**known, **arguments}
     for name, text in texts.items():
         said[name] = _write(folder / name, text)
-        if not record.exists():
+        if known != together:
             with written_whole(record) as draft:
-                draft.write_text(json.dumps(arguments, indent=2) + '\n', encoding='utf-8')
+                draft.write_text(json.dumps(together, indent=2) + '\n', encoding='utf-8')
+            known = together
     return said
 
 

@@ -10,7 +10,7 @@ from ..errors import raise_if_any
 from ..export import plain_student_config
 from ..runtime.run_changes import differences
 from ..runtime.run_record import without_init
-from .content import main_score_of
+from .verdict import main_score_of
 from .work_dirs import Kept
 
 _MOST_SHOWN = 3

@@ -11,12 +11,16 @@ from rich.console import Console
 from ..comparison import Training
 from ..errors import printable
 from ..files import written_whole
-from .content import document_of, verdict, warning_of
-from .document import to_html, to_markdown
+from .content import document_of, warning_of
+from .document import to_html, to_markdown, with_relative_paths
 from .findings import Findings
 from .gather import findings_of
+from .verdict import verdict
 
 HTML, MARKDOWN = 'report.html', 'report.md'
+#: What detectors have found in the validation pictures, and how fast; for the next report of the same ones.
+KEPT = 'looked.json'
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def report(
@@ -43,7 +47,7 @@ def report(
     Raises:
         DistillationError: the arms cannot be compared.
     """
-    findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands])
+    findings = findings_of(trainings, beside, [command_line_of(sys.argv), *commands], keep=Path(folder) / KEPT)
     if not pictures:
         findings = replace(findings, pictures={})
     write_report(findings, folder)
@@ -55,8 +59,11 @@ def report(
 
 
 def write_report(findings: Findings, folder: str | Path) -> None:
-    """Write `report.html` and `report.md`, each whole or not at all."""
-    document = document_of(findings)
+    """Write `report.html` and `report.md`, each whole or not at all.
+
+    Paths below the working directory, or below the checkout, are relative to it.
+    """
+    document = with_relative_paths(document_of(findings), (Path.cwd(), _CHECKOUT))
     for name, text in ((HTML, to_html(document)), (MARKDOWN, to_markdown(document, HTML))):
         with written_whole(Path(folder) / name) as draft:
             draft.write_text(text, encoding='utf-8')

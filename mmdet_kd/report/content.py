@@ -3,12 +3,12 @@
 import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import mean
 
-from ..comparison import Row, bounds, comparison_cells, form_of, gains, interval, paired, reach, spread
+from ..comparison import Row, comparison_cells, form_of, gain_cell, paired, reach, spread
 from ..visualization import draw_curves
 from .document import Code, Document, Gallery, Part, Picture, Section, Table, Text
 from .findings import Findings, Scores
+from .verdict import main_score_of, still_rising, verdict
 
 #: Of the arms, in their order; the first one is what the others are compared with.
 _COLOURS = ('tab:blue', 'tab:orange', 'tab:green', 'tab:red', 'tab:purple', 'tab:brown', 'tab:pink', 'tab:olive')
@@ -24,6 +24,7 @@ def document_of(findings: Findings) -> Document:
         'Scores': _scores(findings),
         _sizes_title(findings.sizes): _detail(findings, findings.sizes),
         'By class': _detail(findings, findings.classes, findings.classes_note),
+        'The data': _data(findings),
         'Training curves': _curves(findings),
         'Detections side by side': _detections(findings),
         'The models': _models(findings),
@@ -47,38 +48,6 @@ def warning_of(findings: Findings) -> str:
     return f'The arms are not alike: {" ".join(findings.unlike)}' if findings.unlike else ''
 
 
-def verdict(rows: Mapping[str, Row]) -> list[str]:
-    """Who is better, by how much, and how sure that is: a sentence or two for each arm but the first."""
-    first, *others = rows
-    score = main_score_of(rows[first])
-    form = form_of(score)
-    reached = {title: mean(run['scores'][score] for run in row['seeds'].values()) for title, row in rows.items()}
-    if not others:
-        return [f'{first} reaches {score} {reached[first]:{form}}.']
-    said = []
-    for title in others:
-        values = gains(rows[title], rows[first], score)
-        start = f'{title} reaches {score} {reached[title]:{form}}, {first} {reached[first]:{form}}'
-        if not values:
-            said.append(f'{start}. They have no seed in common, so no gain is given.')
-        elif len(values) == 1:
-            ends = 'One seed has no interval: with another seed the gain may be another.'
-            said.append(f'{start}: a gain of {interval(values, form)}. {ends}')
-        else:
-            low, high = bounds(values)
-            ends = f'{title} is better than {first}.' if low > 0 else f'{title} is worse than {first}.'
-            if low <= 0 <= high:
-                ends = 'The interval holds 0: no difference is shown.'
-            seeds = f'95 % confidence interval over {len(values)} seeds in brackets'
-            said.append(f'{start}: a gain of {interval(values, form)}, {seeds}. {ends}')
-    return said
-
-
-def main_score_of(row: Row) -> str:
-    """The score by which an arm is judged: the first one of any seed."""
-    return next(iter(next(iter(row['seeds'].values()))['scores']))
-
-
 def _scores(findings: Findings) -> Iterable[Part]:
     cells = comparison_cells({**findings.rows, **findings.beside})
     empty = [index for index, head in enumerate(cells[0]) if head.startswith('gain in ') or head == 'seeds']
@@ -89,6 +58,7 @@ def _scores(findings: Findings) -> Iterable[Part]:
     several = any(len(row['seeds']) > 1 for row in findings.rows.values())
     if several:
         yield Text('± is the standard deviation over the seeds. Gains are taken seed by seed.', 'note')
+    yield from (Text(note, 'note') for note in findings.notes)
 
 
 def _sizes_title(sizes: Scores) -> str:
@@ -110,8 +80,8 @@ def _detail(findings: Findings, scores: Scores, note: str = '') -> Iterable[Part
         row = [name, _over_seeds(scores[first], name, form)]
         for title in others:
             pairs = [(run, scores[first].get(seed, {})) for seed, run in scores[title].items()]
-            values = [run[name] - alone[name] for run, alone in pairs if name in run and name in alone]
-            row += [_over_seeds(scores[title], name, form), interval(values, form)]
+            pairs = [(run[name], alone[name]) for run, alone in pairs if name in run and name in alone]
+            row += [_over_seeds(scores[title], name, form), gain_cell(pairs, form)]
         cells.append(row)
     return [Table(cells), *([Text(note, 'note')] if note else [])]
 
@@ -119,6 +89,29 @@ def _detail(findings: Findings, scores: Scores, note: str = '') -> Iterable[Part
 def _over_seeds(by_seed: Mapping[str, Mapping[str, float]], name: str, form: str) -> str:
     values = [run[name] for run in by_seed.values() if name in run]
     return spread(values, form) if values else ''
+
+
+def _data(findings: Findings) -> Iterable[Part]:
+    """How many pictures and objects there are, a column a split."""
+    splits = list(findings.data.values())
+    if not splits:
+        return
+    sizes = dict.fromkeys(name for split in splits for name in split.sizes)
+    classes = dict.fromkeys(name for split in splits for name in split.classes)
+    yield Table(
+        [
+            ['', *findings.data],
+            ['pictures', *(str(len(split.pictures)) for split in splits)],
+            ['objects', *(str(sum(split.classes.values())) for split in splits)],
+            *([f'{name} objects', *(str(split.sizes.get(name, 0)) for split in splits)] for name in sizes),
+            *([name, *(str(split.classes.get(name, 0)) for split in splits)] for name in classes),
+        ]
+    )
+    yield Text(
+        'As the annotation files say, without crowds. Small objects have an area below 32 x 32 pixels, large ones of '
+        '96 x 96 or more.',
+        'note',
+    )
 
 
 def _curves(findings: Findings) -> Iterable[Part]:
@@ -131,6 +124,9 @@ def _curves(findings: Findings) -> Iterable[Part]:
     if any(len(curve) > 1 for curves in validated.values() for curve in curves):
         words = f'{score} on the validation set, by {findings.place}'
         yield _drawn(validated, findings.place, f'{score} on the validation set', words)
+        unfinished = still_rising(findings.rows, findings.place)
+        if unfinished:
+            yield Text(unfinished, 'note')
     if any(len(curve) > 1 for curves in findings.losses.values() for curve in curves):
         words = 'The loss that was minimised, by step; of a student that is taught, with the losses of its distillers'
         yield _drawn(findings.losses, 'step', 'loss', words, log=True)

@@ -7,9 +7,10 @@ terminal obeys it.
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -114,6 +115,32 @@ class Document:
     lead: Sequence[str]
     about: Sequence[str]
     sections: Sequence[Section]
+
+
+def with_relative_paths(document: Document, folders: Sequence[Path]) -> Document:
+    """The same document, in which the paths below some folders are relative to these.
+
+    A report is passed on, and where a folder lies on this machine helps nobody elsewhere.
+
+    Args:
+        document: any.
+        folders: absolute. Of two that hold the same path the first one counts. The root of the file system is none.
+    """
+    held = '|'.join(re.escape(str(folder)) for folder in folders if folder != folder.parent)
+    # not in the middle of a path or an address; with the slash, if a name follows
+    paths = re.compile(rf'(?<![\w./~])(?:{held})(?:(/)(?=[\w.@+-])|(?![\w-]|\.\w))')
+    return _relative(document, paths) if held else document
+
+
+def _relative(part: Any, paths: re.Pattern[str]) -> Any:
+    """A part of a document, or anything in it, with relative paths."""
+    if isinstance(part, str):
+        return paths.sub(lambda found: '' if found[1] else '.', part)
+    if isinstance(part, (list, tuple)):
+        return [_relative(each, paths) for each in part]
+    if is_dataclass(part):
+        return replace(part, **{each.name: _relative(getattr(part, each.name), paths) for each in fields(part)})
+    return part
 
 
 def to_html(document: Document) -> str:

@@ -40,6 +40,21 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Split:
+    """What the data sets of a split have.
+
+    Args:
+        pictures: their files.
+        sizes: size -> number of objects.
+        classes: class -> number of objects, in the order of the labels.
+    """
+
+    pictures: frozenset[str]
+    sizes: Mapping[str, int]
+    classes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A picture with the boxes of somebody.
 
@@ -62,7 +77,9 @@ class Findings:
         rows: title -> what it reached; the first one is what the others are compared with.
         beside: title -> what it reached, of models that are shown beside them, such as the teacher.
         unlike: what the arms should have in common and do not, a sentence each.
+        notes: what a reader must know of the scores, a sentence each.
         about: what was trained and judged on what, a sentence each.
+        data: 'training' and 'validation' -> what that split has, where it is known.
         sizes: scores by size of the objects, or by difficulty.
         classes: scores by class.
         classes_note: what a reader must know of these.
@@ -83,7 +100,9 @@ class Findings:
     _: KW_ONLY
     beside: Mapping[str, Row] = field(default_factory=dict)
     unlike: Sequence[str] = ()
+    notes: Sequence[str] = ()
     about: Sequence[str] = ()
+    data: Mapping[str, Split] = field(default_factory=dict)
     sizes: Scores = field(default_factory=dict)
     classes: Scores = field(default_factory=dict)
     classes_note: str = ''

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -18,17 +17,24 @@ from ..runtime.data_files import leaf_configs
 from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
+from .annotated import seen_before, split_of
 from .detectors import Detector, detector_of, size_of, teachers_of
 from .findings import Cost, Findings, Model
 from .judging import LEAST_OVERLAP, most_different, side_by_side
-from .looking import LEAST_SCORE, Looked, look, speeds_of
+from .looking import LEAST_SCORE, Looked, look, look_once, machine, speeds_of
+from .verdict import main_score_of
 from .work_dirs import Kept, classes_of, read_work_dir
 
 _PICTURES = 4  # that are shown
+_SPLITS = {'training': 'train', 'validation': 'val'}
 
 
 def findings_of(
-    trainings: Sequence[Training], beside: Sequence[Training] = (), commands: Sequence[str] = (), looks: bool = True
+    trainings: Sequence[Training],
+    beside: Sequence[Training] = (),
+    commands: Sequence[str] = (),
+    looks: bool = True,
+    keep: Path | None = None,
 ) -> Findings:
     """What is known of a comparison.
 
@@ -37,6 +43,7 @@ def findings_of(
         beside: finished trainings that are shown and not compared, such as the teacher's.
         commands: that made it, one a line.
         looks: whether to build the detectors and to show them pictures.
+        keep: file that keeps what they found there, and how fast, until one of them is another.
 
     Raises:
         DistillationError: the arms are judged by different scores.
@@ -47,11 +54,13 @@ def findings_of(
     kept = {training: read_work_dir(training) for training in trainings}
     firsts = {training.title: training for training in reversed(trainings)}
     firsts = {title: firsts[title] for title in rows}
+    splits = {words: split_of(trainings[0].recipe.read(), split) for words, split in _SPLITS.items()}
     findings = Findings(
         rows,
         beside=others,
         unlike=[*unlike_rows(rows), *unlike_trainings(trainings, kept)],
         about=_about(trainings, kept),
+        data={words: split for words, split in splits.items() if split is not None},
         sizes=_by_seed(trainings, {each: kept[each].sizes for each in trainings}),
         classes=_by_seed(trainings, {each: kept[each].classes for each in trainings}),
         losses={title: [kept[each].losses for each in trainings if each.title == title] for title in rows},
@@ -64,7 +73,7 @@ def findings_of(
         commands=commands,
         place='step' if trainings[0].recipe.read().train_cfg.get('max_iters') else 'epoch',
     )
-    return _with_detectors(findings, firsts) if looks else findings
+    return _with_detectors(findings, firsts, keep) if looks else findings
 
 
 def _with_seed(training: Training) -> Training:
@@ -140,25 +149,32 @@ def _set_name(dataset: Mapping[str, Any]) -> str:
     return str(Path(dataset.get('data_root') or '', dataset.get('ann_file') or str(dataset.get('type'))))
 
 
-def _with_detectors(findings: Findings, trainings: Mapping[str, Training]) -> Findings:
+def _with_detectors(findings: Findings, trainings: Mapping[str, Training], keep: Path | None) -> Findings:
     """Add what the detectors themselves show, as far as their files are there.
 
     Args:
         findings: what the work dirs say.
         trainings: title -> the training of its first seed.
+        keep: see :func:`findings_of`.
     """
     with _silence():
         detectors, missing = _detectors_of(trainings)
         models = {title: size_of(detector) for title, detector in detectors.items()}
         findings = replace(findings, models={**findings.models, **models}, missing=missing)
         try:
-            looked = look(detectors) if detectors else None
+            looked = None
+            if detectors:
+                looked = look(detectors) if keep is None else look_once(detectors, keep)
         except (DistillationError, OSError, KeyError) as error:
             return replace(findings, missing=[*missing, f'Detections and their speed are left out: {error}'])
     if looked is None or not looked.truths:
         return findings
     which = ' First seed.' if any(len(row['seeds']) > 1 for row in findings.rows.values()) else ''
-    return _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+    findings = _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
+    taught_by = {title: detector.cfg for title, detector in detectors.items() if detector.teaches is not None}
+    score, judged = main_score_of(next(iter(findings.rows.values()))), findings.data.get('validation')
+    notes = [seen_before(title, cfg, judged, score) for title, cfg in taught_by.items() if title in findings.beside]
+    return replace(findings, notes=[sentence for found in notes for sentence in found])
 
 
 @contextmanager
@@ -202,7 +218,7 @@ def _with_pictures(findings: Findings, detectors: Mapping[str, Detector], looked
         findings,
         models={title: replace(model, speed=speeds.get(title)) for title, model in findings.models.items()},
         conditions=(
-            f'Pictures/s: from a loaded picture to its boxes, one at a time, {_machine()}, beside whatever '
+            f'Pictures/s: from a loaded picture to its boxes, one at a time, {machine()}, beside whatever '
             'else this machine did. The models took turns.'
         ),
         pictures=side_by_side(looked, most_different(looked, compared, _PICTURES)),
@@ -233,9 +249,3 @@ def _with_tests(findings: Findings, trainings: Mapping[str, Training], looked: L
         if title not in trainings and logged
     }
     return replace(findings, beside={**teachers, **findings.beside})
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return f'on {torch.cuda.get_device_name()}'
-    return f'on a CPU with {torch.get_num_threads()} thread{"s" if torch.get_num_threads() > 1 else ""}'

@@ -1,12 +1,15 @@
 """What detectors find in the validation pictures, and how long that takes."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import mmdet
 import numpy as np
 import torch
 from mmdet.registry import DATASETS
@@ -16,12 +19,18 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
 from ..checks.detections import in_labels_of_the_data
+from ..comparison import annotations_of
 from ..errors import DistillationError
+from ..runtime.digests import files_digest, weights_digest
+from ..runtime.results import found_once
+from ..version import __version__
 from .detectors import Detector
 
 #: Score from which on a detection counts and is drawn.
 LEAST_SCORE = 0.3
 _WARM_UP = 3  # pictures that are not timed
+_KEPT = ('bboxes', 'scores', 'labels')  # of a detection
+_OF_AN_OBJECT = ('bbox', 'bbox_label', 'ignore_flag')
 
 
 @dataclass
@@ -98,6 +107,84 @@ def look(detectors: Mapping[str, Detector], most: int = 200, seconds: float = 30
     return looked
 
 
+def look_once(detectors: Mapping[str, Detector], path: Path) -> Looked:
+    """What :func:`look` finds; what it found before, where a file keeps that of the same detectors and pictures.
+
+    The file is written anew where weights, configs, annotations, the machine or a version are others. Pictures are
+    known by their paths. What the data set says of itself (`metainfo`) is not kept.
+
+    Args:
+        detectors: title -> detector.
+        path: of the file.
+
+    Raises:
+        OSError: the pictures or their annotations are not there.
+    """
+    looked = _looked(found_once(path, _digest(detectors), lambda: _plain(look(detectors))))
+    gone = next((each for each in looked.paths.values() if not Path(each).is_file()), None)
+    if gone is not None:
+        raise FileNotFoundError(2, 'there is no such picture', gone)
+    return looked
+
+
+def _digest(detectors: Mapping[str, Detector]) -> str:
+    """Of all that decides what detectors find and how fast, but for the pictures themselves."""
+    digest = hashlib.sha256(f'{machine()} {torch.__version__} {mmdet.__version__} {__version__}'.encode())
+    for title, detector in detectors.items():
+        cfg = detector.cfg
+        said = {key: cfg.get(key) for key in ('model', 'val_dataloader', 'val_evaluator')}
+        annotations = files_digest(annotations_of(cfg, ['val']))['digest']
+        labels = None if detector.labels is None else detector.labels.tolist()
+        weights = weights_digest(detector.model.state_dict())
+        digest.update(f'{title} {said} {labels} {annotations} {weights}'.encode())
+    return digest.hexdigest()
+
+
+def _plain(looked: Looked) -> dict[str, Any]:
+    """What JSON can hold of what was found."""
+    return dict(
+        titles=looked.titles,
+        found={
+            title: {index: {key: each[key].tolist() for key in _KEPT} for index, each in found.items()}
+            for title, found in looked.found.items()
+        },
+        truths={
+            index: [{key: np.asarray(each.get(key, 0)).tolist() for key in _OF_AN_OBJECT} for each in objects]
+            for index, objects in looked.truths.items()
+        },
+        paths=looked.paths,
+        size=looked.size,
+        seconds=looked.seconds,
+        logged={
+            title: {key: float(value) for key, value in logged.items() if isinstance(value, Real)}
+            for title, logged in looked.logged.items()
+        },
+    )
+
+
+def _looked(plain: Mapping[str, Any]) -> Looked:
+    """What was found, from what JSON holds of it."""
+
+    def instances(each: Mapping[str, Any]) -> InstanceData:
+        return InstanceData(
+            bboxes=torch.tensor(each['bboxes'], dtype=torch.float).reshape(-1, 4),
+            scores=torch.tensor(each['scores'], dtype=torch.float),
+            labels=torch.tensor(each['labels'], dtype=torch.long),
+        )
+
+    found = {title: {int(index): instances(each) for index, each in of.items()} for title, of in plain['found'].items()}
+    by_index = {key: {int(index): each for index, each in plain[key].items()} for key in ('truths', 'paths')}
+    others = {key: plain[key] for key in ('titles', 'size', 'seconds', 'logged')}
+    return Looked(found=found, **by_index, **others)
+
+
+def machine() -> str:
+    """What computes, in words."""
+    if torch.cuda.is_available():
+        return f'on {torch.cuda.get_device_name()}'
+    return f'on a CPU with {torch.get_num_threads()} thread{"s" if torch.get_num_threads() > 1 else ""}'
+
+
 def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
     """What the students were judged by; of COCO's metric each class, too."""
     listed = cfg.get('val_evaluator') or []
@@ -114,7 +201,7 @@ def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
 
 def _counting(found: InstanceData) -> InstanceData:
     """Boxes, scores and labels of the detections that count, from the best score on."""
-    instances = InstanceData(**{key: found[key] for key in ('bboxes', 'scores', 'labels')})
+    instances = InstanceData(**{key: getattr(found[key], 'tensor', found[key]) for key in _KEPT})
     instances = instances[instances.scores >= LEAST_SCORE]
     return instances[instances.scores.argsort(descending=True, stable=True)]
 

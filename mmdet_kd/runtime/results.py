@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +120,18 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with written_whole(path) as draft:
         draft.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def found_once(path: str | Path, digest: str, find: Callable[[], Any]) -> Any:
+    """What a file keeps under a digest; of another digest it is found anew, and kept in the place of the old.
+
+    Args:
+        path: of the file.
+        digest: of all that the answer depends on.
+        find: finds what JSON can hold.
+    """
+    known = read_json(path)
+    if known.get('digest') != digest:
+        known = dict(digest=digest, found=find())
+        write_json(path, known)
+    return known['found']

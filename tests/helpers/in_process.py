@@ -22,6 +22,18 @@ def _running_here(what: str, command: Sequence[Any], log: Path, lock: Any = None
         yield iter(file)
 
 
+def _run_here(what: str, command: Sequence[Any], log: Path, lock: Any = None) -> str:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with _running_here(what, command, log, lock) as lines:
+        return ''.join(lines)
+
+
+def deliver_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have exports and their tests run here, as where mim is not installed."""
+    monkeypatch.setattr('mmdet_kd.comparison.delivery.run', _run_here)
+    monkeypatch.setattr('mmdet_kd.comparison.delivery.find_spec', lambda name: None)
+
+
 def train_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have trainings run here; they say the same."""
     monkeypatch.setattr('mmdet_kd.comparison.training.running', _running_here)

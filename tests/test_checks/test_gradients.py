@@ -143,6 +143,24 @@ def test_the_step_of_the_student_alone_asks_no_teacher_and_leaves_the_weights_of
     assert [distiller.weight for distiller in detector.distillers.values()] == [0.5, 1.0, 1.0]
 
 
+def test_a_large_share_of_a_loss_that_passes_is_said_to_be_no_fault(student_cfg, teacher_cfg):
+    detector = build(distilled_cfg(student_cfg, teacher_cfg.to_dict(), None, hint=HINT))
+    own = "the student's own losses"
+
+    def said(times):
+        numbers = {'hint.loss_feat': [times], own: [1.0]}
+        verdict, of_own = judge_losses(detector, Steps(values=numbers, gradients=numbers))
+        assert of_own.found.endswith('% of the gradient at the compared maps')
+        return verdict.found
+
+    assert said(29.0) == (
+        '29, 96.7 % of the gradient at the compared maps, which need not be wrong: with 99 % of it methods have gained '
+        'AP (docs/loss_weights.md)'
+    )
+    assert said(0.9) == '0.9, 47.4 % of the gradient at the compared maps'
+    assert said(400.0) == '400, 99.8 % of the gradient at the compared maps'  # which is too strong
+
+
 def test_what_a_step_costs_in_words():
     steps = Steps(seconds=[9.0, 1.5, 1.3, 1.4], seconds_alone=[9.0, 1.0, 1.2, 0.9], memory=3 << 20)
     assert steps.describe() == (

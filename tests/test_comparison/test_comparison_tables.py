@@ -34,6 +34,13 @@ def test_of_two_seeds_each_paired_with_its_own():
     assert taught == ['distilled', '37.0 ± 1.4', '74.0 ± 2.8', '37.0 ± 1.4', '+5.0 (-7.7 to +17.7)', '1.23 M', '2']
 
 
+def test_no_gain_is_given_where_nobody_finds_anything():
+    cells = comparison_cells({'student': row(coco(0.0)), 'distilled': row(coco(0.03)), 'other': row(coco(4.0))})
+    assert [line[4] for line in cells] == ['gain in AP', '', '', '+4.0']
+    equal = comparison_cells({'student': row(coco(30.0)), 'distilled': row(coco(30.0))})
+    assert equal[2][4] == '+0.0'
+
+
 def test_of_other_metrics():
     """VOC's mAP is known to be in points; of a metric that nobody knows three digits count."""
     voc = {'student': row({'pascal_voc/mAP': 70.0}), 'distilled': row({'pascal_voc/mAP': 71.04})}

@@ -40,6 +40,19 @@ def test_other_arguments_are_refused_by_what_differs(tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_arguments_may_be_added_and_left_out(tmp_path):
+    """A student alone has a record without a teacher, which is added with its file."""
+    alone = dict(student='a.py')
+    write_once(tmp_path, alone, {'student.py': TEXTS['student.py']})
+    assert write_once(tmp_path, ARGUMENTS, TEXTS) == {'student.py': 'used as it stands', 'distilled.py': 'written'}
+    assert json.loads((tmp_path / 'distill.json').read_text()) == ARGUMENTS
+    before = contents(tmp_path)
+    assert write_once(tmp_path, alone, {'student.py': TEXTS['student.py']}) == {'student.py': 'used as it stands'}
+    with pytest.raises(DistillationError, match=r"was made with student 'a.py', not 'b.py': name another --out$"):
+        write_once(tmp_path, dict(student='b.py'), TEXTS)
+    assert contents(tmp_path) == before
+
+
 def test_a_file_of_the_users_is_never_touched(tmp_path):
     (tmp_path / 'distilled.py').write_text('mine = 1\n')
     with pytest.raises(

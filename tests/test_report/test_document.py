@@ -2,6 +2,7 @@
 
 import base64
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -16,6 +17,7 @@ from mmdet_kd.report.document import (
     Text,
     to_html,
     to_markdown,
+    with_relative_paths,
 )
 
 #: What a file may call a class, a title or a path.
@@ -117,6 +119,27 @@ def test_a_page_needs_no_other_file_and_has_no_script():
     assert 'url(' not in to_html(document('name'))
     policies = [attrs['content'] for tag, attrs in page.tags if tag == 'meta' and 'http-equiv' in attrs]
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+@pytest.mark.parametrize(
+    ('text', 'shown'),
+    [
+        ("data_root='/home/me/work/set/'", "data_root='set/'"),
+        ('python /opt/kd/tools/compare.py --out=/home/me/work/out', 'python tools/compare.py --out=out'),
+        ('trained on /home/me/work/set/a.json, in /home/me/work.', 'trained on set/a.json, in ..'),
+        ("data_root='/home/me/work/'", "data_root='./'"),
+        ('/home/me/work/kd/tools/x.py', 'kd/tools/x.py'),  # by the first folder that holds it
+        (
+            '/home/me/works/a /home/me/work.old/a /mnt/home/me/work/a',
+            '/home/me/works/a /home/me/work.old/a /mnt/home/me/work/a',
+        ),
+        ('file:///home/me/work/a', 'file:///home/me/work/a'),
+    ],
+)
+def test_paths_are_relative_in_all_texts(text, shown):
+    folders = [Path('/home/me/work'), Path('/home/me/work/kd'), Path('/opt/kd')]
+    assert with_relative_paths(document(text), folders) == document(shown)
+    assert with_relative_paths(document(text), [Path('/')]) == document(text)
 
 
 def test_long_pictures_are_whole():

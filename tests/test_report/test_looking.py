@@ -9,7 +9,7 @@ from mmdet_kd.comparison import Recipe, Training
 from mmdet_kd.report import document_of, findings_of, finished_trainings
 from mmdet_kd.report.detectors import Detector, size_of, teachers_of
 from mmdet_kd.report.judging import judge, most_different, side_by_side
-from mmdet_kd.report.looking import Looked, look
+from mmdet_kd.report.looking import Looked, look, look_once
 
 
 def found(*boxes):
@@ -110,6 +110,41 @@ def test_detectors_see_each_validation_picture_once_and_their_classes_are_judged
     student_cfg.val_dataloader.dataset.data_prefix.img = 'gone/'
     with pytest.raises(FileNotFoundError, match=r'no such picture: .*gone'):
         look(detectors)
+
+
+@pytest.mark.slow
+def test_what_was_found_is_kept_until_a_detector_is_another(student_cfg, tmp_path):
+    model, path = build(student_cfg).eval(), tmp_path / 'looked.json'
+    bias = model.roi_head.bbox_head.fc_cls.bias.data
+    bias[0] = 3.0  # so that detections count
+    detectors = {'as it is': Detector(model, student_cfg), 'teacher': Detector(model, student_cfg, teaches='a.pth')}
+    direct, kept, again = look(detectors), look_once(detectors, path), look_once(detectors, path)
+    assert again.seconds == kept.seconds != direct.seconds
+    for name in ('titles', 'paths', 'size'):
+        assert getattr(again, name) == getattr(direct, name)
+    keys = ('bbox', 'bbox_label', 'ignore_flag')
+    for index, objects_of in direct.truths.items():
+        assert again.truths[index] == [{key: each[key] for key in keys} for each in objects_of]
+    assert again.truths.keys() == direct.truths.keys()
+    assert again.logged == direct.logged
+    boxes = 0
+    for title, by_index in direct.found.items():
+        for index, instances in by_index.items():
+            boxes += len(instances)
+            for key, value in instances.items():
+                assert torch.equal(again.found[title][index][key], value)
+                assert again.found[title][index][key].dtype == value.dtype
+    assert boxes > 8
+    assert side_by_side(again, [3]) == side_by_side(direct, [3])
+
+    detectors['teacher'].labels = torch.tensor([2, 1, 0])
+    other = look_once(detectors, path)
+    assert other.seconds != again.seconds
+    bias[0] = 3.5
+    assert look_once(detectors, path).seconds != other.seconds
+    path.write_text(path.read_text().replace('003.png', 'gone.png'))
+    with pytest.raises(FileNotFoundError, match=r'no such picture: .*gone'):
+        look_once(detectors, path)
 
 
 @pytest.mark.slow

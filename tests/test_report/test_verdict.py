@@ -1,12 +1,16 @@
 """What a report says first, its numbers by hand; and what it leaves out."""
 
+import html
+
 import pytest
+from helpers.tiny import REPO
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.report import Cost, Findings, document_of, unlike_rows
+from mmdet_kd.report import Cost, Findings, document_of, unlike_rows, write_report
 from mmdet_kd.report.alike import require_one_score
-from mmdet_kd.report.content import verdict
 from mmdet_kd.report.document import Code, Picture, Table
+from mmdet_kd.report.findings import Split
+from mmdet_kd.report.verdict import still_rising, verdict
 
 
 def row(*aps, steps=10, first=0, halfway=False, **more):
@@ -59,8 +63,44 @@ class TestTheVerdict:
         assert said.endswith('They have no seed in common, so no gain is given.')
         assert unlike_rows(rows) == ['alone has seed 0, taught has seed 1.']
 
+    def test_gives_no_gain_where_nobody_finds_anything(self):
+        (said,) = verdict({'alone': row(0.0), 'taught': row(0.0)})
+        assert said == 'taught reaches AP 0.0, alone 0.0. Neither finds anything, so no gain is given.'
+
     def test_of_one_arm_compares_nothing(self):
         assert verdict({'alone': row(30.0)}) == ['alone reaches AP 30.0.']
+
+
+def curved(*curves, score='AP'):
+    """An arm that was validated each epoch, a curve a seed."""
+    found = [{str(place): {score: each} for place, each in enumerate(curve, 9)} for curve in curves]
+    seeds = {
+        str(seed): dict(scores=list(curve.values())[-1], curve=curve, steps=10) for seed, curve in enumerate(found)
+    }
+    return dict(seeds=seeds, parameters=1)
+
+
+class TestATrainingThatIsNotAtItsEnd:
+    def test_rose_by_more_than_half_a_point_at_the_end_by_the_mean_over_the_seeds(self):
+        arms = {'alone': curved([9.0, 20.0, 21.0], [9.0, 20.0, 20.2]), 'taught': curved([30.0, 30.0, 30.0])}
+        said = 'AP of alone rose by 0.6 from epoch 10 to epoch 11, the last one.'
+        assert still_rising(arms, 'epoch') == f'{said} Longer trainings may reach more, and the gain may be another.'
+        _, note = sections_of(Findings(arms))['Training curves']
+        assert note.text == still_rising(arms, 'epoch')
+        assert still_rising({'alone': arms['alone']}, 'epoch') == f'{said} It may reach more.'
+
+    @pytest.mark.parametrize(
+        'alone',
+        [
+            curved([9.0, 20.0, 20.5]),  # by half a point, no more
+            curved([9.0, 20.0, 21.0], [9.0, 20.0, 19.9]),  # one seed alone
+            curved([23.0, 20.0, 22.0]),  # it was better before
+            curved([20.0]),
+            curved([9.0, 20.0, 23.0], score='mine'),  # of a scale that nobody knows
+        ],
+    )
+    def test_or_it_is_at_its_end_as_far_as_is_known(self, alone):
+        assert still_rising({'alone': alone, 'taught': curved([1.0, 9.0, 20.0])}, 'epoch') == ''
 
 
 class TestUnlikeArms:
@@ -96,6 +136,31 @@ class TestTheSections:
             ['bus', '21.0 ± 1.4', '', ''],
             ['tram', '', '1.0', ''],
         ]
+
+    def test_a_class_that_nobody_finds_has_no_gain(self):
+        classes = {'alone': {'0': {'car': 0.0, 'bus': 0.04}}, 'taught': {'0': {'car': 0.0, 'bus': 0.06}}}
+        ((table,),) = [sections_of(Findings({'alone': row(0.0), 'taught': row(0.0)}, classes=classes))['By class']]
+        assert table.cells[1:] == [['car', '0.0', '0.0', ''], ['bus', '0.0', '0.1', '+0.0']]
+
+    def test_the_data_have_a_column_a_split(self):
+        data = {
+            'training': Split(frozenset('abc'), {'small': 4, 'large': 1}, {'car': 2, 'bus': 3}),
+            'validation': Split(frozenset('d'), {'small': 1}, {'car': 1}),
+        }
+        table, _ = sections_of(Findings({'alone': row(30.0)}, data=data))['The data']
+        assert table.cells == [
+            ['', 'training', 'validation'],
+            ['pictures', '3', '1'],
+            ['objects', '5', '1'],
+            ['small objects', '4', '1'],
+            ['large objects', '1', '0'],
+            ['car', '2', '1'],
+            ['bus', '3', '0'],
+        ]
+
+    def test_what_a_reader_must_know_stands_under_the_scores(self):
+        _, note = sections_of(Findings({'alone': row(30.0)}, notes=['teacher knows them.']))['Scores']
+        assert note.text == 'teacher knows them.'
 
     def test_models_beside_have_no_gain(self):
         rows = {'alone': row(30.0), 'taught': row(33.0)}
@@ -133,6 +198,17 @@ class TestTheSections:
         other = {'alone': {'torch': '2.1'}, 'taught': {'torch': '2.2'}}
         (table,) = sections_of(Findings(rows, versions=other))['Versions']
         assert table.cells == [['', 'alone', 'taught'], ['torch', '2.1', '2.2']]
+
+    def test_written_do_not_say_where_they_lay(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        about, commands = [f'Trained on {tmp_path}/set/train.json.'], [f'python {REPO}/tools/compare.py a.py']
+        configs = {'alone': 'a = 1', 'taught': f"a = '{tmp_path}/set/'"}
+        rows = {'alone': row(1.0), 'taught': row(2.0)}
+        write_report(Findings(rows, about=about, commands=commands, configs=configs), 'out')
+        for path in (tmp_path / 'out').iterdir():
+            text = html.unescape(path.read_text())
+            assert str(tmp_path) not in text
+            assert all(part in text for part in ('on set/train.json', 'python tools/compare.py a.py', "+a = 'set/'"))
 
     def test_curves_are_pictures(self):
         losses = {'alone': [{1: 2.0, 2: 1.0}], 'taught': [{1: 3.0, 2: 1.0}]}

@@ -4,7 +4,7 @@ import json
 
 import torch
 
-from mmdet_kd.runtime.results import table_scores, trained_steps, validation_curve
+from mmdet_kd.runtime.results import found_once, table_scores, trained_steps, validation_curve
 
 COCO = {'coco/bbox_mAP': 0.1235, 'coco/bbox_mAP_50': 0.3, 'coco/bbox_mAP_75': 0.1, 'coco/bbox_mAP_s': 0.0}
 
@@ -25,6 +25,17 @@ def test_a_table_has_the_main_score_of_another_metric():
     assert table_scores(kitti, 'kitti/Car_easy') == {'kitti/Car_easy': 90.0}
     assert table_scores({'mine/a': 0.25, 'mine/b': 1.0}) == {'mine/a': 0.25}
     assert table_scores({'mine/a': 0.25, 'mine/b': 1.0}, 'auto') == {'mine/a': 0.25}
+
+
+def test_what_was_found_is_found_again_where_its_digest_is_another(tmp_path):
+    answers = iter(range(9))
+
+    def found(digest):
+        return found_once(tmp_path / 'found.json', digest, lambda: next(answers))
+
+    assert [found(digest) for digest in ('a', 'a', 'b', 'b', 'a')] == [0, 0, 1, 1, 2]
+    (tmp_path / 'found.json').write_text('{"digest": "a", "fou')
+    assert found('a') == 3
 
 
 def log(folder, *records, end='\n'):

@@ -59,7 +59,12 @@ def test_finished_trainings_have_a_report_without_their_configs(folder, tmp_path
     """Nothing is trained, and nothing is written but the report."""
     work_dirs = {path: path.stat().st_mtime_ns for path in (folder / 'out').rglob('*')}
     call_tool('tools/compare.py', folder / 'out' / 'slow', folder / 'out' / 'fast' / 'seed0', '--out', tmp_path / 'r')
-    assert sorted(path.name for path in (tmp_path / 'r').iterdir()) == ['.lock', 'report.html', 'report.md']
+    assert sorted(path.name for path in (tmp_path / 'r').iterdir()) == [
+        '.lock',
+        'looked.json',
+        'report.html',
+        'report.md',
+    ]
     assert {path: path.stat().st_mtime_ns for path in (folder / 'out').rglob('*')} == work_dirs
     page, text = ((tmp_path / 'r' / name).read_text() for name in ('report.html', 'report.md'))
     first, _, warning, _, verdict, *_ = text.splitlines()

@@ -42,6 +42,7 @@ def test_from_a_folder_to_a_training(call, pair, capsys):
     assert 'boxes by class: 5 cat, 2 dog' in said
     assert 'train on train, validate on val, test on val' in said
     assert said[said.index('out/student.py: written') + 1] == 'out/distilled.py: written'
+    assert 'pictures: resized to 64x64 for the student, and the teacher sees the same; ' in '\n'.join(said)
     commands = [shlex.split(line) for line in said[said.index('Next:') + 1 :]]
     assert [Path(words[1]) for words in commands] == [
         REPO / 'tools' / f'{tool}.py' for tool in ('check', 'compare', 'export_student', 'test')
@@ -67,6 +68,28 @@ def test_the_files_belong_to_the_user(call, pair, capsys):
         call(*(word if word != 'chen2017' else 'pkd' for word in pair))
     assert {each: each.read_bytes() for each in Path('out').iterdir()} == before
     assert Config.fromfile(path).model.distillers.rpn.mu == 0.8
+
+
+def test_the_student_alone_needs_no_teacher_which_may_come_later(call, pair, capsys):
+    alone = ['student.py', '--data', 'set', '--out', 'out', '--only', 'student', '--dry-run']
+    call(*alone)
+    said = capsys.readouterr().out.splitlines()
+    assert sorted(path.name for path in Path('out').iterdir()) == ['.lock', 'distill.json', 'student.py']
+    assert 'pictures: resized to 64x64 for the student' in said
+    (line,) = said[said.index('Next:') + 1 :]
+    assert shlex.split(line)[2:] == ['out/student.py', '--out', 'out']
+    text = Path('out/student.py').read_text()
+    call(*pair, '--dry-run')
+    said = capsys.readouterr().out.splitlines()
+    assert said[said.index('out/student.py: used as it stands') + 1] == 'out/distilled.py: written'
+    assert Path('out/student.py').read_text() == text
+    call(*alone)
+    for missing in (['--only', 'distilled'], [], ['--method', 'pkd'], ['--only', 'student', '--method', 'pkd']):
+        with pytest.raises(SystemExit) as caught:
+            call('student.py', '--data', 'set', '--out', 'other', *missing)
+        assert caught.value.code == 2
+        assert 'name TEACHER and --method' in capsys.readouterr().err
+    assert not Path('other').exists()
 
 
 def test_what_is_not_there_is_one_message(call, pair):
@@ -145,7 +168,10 @@ def test_from_a_folder_to_a_student(small_pair):
     runs = {path: path.stat().st_mtime_ns for path in Path('out').glob('*/seed0/*.pth')}
     assert len(runs) >= 2
 
+    log = Path('out/exported/test.log').read_text()
     done = run_tool(['tools/distill.py', *small_pair, '--no-report'], cwd=Path.cwd())
+    assert Path('out/exported/test.log').read_text() == log  # what is tested is not tested again
+    assert tested in done.stdout.splitlines()
     assert done.stdout.count('trained before, in out/') == 2
     assert 'A look at' not in done.stdout  # what is trained is not looked at again
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
