@@ -28,6 +28,7 @@ import torch  # noqa: E402
 from experiments import ALL_GPUS, Experiments, Step  # noqa: E402
 from metafiles import all_metafiles, metafile_text, read_metafile  # noqa: E402
 
+from mmdet_kd.comparison import run_command  # noqa: E402
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
 from mmdet_kd.files import written_whole  # noqa: E402
 from mmdet_kd.runtime import cli  # noqa: E402
@@ -55,8 +56,9 @@ def main() -> None:
     """List, or run what is open; say what lies outside its tolerance."""
     args = parse_args()
     with cli.command_line():
-        gpus, data = number_of_gpus(os.environ.get('GPUS', str(ALL_GPUS))), Path(os.environ.get('DATA', 'data'))
-        steps = Experiments(args.metafiles, gpus).steps(args.names)
+        gpus, data = number_of_gpus(os.environ.get('GPUS') or str(ALL_GPUS)), Path(os.environ.get('DATA') or 'data')
+        metafiles = args.metafile or all_metafiles()
+        steps = Experiments(metafiles, gpus).steps(args.names)
         if args.list:
             print('\n'.join(script(steps, data)))
             return
@@ -70,7 +72,7 @@ def main() -> None:
             run(step)
             if step.is_open:
                 take_in(step)
-        off = [step for step in Experiments(args.metafiles, gpus).steps(args.names) if step.is_off]
+        off = [step for step in Experiments(metafiles, gpus).steps(args.names) if step.is_off]
     if off:
         sys.exit(f'outside the tolerance: {"; ".join(heading(step) for step in off)}')
 
@@ -81,12 +83,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('names', nargs='*', metavar='NAME', help="experiments, with * for anything: 'dicod_*'")
     parser.add_argument('--list', action='store_true', help='print the commands and what is expected; run nothing')
     parser.add_argument(
-        '--metafiles',
-        nargs='+',
+        '--metafile',
+        action='append',
         type=Path,
         metavar='FILE',
-        default=all_metafiles(),
-        help='what has the experiments, and takes the results in (default: those of model-index.yml)',
+        help='what has the experiments and takes the results in; may be repeated (default: those of model-index.yml)',
     )
     return parser.parse_args()
 
@@ -117,9 +118,10 @@ def prepare(steps: Sequence[Step], gpus: int, data: Path) -> None:
     """Check that the GPUs and the data of some steps are there, and have data/, where configs look, lead to the data.
 
     Raises:
-        DistillationError: something is missing, or data/ is another folder.
+        DistillationError: something is missing, data/ is another folder, or a metric is not known.
     """
-    problems = []
+    unknown = [step for step in steps if step.reported and step.reported['Metric'] not in METRICS]
+    problems = [f'{step}: its Metric is unknown. Take one of {", ".join(METRICS)}' for step in unknown]
     if gpus > torch.cuda.device_count():
         problems.append(f'GPUS is {gpus}, and torch finds {torch.cuda.device_count()}: set GPUS to how many there are')
     sets = dict.fromkeys(step.model['Metadata']['Training Data'] for step in steps if step.model)
@@ -173,7 +175,8 @@ def take_in(step: Step) -> None:
 
 def script(steps: Sequence[Step], data: Path) -> list[str]:
     """The lines of a shell script that runs the steps, with what is expected as comments."""
-    lines = [] if data == Path('data') else [shlex.join(['ln', '-s', str(data.absolute()), 'data'])]
+    is_there = Path('data').exists() or data.absolute() == Path('data').absolute()
+    lines = [] if is_there else [shlex.join(['ln', '-s', str(data.absolute()), 'data'])]
     for step in steps:
         lines += [f'# {heading(step)}', shlex.join(step.command)]
     return lines
@@ -192,4 +195,4 @@ def heading(step: Step) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

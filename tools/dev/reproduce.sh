@@ -6,6 +6,9 @@
 # Environment: GPUS (8) of this machine that train together, DATA (data), the folder that holds coco/, VOCdevkit/ and
 # kitti/. PYTHON names the interpreter (of the active environment, else of .venv).
 set -euo pipefail
+if [[ -n ${DATA:-} ]]; then
+    DATA=$(realpath -m "$DATA") # seen from where it was called
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tools/launch.sh
 source tools/launch.sh
