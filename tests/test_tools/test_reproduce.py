@@ -6,6 +6,8 @@ import re
 import runpy
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -289,9 +291,32 @@ def test_what_lies_outside_its_tolerance_is_the_last_line_and_an_error(here, cap
     assert capsys.readouterr().out == 2 * 'All results are known.\n'
 
 
+def test_a_command_is_a_process_that_knows_its_python(tool, here, monkeypatch):
+    monkeypatch.delenv('PYTHON', raising=False)
+    code = 'import os, pathlib, sys; pathlib.Path("ran").write_text(f"{os.environ[\'PYTHON\']} {sys.executable}")'
+    tool.run(tool.Step('ran', ('python', '-c', code)))
+    assert Path('ran').read_text() == f'{sys.executable} {sys.executable}'
+    with pytest.raises(ValueError, match=r'^weights failed \(exit code 3\), as said above'):
+        tool.run(tool.Step('weights.pth', ('python', '-c', 'raise SystemExit(3)')))
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Have Python's commands run here, where all is imported."""
+
+    def run(command, **options):
+        program, tool, *args = command
+        assert program == sys.executable
+        call_tool(Path(tool).resolve(), *args)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, 'run', run)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures('in_this_process')
 def test_a_teacher_and_its_student_are_trained_once_and_their_results_taken_in(here, tiny_set):
-    """Real trainings of an epoch each, and the command as its user calls it."""
+    """Real trainings of an epoch each."""
     settings = {'train_cfg.max_epochs': 1}
     for name, cfg in (
         ('teacher', tiny_teacher_cfg(tiny_set, 'unused', **settings)),
@@ -304,14 +329,12 @@ def test_a_teacher_and_its_student_are_trained_once_and_their_results_taken_in(h
     metafile = write(*models)
     shutil.copy(metafile, 'before.yml')
 
-    done = run_tool([TOOL, '--metafile', 'metafile.yml'], cwd=here, check=False)
+    with pytest.raises(SystemExit) as error:
+        reproduce()
     (log,) = Path('work_dirs/x-from-y').glob('2*/vis_data/scalars.json')
     score = json.loads(log.read_text().splitlines()[-1])['coco/bbox_mAP_50']
     assert score > 0  # or any score would do
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
-        'outside the tolerance: x-from-y: box AP50 99 (the number of A and B)'
-    )
+    assert error.value.code.startswith('outside the tolerance: x-from-y: box AP50 99 (the number of A and B)')
     text = metafile.read_text()
     assert text.startswith(HEAD)
     distilled, teacher = yaml.safe_load(text)['Models']
