@@ -423,7 +423,7 @@ def test_model_index_is_read_by_model_index() -> None:
     assert index.collections
 
 
-@pytest.mark.parametrize('folder', method_folders())
+@pytest.mark.parametrize('folder', ['baselines', *method_folders()])
 def test_metafile_lists_the_configs_of_its_folder(folder: str) -> None:
     index = load_file(str(REPO / 'model-index.yml'))
     assert f'configs/{folder}/metafile.yml' in index['Import']
@@ -437,7 +437,8 @@ def test_metafile_lists_the_configs_of_its_folder(folder: str) -> None:
     assert sorted(listed) == [f'configs/{path.as_posix()}' for path in in_folder(folder)]
     (collection,) = metafile['Collections']
     assert (REPO / collection['README']).is_file()
-    for method in collection['Metadata']['Methods']:
+    assert ('Methods' in collection['Metadata']) == (folder not in NOT_METHODS)
+    for method in collection['Metadata'].get('Methods', []):
         assert set(method['Fragments']) <= set(fragments('distillers'))
 
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks'), str(ROOT / 'tools' / 'dev')]
 
+from experiments import Experiments  # noqa: E402
 from gain_table import table_cells  # noqa: E402
 from leaderboard import detail_cells, leaderboard_cells, tried_cells  # noqa: E402
+from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import load  # noqa: E402
@@ -83,6 +85,7 @@ def main() -> None:
         'weights': weights_table(),
         'shrinking': shrinking_table(),
         'heads': heads_tables(),
+        'reported': reported_tables(),
         **step_time_tables(),
     }
     pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
@@ -113,31 +116,44 @@ def quote(text: str, blocks: dict[str, str]) -> str:
 
 
 def list_configs(metafile: Path) -> str:
-    """A metafile with every config of its folder behind `Models:`."""
-    head = metafile.read_text().partition('Models:\n')[0]
-    entries = []
+    """A metafile with every config of its folder behind `Models:`, and what it has of each beside that."""
+    head, before = read_metafile(metafile)
+    had = {model['Name']: model for model in before}
+    models = []
     for config in sorted(metafile.parent.glob('*.py')):
         *_, schedule, dataset = config.stem.split('_')
         if schedule.endswith('k'):
-            length = f'Iterations: {int(schedule.removesuffix("k")) * 1000}'
+            length = {'Iterations': int(schedule.removesuffix('k')) * 1000}
         else:
-            length = f'Epochs: {EPOCHS.get(schedule) or int(schedule.removesuffix("e"))}'
-        entries.append(
-            f'  - Name: {config.stem}\n'
-            f'    In Collection: {re.search("- Name: (.+)", head)[1]}\n'
-            f'    Config: {config.relative_to(ROOT)}\n'
-            f'    Metadata:\n'
-            f'      Training Data: {DATA_SETS[dataset.split("-")[0]]}\n'
-            f'      {length}\n'
-        )
-    return head + 'Models:\n' + '\n'.join(entries)
+            length = {'Epochs': EPOCHS.get(schedule) or int(schedule.removesuffix('e'))}
+        model = {
+            'Name': config.stem,
+            'In Collection': re.search('- Name: (.+)', head)[1],
+            'Config': str(config.relative_to(ROOT)),
+            'Metadata': {'Training Data': DATA_SETS[dataset.split('-')[0]], **length},
+        }
+        models.append(model | {key: value for key, value in had.get(config.stem, {}).items() if key in KEPT})
+    return metafile_text(head, models)
+
+
+def reported_tables() -> str:
+    """Of each paper a table: its numbers, and ours where tools/dev/reproduce.sh has measured them."""
+    heads = ['config', 'data', 'metric', "the paper's", 'tolerance', 'ours']
+    tables: dict[str, list[list[str]]] = {}
+    for step in Experiments(all_metafiles()).steps():
+        if step.reported is not None:
+            ours = '' if step.ours is None else f'{step.ours:.1f}'
+            row = [f'`{step}`', step.model['Metadata']['Training Data'], step.reported['Metric']]
+            row += [f'{step.reported[name]:.1f}' for name in ('Value', 'Tolerance')]
+            tables.setdefault(step.reported['By'], [heads]).append([*row, ours])
+    return '\n\n'.join(f'**The numbers of {by}**\n\n{markdown(cells, words=3)}' for by, cells in tables.items())
 
 
 def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
     """Each method of the metafiles, the collection that it belongs to, and its name with a link for docs/methods.md."""
-    for metafile in load(str(ROOT / 'model-index.yml'))['Import']:
-        (collection,) = load(str(ROOT / metafile))['Collections']
-        for method in collection['Metadata']['Methods']:
+    for metafile in all_metafiles():
+        (collection,) = load(str(metafile))['Collections']
+        for method in collection['Metadata'].get('Methods', []):  # plain detectors have none
             yield method, collection, f'[{method["Name"]}](../{collection["README"]})'
 
 
