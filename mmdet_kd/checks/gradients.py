@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..distillers import BaseDistiller
+from ..distillers import BaseDistiller, FeatureDistiller
 from ..distillers.base import has_weight
+from ..losses import CWDLoss, HintLoss, PKDLoss
 from .verdict import Tell, Verdict, foretell
 
 #: A loss of a distiller is too weak to be felt, or so strong that the labels are not, where it is so many times the
@@ -23,6 +24,9 @@ from .verdict import Tell, Verdict, foretell
 #: have a constant part. Of trained pairs with the weights of the fragments, on 64 and 320 px, it is 0.002 to 35.
 _WEAK, _STRONG = 1e-5, 300.0
 _OWN = "the student's own losses"
+#: Losses of the neck by which two-stage students gained most, on both sets of docs/loss_weights.md, where their
+#: gradient was so many times that of the student's own losses.
+_OF_MAPS, _GAINED_MOST = (CWDLoss, HintLoss, PKDLoss), (50.0, 500.0)
 #: Share of the gradient from which on a reader of a loss that passes takes it for too strong.
 _ALARMING = 0.5
 _NO_FAULT = ', which need not be wrong: with 99 % of it methods have gained AP (docs/loss_weights.md)'
@@ -162,13 +166,27 @@ def judge_losses(model: nn.Module, steps: Steps) -> list[Verdict]:
             loss = f'{name}.loss_{part}'
             cure, share = _cure(steps, loss, distiller, part), steps.share(loss)
             found = f'{mean(steps.values[loss]):.3g}, {_percent(share)}'
-            found += _NO_FAULT if share > _ALARMING and not cure else ''
+            if not cure:
+                found += _advice(model, steps, name, distiller) or (_NO_FAULT if share > _ALARMING else '')
             verdicts.append(Verdict(f'distillers.{loss}', found, cure))
     return [*verdicts, Verdict(_OWN, _percent(steps.share(_OWN)))]
 
 
 def _percent(share: float) -> str:
     return f'{100 * share:.3g} % of the gradient at the compared maps'
+
+
+def _advice(model: nn.Module, steps: Steps, name: str, distiller: BaseDistiller) -> str:
+    """The weights with which a loss of the neck would pull as hard as was best elsewhere, where it pulls less hard."""
+    times, (low, high) = steps.gradient_times_own(name), _GAINED_MOST
+    of_necks = isinstance(distiller, FeatureDistiller) and distiller.source == 'neck' and hasattr(model, 'roi_head')
+    if not of_necks or type(distiller.loss) not in _OF_MAPS or not 0 < times < low:
+        return ''
+    weights = ' to '.join(f'{float(f"{distiller.loss.loss_weight * bound / times:.2g}"):g}' for bound in (low, high))
+    return (
+        f", {times:.2g} times that of the student's own losses: hints, CWD and PKD gained most at {low:g} to {high:g} "
+        f'times, here a loss_weight of {weights} (docs/loss_weights.md)'
+    )
 
 
 def _cure(steps: Steps, loss: str, distiller: BaseDistiller, part: str) -> str:
