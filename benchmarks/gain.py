@@ -49,6 +49,7 @@ from mmdet_kd.comparison import (  # noqa: E402
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
 from mmdet_kd.report import Cost, Findings, unlike_rows, write_report  # noqa: E402
 from mmdet_kd.report.detectors import detector_of  # noqa: E402
+from mmdet_kd.report.gather import silence  # noqa: E402
 from mmdet_kd.report.looking import look  # noqa: E402
 from mmdet_kd.report.work_dirs import classes_of, sizes_of  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
@@ -180,7 +181,7 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
 
 def detail(run: Training) -> dict[str, dict[str, float]]:
     """The AP by size and by class, of the student as it is at the end of a training: the log has no classes."""
-    with redirect_stdout(StringIO()):  # pycocotools says what it loads
+    with silence():
         looked = look({run.title: detector_of(run)}, most=sys.maxsize, seconds=math.inf)
     found = dict(sizes=sizes_of(looked.logged[run.title]), classes=classes_of(looked.logged[run.title]))
     return {kind: {name: round(score, 2) for name, score in scores.items()} for kind, scores in found.items()}

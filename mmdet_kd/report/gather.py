@@ -157,7 +157,7 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training], keep:
         trainings: title -> the training of its first seed.
         keep: see :func:`findings_of`.
     """
-    with _silence():
+    with silence():
         detectors, missing = _detectors_of(trainings)
         models = {title: size_of(detector) for title, detector in detectors.items()}
         findings = replace(findings, models={**findings.models, **models}, missing=missing)
@@ -178,7 +178,7 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training], keep:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep what pycocotools prints, and what teachers and metrics log, out of the terminal of a command."""
     logger = MMLogger.get_current_instance()
     level = logger.level

@@ -38,6 +38,7 @@ from mmdet_kd.runtime.results import read_json  # noqa: E402
 PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', 'benchmarks/README.md')
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
+REPORTS = ROOT / 'docs' / 'reports'
 #: The tables of gains that have a row a method: what their column says -> their results.
 GAINS = {
     'gain in AP, two-stage': 'bccd-two-stage',
@@ -100,7 +101,8 @@ def main() -> None:
 
 
 def take_over_demo() -> None:
-    """Keep what the last demo left: its table, its numbers and its pictures."""
+    """Keep what the last demo left: its table, its numbers, its pictures and its report."""
+    shutil.copy(DEMO / 'report.html', REPORTS / 'demo.html')
     for suffix in ('md', 'json'):
         shutil.copy(DEMO / f'table.{suffix}', RESULTS / f'demo.{suffix}')
     for picture in ('curves', 'detections'):
