@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from functools import reduce
+from math import isclose
 from operator import getitem
 from typing import Any
 
@@ -73,11 +74,11 @@ def _tried(name: str, found: Row, cfg: Config) -> str:
     if not values:  # the student alone
         return score
     text = f'{values}: {score}'
-    has_them = all(reduce(getitem, key.split('.'), cfg) == value for key, value in _of_model(found).items())
+    has_them = all(isclose(reduce(getitem, key.split('.'), cfg), value) for key, value in _of_model(found).items())
     return f'**{text}**' if has_them else text
 
 
-def _of_model(found: Row) -> dict[str, Any]:
+def _of_model(found: Row) -> dict[str, float]:
     return {key: value for key, value in found.get('options', {}).items() if key.startswith('model.')}
 
 
