@@ -17,11 +17,11 @@ from ..runtime.data_files import leaf_configs
 from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
-from .annotated import seen_before, split_of
 from .detectors import Detector, detector_of, size_of, teachers_of
 from .findings import Cost, Findings, Model
 from .judging import LEAST_OVERLAP, most_different, side_by_side
 from .looking import LEAST_SCORE, Looked, look, look_once, machine, speeds_of
+from .splits import seen_before, split_of
 from .verdict import main_score_of
 from .work_dirs import Kept, classes_of, read_work_dir
 

@@ -9,7 +9,7 @@ from helpers.tiny import CLASSES, call_tool, tiny_student_cfg, tiny_teacher_cfg,
 from mmengine.config import Config
 
 from mmdet_kd.report import findings_of, finished_trainings
-from mmdet_kd.report.annotated import seen_before, split_of
+from mmdet_kd.report.splits import seen_before, split_of
 
 
 def write(path, pictures, objects):
