@@ -18,7 +18,9 @@ from mmdet_kd.evaluation import CropAccuracy
 
 @pytest.fixture
 def cfg(tiny_set, tmp_path):
-    return tiny_classifier_cfg(tiny_set, tmp_path / 'run')
+    cfg = tiny_classifier_cfg(tiny_set, tmp_path / 'run')
+    cfg.experiment_name = tmp_path.name  # mmengine shares its logs among runs of one name in one second
+    return cfg
 
 
 @pytest.fixture
