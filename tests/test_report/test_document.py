@@ -124,20 +124,20 @@ def test_a_page_needs_no_other_file_and_has_no_script():
 @pytest.mark.parametrize(
     ('text', 'shown'),
     [
-        ("data_root='/home/me/work/set/'", "data_root='set/'"),
-        ('python /opt/kd/tools/compare.py --out=/home/me/work/out', 'python tools/compare.py --out=out'),
-        ('trained on /home/me/work/set/a.json, in /home/me/work.', 'trained on set/a.json, in ..'),
-        ("data_root='/home/me/work/'", "data_root='./'"),
-        ('/home/me/work/kd/tools/x.py', 'kd/tools/x.py'),  # by the first folder that holds it
+        ("data_root='/home/me/project/set/'", "data_root='set/'"),
+        ('python /opt/kd/tools/compare.py --out=/home/me/project/out', 'python tools/compare.py --out=out'),
+        ('trained on /home/me/project/set/a.json, in /home/me/project.', 'trained on set/a.json, in ..'),
+        ("data_root='/home/me/project/'", "data_root='./'"),
+        ('/home/me/project/kd/tools/x.py', 'kd/tools/x.py'),  # by the first folder that holds it
         (
-            '/home/me/works/a /home/me/work.old/a /mnt/home/me/work/a',
-            '/home/me/works/a /home/me/work.old/a /mnt/home/me/work/a',
+            '/home/me/projects/a /home/me/project.old/a /mnt/home/me/project/a',
+            '/home/me/projects/a /home/me/project.old/a /mnt/home/me/project/a',
         ),
-        ('file:///home/me/work/a', 'file:///home/me/work/a'),
+        ('file:///home/me/project/a', 'file:///home/me/project/a'),
     ],
 )
 def test_paths_are_relative_in_all_texts(text, shown):
-    folders = [Path('/home/me/work'), Path('/home/me/work/kd'), Path('/opt/kd')]
+    folders = [Path('/home/me/project'), Path('/home/me/project/kd'), Path('/opt/kd')]
     assert with_relative_paths(document(text), folders) == document(shown)
     assert with_relative_paths(document(text), [Path('/')]) == document(text)
 
