@@ -202,19 +202,19 @@ def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folde
     set_up()
     torch.set_num_threads(1)
     works: dict[tuple[str, str], Work] = {}
-    for row, recipe in recipes.items():
-        cfg = recipe.read()
-        weights, batch = training_of(row, recipe, seed, folder).checkpoint, first_batch(cfg)
+    begun = {row: (cfg := recipe.read(), first_batch(cfg)) for row, recipe in recipes.items()}
+    for row, (cfg, batch) in begun.items():
+        weights = training_of(row, recipes[row], seed, folder).checkpoint
         taught = taught_by_a_detector_alone(cfg)
         kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
         works |= {(row, kind): work for kind, work in kinds.items()}
     found = in_turns(works, repeats)
     content = read_json(results)
-    for row, recipe in recipes.items():
+    for row, (cfg, batch) in begun.items():
         content[row]['step, s'] = median(found[row, STEP])
         if (row, STUDENT) in found:
             content[row]['tax'] = tax(*(found[row, kind] for kind in (STEP, STUDENT, PLAIN)))
-            content[row][MEMORY] = memory_of(recipe.read(), first_batch(recipe.read()))[MEMORY]
+            content[row][MEMORY] = memory_of(cfg, batch)[MEMORY]
     write_json(results, content)
 
 
