@@ -1,13 +1,10 @@
 # Which weight each method gets in the table bccd-gfl: three values, trained on train, tested on val. CrossKD with PKD
 # takes what was best of each.
+_base_ = './_base_/bccd_on_val.py'
+
 title = 'BCCD, GFL: AP on val by the weight of the loss'
 seeds = [0]
-on_val = {
-    'train_dataloader.dataset.ann_file': 'coco/train.json',
-    'val_dataloader.dataset.ann_file': 'coco/val.json',
-    'val_evaluator.ann_file': 'data/bccd/coco/val.json',
-}
-rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=on_val)}
+rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=_base_.on_val)}
 weights = {
     'pkd': [6.0, 18.0, 54.0],
     'cwd': [3.0, 10.0, 30.0],
@@ -17,14 +14,14 @@ for method, values in weights.items():
     for value in values:
         rows[f'{method} {value:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
-            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
+            options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
 for temperature, values in ((0.5, [4.0]), (2.0, [4.0, 16.0])):  # the teacher's maps are large beside the authors' 0.5
     for value in values:
         rows[f'fgd {value:g}, T {temperature:g}'] = dict(
             config='configs/bccd/gfl/bccd_gfl-fgd.py',
             options={
-                **on_val,
+                **_base_.on_val,
                 'model.distillers.fgd.loss.loss_weight': value,
                 'model.distillers.fgd.loss.temperature': temperature,
             },
@@ -40,8 +37,9 @@ for method, names in terms.items():
         rows[f'{method} {factor:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
             options={
-                **on_val,
+                **_base_.on_val,
                 **{f'model.distillers.{method}.{name}': factor * value for name, value in names.items()},
             },
         )
-del on_val, weights, terms, method, names, value, values, factor, temperature
+del _base_.on_val
+del weights, terms, method, names, value, values, factor, temperature

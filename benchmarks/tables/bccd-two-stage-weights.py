@@ -1,11 +1,8 @@
 # Which weight each method gets in the table bccd-two-stage: three values or more, trained on train, tested on val.
+_base_ = './_base_/bccd_on_val.py'
+
 title = 'BCCD, Faster R-CNN: AP on val by the weight of the loss'
 seeds = [0]
-on_val = {
-    'train_dataloader.dataset.ann_file': 'coco/train.json',
-    'val_dataloader.dataset.ann_file': 'coco/val.json',
-    'val_evaluator.ann_file': 'data/bccd/coco/val.json',
-}
 weights = {  # in the middle, or first, what the authors' weight is worth at this size and with these channels
     'pkd': [2.0, 6.0, 18.0, 54.0],
     'cwd': [3.0, 10.0, 30.0],
@@ -14,12 +11,12 @@ weights = {  # in the middle, or first, what the authors' weight is worth at thi
     'hint': [5.0, 15.0, 50.0],
     'fgfi': [0.01, 0.04, 0.16],
 }
-rows = {'alone': dict(config='configs/bccd/bccd_student.py', options=on_val)}
+rows = {'alone': dict(config='configs/bccd/bccd_student.py', options=_base_.on_val)}
 for method, values in weights.items():
     for value in values:
         rows[f'{method} {value:g}'] = dict(
             config=f'configs/bccd/two-stage/bccd_{method}.py',
-            options={**on_val, f'model.distillers.{method}.loss.loss_weight': value},
+            options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
 # The maps of this teacher are large, so that the attention of the authors' temperatures has few places.
 for method, temperature, suffix, values in (
@@ -32,7 +29,7 @@ for method, temperature, suffix, values in (
         rows[f'{method} {value:g}{suffix}'] = dict(
             config=f'configs/bccd/two-stage/bccd_{method}.py',
             options={
-                **on_val,
+                **_base_.on_val,
                 f'model.distillers.{method}.loss.loss_weight': value,
                 f'model.distillers.{method}.loss.temperature': temperature,
             },
@@ -41,6 +38,7 @@ gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  
 for factor in (0.1, 0.3, 1.0):
     rows[f'gid {factor:g}'] = dict(
         config='configs/bccd/two-stage/bccd_gid.py',
-        options={**on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
+        options={**_base_.on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
-del on_val, weights, gid, factor, method, values, value, temperature, suffix
+del _base_.on_val
+del weights, gid, factor, method, values, value, temperature, suffix
