@@ -364,10 +364,13 @@ def test_a_teacher_and_its_student_are_trained_once_and_their_results_taken_in(h
 
 @pytest.mark.slow
 def test_the_script_is_called_from_anywhere(tmp_path):
+    """It reads the repository's configs, and finds the data from where it was called."""
     done = run_tool(
-        ['tools/dev/reproduce.sh', '--list', 'dicod_ssd300*'], cwd=tmp_path, env={'GPUS': '4', 'DATA': 'data'}
+        ['tools/dev/reproduce.sh', '--list', 'dicod_ssd300*'], cwd=tmp_path, env={'GPUS': '4', 'DATA': 'sets'}
     )
+    link = [] if (REPO / 'data').exists() else [f'ln -s {tmp_path}/sets data']
     assert [line for line in done.stdout.splitlines() if not line.startswith('#')] == [
+        *link,
         'bash tools/dist_train.sh configs/dicod/classifier_r50-ssd_2x_coco.py 4 --resume --auto-scale-lr',
         'bash tools/dist_train.sh configs/dicod/dicod_ssd300-vgg16-from-classifier-r50-ssd_2x_coco.py 4 --resume '
         '--auto-scale-lr',
