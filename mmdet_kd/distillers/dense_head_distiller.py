@@ -55,6 +55,7 @@ class DenseHeadDistiller(BaseDistiller):
             is asked for that there is not, or class scores where they mean nothing.
     """
 
+    kinds = ('dense', 'dense.labels')
     compares_classes = True
 
     def __init__(
@@ -70,7 +71,6 @@ class DenseHeadDistiller(BaseDistiller):
         raise_if_any(_option_problems(loss_cls, loss_bbox, priors))
         given = dict(cls=loss_cls, obj=objectness_weight, bbox=loss_bbox)
         self.parts = tuple(part for part, asked in given.items() if asked is not None)
-        self.kinds = ('dense', 'dense.labels')
         also = dict(quality=objectness_weight, boxes=loss_bbox)
         asked = ('scores', 'priors', *(question for question, by in also.items() if by is not None))
         student, teacher, problems = heads_of_pair('DenseHeadDistiller', pair, asked, ('labels',))
