@@ -18,13 +18,13 @@ from .dense import (
     NO_TOWERS,
     Assignment,
     DenseMaps,
-    DensePredictions,
     DenseView,
     PositivePriors,
     Priors,
     head_of,
     same_places,
 )
+from .dense_predictions import DensePredictions
 from .encoder import EncoderView
 from .maps import fit, rows_of, sizes_of, which_fit
 from .mask import MaskView, RoIMasks

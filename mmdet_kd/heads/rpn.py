@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .anchors import AnchorView
 from .base import Calls, HeadView, Point, register_view
-from .dense import DenseMaps, DensePredictions
+from .dense import DenseMaps
+from .dense_predictions import DensePredictions
 from .structures import RPNOutputs, RPNTargets
 
 _QUESTIONS = {

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .anchors import AnchorView
 from .base import Call, Calls, Point, register_view
-from .dense import NO_CENTERNESS, NO_TOWERS, Assignment, DenseMaps, DensePredictions, DenseView, PositivePriors, Priors
+from .dense import NO_CENTERNESS, NO_TOWERS, Assignment, DenseMaps, DenseView, PositivePriors, Priors
+from .dense_predictions import DensePredictions
 from .dense_targets import TargetsOfLevels, in_batch
 from .structures import Truth
 
