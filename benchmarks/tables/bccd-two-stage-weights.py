@@ -18,12 +18,14 @@ for method, values in weights.items():
             config=f'configs/bccd/two-stage/bccd_{method}.py',
             options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
-# The maps of this teacher are large, so that the attention of the authors' temperatures has few places.
+# The maps of this teacher are large, so that a softmax of the authors' temperatures takes few places.
 for method, temperature, suffix, values in (
     ('fgd', 0.5, '', [1.0, 4.0, 16.0]),
     ('fgd', 2.0, ', T 2', [4.0, 16.0, 64.0]),
     ('fkd', 0.1, '', [1.0, 4.0]),
     ('fkd', 0.5, ', T 0.5', [0.25, 1.0, 4.0]),
+    ('cwd', 3.0, ', T 3', [3.0, 10.0]),
+    ('cwd', 10.0, ', T 10', [3.0]),
 ):
     for value in values:
         rows[f'{method} {value:g}{suffix}'] = dict(
@@ -34,6 +36,15 @@ for method, temperature, suffix, values in (
                 f'model.distillers.{method}.loss.temperature': temperature,
             },
         )
+for ratio in (0.0, 0.2):  # is it the holes, or the layers that are to fill them?
+    rows[f'mgd 5e-06, mask {ratio:g}'] = dict(
+        config='configs/bccd/two-stage/bccd_mgd.py',
+        options={
+            **_base_.on_val,
+            'model.distillers.mgd.loss.loss_weight': 5e-6,
+            'model.distillers.mgd.loss.mask_ratio': ratio,
+        },
+    )
 gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  # the authors', times one factor
 for factor in (0.1, 0.3, 1.0):
     rows[f'gid {factor:g}'] = dict(
@@ -41,4 +52,4 @@ for factor in (0.1, 0.3, 1.0):
         options={**_base_.on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
 del _base_.on_val
-del weights, gid, factor, method, values, value, temperature, suffix
+del weights, gid, factor, method, values, value, temperature, suffix, ratio
