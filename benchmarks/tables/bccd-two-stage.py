@@ -5,6 +5,7 @@ rows = {
     'alone': 'configs/bccd/bccd_student.py',
     'pkd': 'configs/bccd/two-stage/bccd_pkd.py',
     'pkd-chen2017': 'configs/bccd/two-stage/bccd_pkd-chen2017.py',
+    'pkd-fgd': 'configs/bccd/two-stage/bccd_pkd-fgd.py',
     'chen2017': 'configs/bccd/two-stage/bccd_chen2017.py',
     'hint': 'configs/bccd/two-stage/bccd_hint.py',
     'fitnets': 'configs/bccd/two-stage/bccd_fitnets.py',
