@@ -41,11 +41,11 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
 
 
 def cost_cells(found: Row, memory: Sequence[str], steps: float | None) -> list[str]:
-    """What a step takes, its tax and its memory, how many steps it takes to reach something, and their seconds."""
+    """What a step takes, its tax with the interval, its memory, the steps to reach something, and their seconds."""
     step, tax = found.get('step, s'), found.get('tax')
     return [
         f'{step["value"]:.2f}' if step else '',
-        f'{tax["value"]:.2f}' if tax else '',
+        f'{tax["value"]:.2f} ({tax["low"]:.2f} to {tax["high"]:.2f})' if tax else '',
         *(f'{found[name]:.0f}' if name in found else '' for name in memory),
         '' if steps is None else f'{steps:.0f}',
         f'{steps * step["value"]:.0f}' if steps and step else '',

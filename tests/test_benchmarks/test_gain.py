@@ -244,9 +244,10 @@ def row(*curves, **more):
 
 
 def test_means_spreads_gains_and_when_they_are_reached():
+    tax = dict(value=0.5, low=0.375, high=0.75)
     content = {
         'alone': row((10.0, 30.0), (10.0, 34.0), **{'step, s': dict(value=0.5)}),
-        'taught': row((31.0, 36.0), (20.0, 38.0), **{'step, s': dict(value=0.8), 'tax': dict(value=0.5)}),
+        'taught': row((31.0, 36.0), (20.0, 38.0), **{'step, s': dict(value=0.8), 'tax': tax}),
         'one': row((20.0, 33.0)),
         'worse': row((20.0, 31.0), (20.0, 29.0)),
     }
@@ -257,7 +258,7 @@ def test_means_spreads_gains_and_when_they_are_reached():
     # standard deviations of two: difference / sqrt(2)
     assert alone == ['alone', '32.0 ± 2.8', '64.0 ± 5.7', '32.0 ± 2.8', '', '0.50', '', '100', '50', '2', '']
     # gains 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1
-    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.80', '0.50', '75', '60', '2', '40.0']
+    assert taught[4:] == ['+5.0 (-7.7 to +17.7)', '0.80', '0.50 (0.38 to 0.75)', '75', '60', '2', '40.0']
     assert single[1:] == ['33.0', '66.0', '33.0', '+3.0', '', '', '100', '', '1', '']
     assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2', '']  # one seed never has it
 
