@@ -19,7 +19,7 @@ from ..runtime.run_changes import differences
 from ..runtime.run_record import distilled_parts, watches
 from ..teachers import find_teacher_files
 from .progress import Watch
-from .recipe import Recipe, annotations_of
+from .recipe import Recipe, annotations_of, direction_problems
 from .stages import Lock
 from .tables import Row, comparison_cells, markdown, shown
 from .training import Training, refusal, train
@@ -63,7 +63,7 @@ def arms_of(configs: Sequence[str | Path], flags: Sequence[str] = (), ranks: int
 
 def score_problems(name: str, cfg: Config) -> list[str]:
     """Why a training leaves no numbers that can be compared."""
-    problems = []
+    problems = direction_problems(name, cfg)
     if not all(cfg.get(key) for key in ('val_cfg', 'val_dataloader', 'val_evaluator')):
         problems.append(f'{name} validates nothing. Set val_cfg, val_dataloader and val_evaluator')
     if not any(

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ..comparison import Recipe, Training
+from ..comparison import Recipe, Training, direction_problems
 from ..errors import DistillationError, raise_if_any
 from ..runtime.checkpoints import read_checkpoint
 from ..runtime.results import last_validation, training_records
@@ -68,6 +68,7 @@ def _training(title: str, work_dir: Path) -> Training:
     if config is None or not last_validation(work_dir):
         raise DistillationError([f'{work_dir} is no work dir of a training that validated. Name one, or a config'])
     training = Training(title, Recipe(str(config)), work_dir)
+    raise_if_any(direction_problems(str(config), training.recipe.read()))
     share = training.share
     if share < 1 and training.state != 'finished':
         raise DistillationError([f'{work_dir} did not end ({100 * share:.0f} % is done): resume it'])

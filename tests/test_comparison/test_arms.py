@@ -64,6 +64,20 @@ class TestWhatCannotBeCompared:
             f'there is no nowhere.pth, for {distilled}',
         ]
 
+    def test_by_a_score_of_which_less_is_better(self, folder):
+        """Whoever has more of it would be called better."""
+        change(folder / 'student.py', **{'default_hooks.checkpoint.save_best': 'crowd_human/mMR'})
+        change(folder / 'distilled.py', **{'default_hooks.checkpoint.save_best': ['val_loss']})
+        arms = arms_of([folder / 'student.py'])  # mmengine takes more of it for better, too
+        change(folder / 'student.py', **{'default_hooks.checkpoint.rule': 'less'})
+        with pytest.raises(DistillationError) as caught:
+            arms_of(configs(folder))
+        assert [problem.partition(',')[0] for problem in caught.value.problems] == [
+            f'{folder}/student.py keeps the best checkpoint by crowd_human/mMR',
+            f'{folder}/distilled.py keeps the best checkpoint by val_loss',
+        ]
+        assert list(arms) == ['student']
+
     def test_a_teacher_whose_weights_are_missing(self, folder):
         (folder / 'teacher.pth').unlink()
         with pytest.raises(
