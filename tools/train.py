@@ -19,6 +19,7 @@ from mmengine.runner import Runner  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.hooks import (  # noqa: E402
     ExactResumeHook,
+    ForgetScoresHook,
     RunRecordHook,
     StartWeightsHook,
     TrainingClassesHook,
@@ -89,7 +90,8 @@ def main() -> None:
         resumed = checkpoint if cfg.get('resume') else None
         if resumed is not None:
             record.compare(resumed, cfg.load_from)
-        hooks = [TrainingClassesHook, ValidationResumeHook, *([ExactResumeHook] if want_exact_resume(cfg) else [])]
+        hooks = [TrainingClassesHook, ForgetScoresHook, ValidationResumeHook]
+        hooks += [ExactResumeHook] if want_exact_resume(cfg) else []
         with owned_work_dir(cfg.work_dir, args.launcher):
             runner = cli.build_runner(cfg)
             if resumed is not None:

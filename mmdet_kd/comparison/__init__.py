@@ -12,7 +12,7 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, given_options, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe, annotations_of, preferred_score
+from .recipe import Recipe, annotations_of, direction_problems, preferred_score
 from .stages import Lock, alone_in, run, running
 from .tables import (
     Row,
@@ -47,6 +47,7 @@ __all__ = [
     'compare',
     'comparison_cells',
     'console_of_command',
+    'direction_problems',
     'export',
     'exported_scores',
     'form_of',

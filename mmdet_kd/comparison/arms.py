@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -16,17 +16,19 @@ from ..export import plain_student_config
 from ..files import written_whole
 from ..runtime.results import write_json
 from ..runtime.run_changes import differences
+from ..runtime.run_record import distilled_parts, watches
 from ..teachers import find_teacher_files
 from .progress import Watch
-from .recipe import Recipe, annotations_of
+from .recipe import Recipe, annotations_of, direction_problems
 from .stages import Lock
 from .tables import Row, comparison_cells, markdown, shown
 from .training import Training, refusal, train
 
 #: What arms should have in common: parts of a config, without what changes only how fast they are.
 _COMMON = ('train_cfg', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_evaluator')
-_SPEED = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'pipeline', 'backend_args', '_scope_')
+_SPEED = ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'backend_args', '_scope_')
 _MOST_SHOWN = 5
+_PACKAGE = __name__.partition('.')[0] + '.'
 
 
 def arms_of(configs: Sequence[str | Path], flags: Sequence[str] = (), ranks: int = 1) -> dict[str, Recipe]:
@@ -61,7 +63,7 @@ def arms_of(configs: Sequence[str | Path], flags: Sequence[str] = (), ranks: int
 
 def score_problems(name: str, cfg: Config) -> list[str]:
     """Why a training leaves no numbers that can be compared."""
-    problems = []
+    problems = direction_problems(name, cfg)
     if not all(cfg.get(key) for key in ('val_cfg', 'val_dataloader', 'val_evaluator')):
         problems.append(f'{name} validates nothing. Set val_cfg, val_dataloader and val_evaluator')
     if not any(
@@ -179,27 +181,39 @@ def write_comparison(rows: Mapping[str, Row], out: Path, notes: Sequence[str], c
 def notes_on(arms: Mapping[str, Recipe]) -> list[str]:
     """What arms do not have in common with the first one but should, a sentence each.
 
-    Pipelines are left out: a student at another resolution than its teacher has one of its own.
+    The hooks of this package belong to what is distilled. Where a student sees smaller pictures than its teacher
+    (``student_scale``), it is trained by a pipeline of its own, which is left out.
     """
     notes = []
     first, *others = arms
-    reference = _common(arms[first].read())
+    ours = arms[first].read()
     for title in others:
+        theirs = arms[title].read()
+        scaled = any(part.get('student_scale') for cfg in (ours, theirs) for part in distilled_parts(cfg.model))
         if arms[title].inherits and not arms[first].inherits:
             notes.append(f"Not alike: {title} starts with its teacher's neck and heads. Its gain is that of both.")
-        said = [words for _, words in differences('', reference, _common(arms[title].read()))]
+        said = [words for _, words in differences('', _common(ours, scaled), _common(theirs, scaled))]
         more = f', and {len(said) - _MOST_SHOWN} more' if len(said) > _MOST_SHOWN else ''
         if said:
             notes.append(f'Not alike: {title} differs from {first} in {", ".join(said[:_MOST_SHOWN])}{more}.')
     return notes
 
 
-def _common(cfg: Config) -> dict[str, Any]:
+def _common(cfg: Config, scaled: bool) -> dict[str, Any]:
     content = cfg.to_dict()
-    return {key: _without_speed(content.get(key)) for key in _COMMON}
+    common = {key: _without(_SPEED, content.get(key)) for key in _COMMON}
+    if scaled:
+        common['train_dataloader'] = _without(('pipeline',), common['train_dataloader'])
+    hooks = [hook for hook in content.get('custom_hooks') or [] if not watches(hook) and not _is_ours(hook)]
+    return {**common, 'custom_hooks': _without(_SPEED, hooks)}
 
 
-def _without_speed(part: Any) -> Any:
+def _is_ours(hook: Mapping[str, Any]) -> bool:
+    kind = HOOKS.get(hook['type']) if isinstance(hook['type'], str) else hook['type']
+    return getattr(kind, '__module__', '').startswith(_PACKAGE)
+
+
+def _without(keys: Sequence[str], part: Any) -> Any:
     if isinstance(part, dict):
-        return {key: _without_speed(value) for key, value in part.items() if key not in _SPEED}
-    return [_without_speed(each) for each in part] if isinstance(part, (list, tuple)) else part
+        return {key: _without(keys, value) for key, value in part.items() if key not in keys}
+    return [_without(keys, each) for each in part] if isinstance(part, (list, tuple)) else part

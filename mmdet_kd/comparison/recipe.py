@@ -115,5 +115,30 @@ def annotations_of(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> tup
 
 def preferred_score(cfg: Config) -> str | None:
     """The score by which a config says that its detectors are to be compared: ``save_best`` of its checkpoints."""
-    best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
-    return next(iter(best), None) if isinstance(best, (list, tuple)) else best
+    return _first(_checkpoints(cfg).get('save_best'))
+
+
+def direction_problems(name: str, cfg: Config) -> list[str]:
+    """That the preferred score of a config is one of which less is better, as of an error or a loss.
+
+    Whatever is said of gains takes more for better.
+
+    Args:
+        name: of the config; for messages.
+        cfg: of a training.
+    """
+    score, rule = preferred_score(cfg), _first(_checkpoints(cfg).get('rule'))
+    if score is None or (rule != 'less' and (rule == 'greater' or 'loss' not in score.lower())):
+        return []
+    return [
+        f'{name} keeps the best checkpoint by {score}, of which less is better, and trainings are compared by scores '
+        "of which more is better: name such a one, or 'auto', in save_best of default_hooks.checkpoint, without a rule"
+    ]
+
+
+def _checkpoints(cfg: Config) -> dict[str, Any]:
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
+
+def _first(value: Any) -> Any:
+    return next(iter(value), None) if isinstance(value, (list, tuple)) else value

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import DistillationError
 from ..runtime.checkpoints import latest_checkpoint, read_checkpoint
-from ..runtime.results import read_json, trained_steps, validation_curve, write_json
+from ..runtime.results import read_json, trained_steps, unscored_validation, validation_curve, write_json
 from .recipe import Recipe, preferred_score
 from .stages import Lock, running
 
@@ -106,7 +106,7 @@ class Training:
         """What it has reached: the scores at its end and after each validation, and the number of its steps.
 
         Raises:
-            DistillationError: nothing is logged of it.
+            DistillationError: nothing is logged of it, or no score of its last validation.
         """
         curve = validation_curve(self.work_dir, preferred_score(self.recipe.read()))
         if not curve:
@@ -115,6 +115,15 @@ class Training:
                     f'{self.work_dir} holds no score, though {self} ended: there was no validation, or the detector '
                     "found nothing in it, for which mmdet gives none. Train longer or lower score_thr in the model's "
                     'test_cfg, and remove this folder to train it again'
+                ]
+            )
+        silent = unscored_validation(self.work_dir)
+        if silent is not None:
+            raise DistillationError(
+                [
+                    f'the last validation of {self}, at {silent}, says no score: the detector found nothing in it, for '
+                    "which mmdet gives none. Train otherwise or lower score_thr in the model's test_cfg, and remove "
+                    f'{self.work_dir} to train it again'
                 ]
             )
         return dict(scores=curve[max(curve)], curve=curve, steps=trained_steps(self.work_dir))

@@ -74,10 +74,16 @@ def _with_levels(
         if not levels or len(levels) == len(ours[source]) == len(theirs[source]):
             continue
         distillers[name] = {**distiller, 'levels': levels, 'teacher_levels': teacher_levels}
+        pairs = [
+            (ours[source][i].stride, theirs[source][j].stride) for i, j in zip(levels, teacher_levels, strict=True)
+        ]
+        unlike = ', '.join(f'{own} with {other}' for own, other in pairs if own != other)
         comment += (
             f"\n# {name} compares the levels of the same strides: the student's are {_listed(ours[source])}, the "
             f"teacher's\n# {_listed(theirs[source])}."
         )
+        if unlike:
+            comment += f' Strides within a factor of 1.4 count as the same:\n# {unlike}.'
     return method._replace(distillers=distillers, comment=comment.strip())
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..knowledge import SCORE_MAPS, Step
 from ..losses.frame import Anchors, Frame
 from ..losses.functional import best_overlap
+from .levels import stride_problems
 from .pair import Model
 
 
@@ -104,5 +105,8 @@ def student_anchors(student: Model, source: str, levels: Sequence[int], loss: st
             f"{len(view.strides)} levels of its {read}, not on the {count} of its {source}: set source='{read}', or "
             'take a loss that asks for none, such as FGDLoss'
         ]
+    problems = stride_problems(f'FeatureDistiller: {loss}', student, view)
+    if problems:
+        return [], problems
     of_levels = view.anchors([(2, 2)] * count, torch.device('cpu'))
     return [of_levels[level].view(2, 2, -1, 4) for level in levels], []

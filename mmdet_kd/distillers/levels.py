@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Literal, get_args
 
 from ..errors import raise_if_any
+from ..heads import DenseView, RPNView
 from ..knowledge import MapShape
+from .pair import Model
 
 Pairing = Literal['stride', 'index']
 
 _ALIKE = math.sqrt(2) * 1.01  # strides of networks that do not divide a picture evenly are measured as whole pixels
+#: Rounding moves the stride of a last map, of one cell or two, by less than a factor of this (SSDLite: 1.6).
+_ROUNDED = 1.9
 
 
 def pair_levels(
@@ -99,9 +104,33 @@ def common_levels(
     return (ours, theirs) if unique else ((), ())
 
 
+def stride_problems(who: str, side: Model, view: DenseView | RPNView) -> list[str]:
+    """That a head counts the cells of its maps by other strides than they have, so that its priors lie elsewhere.
+
+    mmdet trains such a head without a word. Beside one whose strides are true, cells of other places would be compared.
+
+    Args:
+        who: compares its priors; for messages.
+        side: whose head it is.
+        view: of the head.
+    """
+    said, maps = [stride[0] for stride in view.strides], side.shared_maps
+    if len(said) == len(maps) and all(map(_are_within, said, _strides(maps), repeat(_ROUNDED))):
+        return []
+    trained_so = ', and take a teacher that was trained so' if side.name == 'teacher' else ''
+    return [
+        f"{who}: the {side.name}'s {view.name} takes its maps for those of strides "
+        f'{", ".join(f"{stride:g}" for stride in said)}, and they have strides {_listed(maps)}: set the strides of its '
+        f'anchor_generator, or of the head, to those of the maps{trained_so}'
+    ]
+
+
 def _alike(student: MapShape, teacher: MapShape, student_scale: float | None) -> bool:
-    strides = student.stride / (student_scale or 1.0), teacher.stride
-    return max(strides) <= _ALIKE * min(strides)
+    return _are_within(student.stride / (student_scale or 1.0), teacher.stride, _ALIKE)
+
+
+def _are_within(first: float, second: float, factor: float) -> bool:
+    return max(first, second) <= factor * min(first, second)
 
 
 def _undecided(

@@ -30,6 +30,11 @@ class Model:
         """Channels and strides of each level of 'backbone' and 'neck'."""
         return map_shapes(self.detector)
 
+    @property
+    def shared_maps(self) -> tuple[MapShape, ...]:
+        """Those that its heads read: of its neck, or of its backbone where it has no neck."""
+        return self.maps.get('neck', self.maps['backbone'])
+
     @cached_property
     def score_maps(self) -> tuple[MapShape, ...]:
         """Channels and strides of each level of the class scores of its dense head."""
@@ -39,8 +44,7 @@ class Model:
     @cached_property
     def memory_maps(self) -> tuple[MapShape, ...]:
         """Channels and strides of each level of the memory of its encoder."""
-        last = self.maps.get('neck', self.maps['backbone'])
-        return tuple(MapShape(self.encoder.channels, level.stride) for level in self.encoder.read(last))
+        return tuple(MapShape(self.encoder.channels, level.stride) for level in self.encoder.read(self.shared_maps))
 
     @cached_property
     def encoder(self) -> EncoderView:

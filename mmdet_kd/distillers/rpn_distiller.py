@@ -10,6 +10,7 @@ from ..errors import raise_if_any
 from ..heads import RPNOutputs, rows_of
 from ..knowledge import Step, StudentKnowledge, TeacherKnowledge
 from .boxes import encode_targets, recode, scale_problems
+from .levels import stride_problems
 from .pair import Model, ModelPair
 from .prior_maps import at_anchors_of, on_the_grids_of, same_grids
 from .response import ResponseDistiller, mean_over_ranks
@@ -119,6 +120,8 @@ def _anchor_problems(pair: ModelPair) -> list[str]:
             f"the teacher's {len(strides[1])} with strides {[s[0] for s in strides[1]]}: {cure}"
         ]
     problems = scale_problems(pair, *(view.coder for view in views))
+    for side, view in zip((pair.student, pair.teacher), views, strict=True):
+        problems += stride_problems('RPNDistiller', side, view)
     scale = pair.student_scale or 1.0
     if pair.student_scale:
         cure = (

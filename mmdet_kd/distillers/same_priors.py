@@ -9,6 +9,7 @@ from torch import Tensor
 from ..errors import raise_if_any
 from ..heads import DensePredictions, DenseView, same_places
 from .boxes import same_coder
+from .levels import stride_problems
 from .pair import ModelPair
 
 _LEAST_IOU = 1e-6
@@ -54,6 +55,8 @@ def pair_problems(who: str, pair: ModelPair, student: DenseView, teacher: DenseV
             f"{who}: the priors of the student's {_describe(student)} are not those of the teacher's "
             f'{_describe(teacher)}: give both the same levels, and the same anchors or points'
         )
+    else:
+        problems += stride_problems(who, pair.student, student) + stride_problems(who, pair.teacher, teacher)
     if student.num_classes != teacher.num_classes and not (
         pair.classes_by_name and student.num_classes < teacher.num_classes
     ):

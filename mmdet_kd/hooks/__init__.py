@@ -2,6 +2,7 @@
 
 from .crop_set_check_hook import CropSetCheckHook
 from .exact_resume_hook import ExactResumeHook
+from .forget_scores_hook import ForgetScoresHook
 from .loss_weight_ramp_hook import LossWeightRampHook
 from .run_record_hook import RunRecordHook
 from .start_weights_hook import StartWeightsHook
@@ -13,6 +14,7 @@ from .whole_checkpoint_hook import WholeCheckpointHook
 __all__ = [
     'CropSetCheckHook',
     'ExactResumeHook',
+    'ForgetScoresHook',
     'LossWeightRampHook',
     'RunRecordHook',
     'StartWeightsHook',

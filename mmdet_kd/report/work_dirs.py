@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from ..comparison import Recipe, Training
+from ..comparison import Recipe, Training, direction_problems
 from ..errors import DistillationError, raise_if_any
 from ..runtime.checkpoints import read_checkpoint
 from ..runtime.results import last_validation, training_records
@@ -36,8 +36,8 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
         Seed by seed, in the order of the folders.
 
     Raises:
-        DistillationError: two folders have one name; or in one lies no training, one that did not end, or one that
-            validated nothing.
+        DistillationError: two folders have one name; in one lies no training, one that did not end, or one that
+            validated nothing; or an arm has two trainings of one seed.
     """
     paths = [Path(folder).absolute() for folder in folders]
     titles = [path.name for path in paths]
@@ -50,6 +50,14 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
                 found.append(_training(title, place))
             except DistillationError as error:
                 problems += [f'{named}: {problem}' for problem in error.problems]
+    by_seed: dict[tuple[str, int | None], Training] = {}
+    for training in found:
+        other = by_seed.setdefault((training.title, training.seed), training)
+        if other is not training:
+            problems.append(
+                f'{other.work_dir} and {training.work_dir} were both trained with seed {training.seed}, and an arm has '
+                'one number a seed: leave one of them out, or train it with another seed'
+            )
     raise_if_any(problems)
     order = {title: index for index, title in enumerate(titles)}
     return sorted(found, key=lambda training: (training.seed, order[training.title]))
@@ -60,6 +68,7 @@ def _training(title: str, work_dir: Path) -> Training:
     if config is None or not last_validation(work_dir):
         raise DistillationError([f'{work_dir} is no work dir of a training that validated. Name one, or a config'])
     training = Training(title, Recipe(str(config)), work_dir)
+    raise_if_any(direction_problems(str(config), training.recipe.read()))
     share = training.share
     if share < 1 and training.state != 'finished':
         raise DistillationError([f'{work_dir} did not end ({100 * share:.0f} % is done): resume it'])

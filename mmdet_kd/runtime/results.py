@@ -73,6 +73,12 @@ def last_validation(work_dir: str | Path) -> dict[str, float]:
     return validations[max(validations)] if validations else {}
 
 
+def unscored_validation(work_dir: str | Path) -> int | None:
+    """Epoch or step of the last validation where it said no score, as where the detector finds nothing; else None."""
+    last = max((record['step'] for record in _records(work_dir) if 'iter' not in record), default=None)
+    return None if last in _validations(work_dir) else last
+
+
 def training_records(work_dir: str | Path) -> dict[int, dict[str, float]]:
     """Step -> what was logged of it (`loss`, `time` in seconds, `memory` in MiB on a GPU, ...), over all sessions."""
     return dict(sorted((record['step'], record) for record in _records(work_dir) if 'loss' in record))

@@ -65,9 +65,9 @@ def record_run(cfg: Config, ranks: int, record_teacher: Callable[[dict], dict]) 
         'param_scheduler': _schedules(content.get('param_scheduler'), content.get('train_cfg') or {}),
         'train_cfg': _without(content.get('train_cfg') or {}, _CONVENIENCE['train_cfg']),
         'default_hooks': {
-            name: hook for name, hook in (content.get('default_hooks') or {}).items() if hook and not _watches(hook)
+            name: hook for name, hook in (content.get('default_hooks') or {}).items() if hook and not watches(hook)
         },
-        'custom_hooks': [hook for hook in content.get('custom_hooks') or [] if not _watches(hook)],
+        'custom_hooks': [hook for hook in content.get('custom_hooks') or [] if not watches(hook)],
         'randomness': {'seed': randomness.get('seed'), 'diff_rank_seed': bool(randomness.get('diff_rank_seed'))},
         'sync_bn': content.get('sync_bn'),
     }
@@ -191,7 +191,7 @@ def _with_end(schedule: dict, train_cfg: dict) -> dict:
     return {'end': length, **schedule}
 
 
-def _watches(hook: Any) -> bool:
+def watches(hook: Any) -> bool:
     """Whether a hook leaves the training as it is; one that nobody knows may change it."""
     kind = hook.get('type') if isinstance(hook, dict) else type(hook)
     if isinstance(kind, str):

@@ -63,3 +63,17 @@ class StopInValidationHook(Hook):
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.epoch == self.epoch and batch_idx == 1:
             raise KeyboardInterrupt
+
+
+@HOOKS.register_module()
+class FindNothingHook(Hook):
+    """From epoch `epoch` on, counted from 1, the validated detector finds nothing at all."""
+
+    changes_training = False
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def before_val_epoch(self, runner):
+        if runner.epoch >= self.epoch:
+            runner.model.roi_head.test_cfg.score_thr = 2.0

@@ -1,5 +1,6 @@
 """What can be compared, what is taken from an earlier comparison, and what a table says of unlike arms."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,20 @@ class TestWhatCannotBeCompared:
             f"{distilled} keeps no numbers on the disk. Add dict(type='LocalVisBackend') to visualizer.vis_backends",
             f'there is no nowhere.pth, for {distilled}',
         ]
+
+    def test_by_a_score_of_which_less_is_better(self, folder):
+        """Whoever has more of it would be called better."""
+        change(folder / 'student.py', **{'default_hooks.checkpoint.save_best': 'crowd_human/mMR'})
+        change(folder / 'distilled.py', **{'default_hooks.checkpoint.save_best': ['val_loss']})
+        arms = arms_of([folder / 'student.py'])  # mmengine takes more of it for better, too
+        change(folder / 'student.py', **{'default_hooks.checkpoint.rule': 'less'})
+        with pytest.raises(DistillationError) as caught:
+            arms_of(configs(folder))
+        assert [problem.partition(',')[0] for problem in caught.value.problems] == [
+            f'{folder}/student.py keeps the best checkpoint by crowd_human/mMR',
+            f'{folder}/distilled.py keeps the best checkpoint by val_loss',
+        ]
+        assert list(arms) == ['student']
 
     def test_a_teacher_whose_weights_are_missing(self, folder):
         (folder / 'teacher.pth').unlink()
@@ -133,6 +148,24 @@ def test_unlike_arms_are_named(folder):
     change(folder / 'distilled.py', **{'model.teacher.inherit': True})
     note, _ = notes_on(arms_of(configs(folder)))
     assert note == "Not alike: distilled starts with its teacher's neck and heads. Its gain is that of both."
+
+
+def test_arms_of_other_pictures_or_averages_are_unlike(folder):
+    """A gain would be that of the augmentation, or of the averaged weights, as well."""
+    cfg = Config.fromfile(folder / 'distilled.py')
+    (flip,) = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'RandomFlip']
+    flip.prob = 0.25
+    ramp = dict(type='LossWeightRampHook', path='distillers.*.weight', start=1.0, stop=0.0, begin=1, end=1)
+    cfg.custom_hooks = [dict(type='EMAHook'), dict(type='NumClassCheckHook'), ramp]
+    cfg.dump(folder / 'distilled.py')
+    (note,) = notes_on(arms_of(configs(folder)))
+    assert re.sub(r'pipeline\.\d', 'pipeline.N', note) == (
+        'Not alike: distilled differs from student in train_dataloader.dataset.pipeline.N.prob 0.5 -> 0.25, '
+        'custom_hooks [] -> [EMAHook].'
+    )
+    cfg.merge_from_dict(dict(custom_hooks=[ramp], **{'model.student_scale': 0.5}))
+    cfg.dump(folder / 'distilled.py')
+    assert notes_on(arms_of(configs(folder))) == []
 
 
 def test_of_many_differences_the_first_are_named(folder):

@@ -44,6 +44,15 @@ def test_a_detector_without_a_neck_is_compared_at_its_backbone(write, voc_set):
     assert distilled.model.distillers.hint.source == 'backbone'
 
 
+@pytest.mark.slow
+def test_levels_whose_strides_are_alike_and_not_the_same_are_said(write, tmp_path):
+    """An SSD300 has the cells of a RetinaNet's maps, and its strides are 300 over their number."""
+    _, distilled, _ = write('ssd300_vgg16_2x_coco', ['fitnets'], teacher=RETINANET)
+    fitnets = distilled.model.distillers.fitnets
+    assert (fitnets.levels, fitnets.teacher_levels) == ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4))
+    assert '\n# 30 with 32, 60 with 64, 100 with 128.\n' in (tmp_path / 'out' / 'distilled.py').read_text()
+
+
 def test_a_classifiers_methods_are_chosen_by_the_heads_scores(write):
     _, distilled, _ = write(RETINANET, ['dicod'], teacher='classifier_r50_coco')
     assert distilled.model.distillers.to_dict() == fragment('dicod-sigmoid').distillers.to_dict()

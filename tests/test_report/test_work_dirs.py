@@ -140,6 +140,22 @@ class TestFolders:
             f'{tmp_path}/empty: {tmp_path}/empty is no work dir of a training that validated. Name one, or a config',
         ]
 
+    def test_two_trainings_of_one_seed_are_refused(self, compared, tmp_path):
+        """One of them would take the place of the other without a word."""
+        for name in ('seed0', 'seed1'):
+            shutil.copytree(compared / 'out' / 'slow' / 'seed0', tmp_path / 'slow' / name)
+        with pytest.raises(DistillationError, match=r'slow/seed0 and .*slow/seed1 were both trained with seed 0'):
+            finished_trainings([tmp_path / 'slow'])
+
+    def test_that_were_kept_by_a_score_of_which_less_is_better(self, compared, tmp_path):
+        shutil.copytree(compared / 'out' / 'slow' / 'seed0', tmp_path / 'slow')
+        for config in (tmp_path / 'slow').glob('*/vis_data/config.py'):
+            config.write_text(
+                f"{config.read_text()}\ndefault_hooks['checkpoint'].update(save_best='a/mMR', rule='less')\n"
+            )
+        with pytest.raises(DistillationError, match='keeps the best checkpoint by a/mMR, of which less is better'):
+            finished_trainings([tmp_path / 'slow'])
+
     def test_the_config_is_that_of_a_session_that_began_anew(self, tmp_path):
         """mmengine writes the checkpoint that a session resumes into its `load_from`."""
         for session, text in (('1', 'resume = False\n'), ('2', "load_from = 'epoch_1.pth'\nresume = True\n")):
