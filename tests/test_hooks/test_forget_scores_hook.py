@@ -55,7 +55,7 @@ def trained(folder, *scores, hooks=()):
         val_evaluator=Evaluator([Scores(*scores)]),
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
         visualizer={'type': 'Visualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]},
-        experiment_name=folder.name,
+        experiment_name=f'{folder.parent.name}-{folder.name}',  # mmengine keeps what it knows of one by its name
         default_scope='mmdet',  # or what this process builds later would be looked up in mmengine's
     )
     for hook in hooks:
