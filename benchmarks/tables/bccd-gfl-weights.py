@@ -7,7 +7,6 @@ seeds = [0]
 rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=_base_.on_val)}
 weights = {  # about the best ones of the two-stage student
     'pkd': [6.0, 18.0, 54.0],
-    'cwd': [3.0, 10.0, 30.0],
     'mgd': [2e-5, 2e-4, 2e-3],
 }
 for method, values in weights.items():
@@ -16,15 +15,16 @@ for method, values in weights.items():
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
             options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
-for value in (4.0, 16.0, 64.0):
-    rows[f'fgd {value:g}, T 2'] = dict(
-        config='configs/bccd/gfl/bccd_gfl-fgd.py',
-        options={
-            **_base_.on_val,
-            'model.distillers.fgd.loss.loss_weight': value,
-            'model.distillers.fgd.loss.temperature': 2.0,
-        },
-    )
+for method, temperature, values in (('fgd', 2.0, [4.0, 16.0, 64.0]), ('cwd', 3.0, [3.0, 10.0, 30.0])):
+    for value in values:
+        rows[f'{method} {value:g}, T {temperature:g}'] = dict(
+            config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
+            options={
+                **_base_.on_val,
+                f'model.distillers.{method}.loss.loss_weight': value,
+                f'model.distillers.{method}.loss.temperature': temperature,
+            },
+        )
 terms = {  # the authors', times one factor
     'ld': dict(main_weight=0.25, region_weight=0.25, cls_weight=10.0),
     'bckd': dict(cls_weight=1.0, bbox_weight=4.0),
@@ -41,4 +41,4 @@ for method, names in terms.items():
             },
         )
 del _base_.on_val
-del weights, terms, method, names, value, values, factor
+del weights, terms, method, names, value, values, factor, temperature

@@ -5,7 +5,6 @@ title = 'BCCD, RetinaNet: AP on val by the weight of the loss'
 seeds = [0]
 weights = {  # about the best ones of the two-stage student
     'pkd': [10.0, 30.0, 90.0],
-    'cwd': [3.0, 10.0, 30.0],
     'mgd': [2e-5, 2e-4, 2e-3],
     'fitnets': [3.0, 10.0, 30.0],
     'hint': [5.0, 15.0, 50.0],
@@ -18,7 +17,11 @@ for method, values in weights.items():
             config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
             options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
         )
-for method, temperature, values in (('fgd', 2.0, [4.0, 16.0, 64.0]), ('fkd', 0.5, [0.25, 1.0, 4.0])):
+for method, temperature, values in (
+    ('fgd', 2.0, [4.0, 16.0, 64.0]),
+    ('fkd', 0.5, [0.25, 1.0, 4.0]),
+    ('cwd', 3.0, [3.0, 10.0, 30.0]),
+):
     for value in values:
         rows[f'{method} {value:g}, T {temperature:g}'] = dict(
             config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
