@@ -1,29 +1,15 @@
 """A validation is logged with its own scores, never with those of the one before."""
 
 import pytest
-import torch
 from helpers import tiny_student_cfg
+from helpers.point import point_runner
 from helpers.tiny import call_tool
-from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.model import BaseModel
-from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from mmengine.evaluator import BaseMetric
 
 from mmdet_kd.comparison import Recipe, Training
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.hooks import ForgetScoresHook
 from mmdet_kd.runtime.results import unscored_validation, validation_curve
-
-
-class Point(BaseModel):
-    """The least that a runner trains and validates."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-
-    def forward(self, x, mode='tensor'):
-        return {'loss': self.weight} if mode == 'loss' else [x]
 
 
 class Scores(BaseMetric):
@@ -45,18 +31,12 @@ class Scores(BaseMetric):
 
 def trained(folder, *scores, hooks=()):
     """Train an epoch a score, and return what the log says: epoch -> score."""
-    runner = Runner(
-        Point(),
-        str(folder),
-        train_dataloader=DataLoader([{'x': 0}]),
-        val_dataloader=DataLoader([{'x': 0}]),
-        train_cfg={'by_epoch': True, 'max_epochs': len(scores), 'val_interval': 1},
-        val_cfg={},
-        val_evaluator=Evaluator([Scores(*scores)]),
-        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+    runner = point_runner(
+        folder,
+        Scores(*scores),
+        f'{folder.parent.name}-{folder.name}',
+        {'by_epoch': True, 'max_epochs': len(scores), 'val_interval': 1},
         visualizer={'type': 'Visualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]},
-        experiment_name=f'{folder.parent.name}-{folder.name}',  # mmengine keeps what it knows of one by its name
-        default_scope='mmdet',  # or what this process builds later would be looked up in mmengine's
     )
     for hook in hooks:
         runner.register_hook(hook)

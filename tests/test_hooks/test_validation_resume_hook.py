@@ -5,12 +5,10 @@ import json
 import pytest
 import torch
 from helpers import tiny_student_cfg
+from helpers.point import point_runner
 from helpers.tiny import call_tool
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel
-from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from mmdet_kd.hooks.validation_resume_hook import _is_due
 
@@ -56,17 +54,6 @@ def test_the_last_validation_is_made_up_when_it_was_interrupted(write, tmp_path)
     assert times_made_up(run) == 1
 
 
-class Point(BaseModel):
-    """The least that a runner trains and validates."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-
-    def forward(self, x, mode='tensor'):
-        return {'loss': self.weight} if mode == 'loss' else [x]
-
-
 class Nothing(BaseMetric):
     def process(self, data_batch, data_samples):
         self.results.append(0)
@@ -107,18 +94,8 @@ class Follow(Hook):
 )
 def test_a_validation_is_due_where_mmengine_validates(tmp_path, by_epoch, options, expected):
     """One step an epoch, so that epochs and iterations have the same numbers."""
-    runner = Runner(
-        Point(),
-        str(tmp_path),
-        train_dataloader=DataLoader([{'x': 0}]),
-        val_dataloader=DataLoader([{'x': 0}]),
-        train_cfg={'by_epoch': by_epoch, 'max_epochs' if by_epoch else 'max_iters': 10, **options},
-        val_cfg={},
-        val_evaluator=Evaluator([Nothing()]),
-        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
-        experiment_name=tmp_path.name,
-        default_scope='mmdet',  # or what this process builds later would be looked up in mmengine's
-    )
+    train_cfg = {'by_epoch': by_epoch, 'max_epochs' if by_epoch else 'max_iters': 10, **options}
+    runner = point_runner(tmp_path, Nothing(), tmp_path.name, train_cfg)
     follow = Follow()
     runner.register_hook(follow)
     runner.train()
