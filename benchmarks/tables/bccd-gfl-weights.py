@@ -4,7 +4,7 @@ _base_ = './_base_/bccd_on_val.py'
 
 title = 'BCCD, GFL: AP on val by the weight of the loss'
 seeds = [0]
-rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=_base_.on_val)}
+rows = {'alone': dict(config='configs/bccd/bccd_gfl-student.py', options=_base_.on_val_once)}
 weights = {  # about the best ones of the two-stage student
     'pkd': [6.0, 18.0, 54.0],
     'mgd': [2e-5, 2e-4, 2e-3],
@@ -13,14 +13,14 @@ for method, values in weights.items():
     for value in values:
         rows[f'{method} {value:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
-            options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
+            options={**_base_.on_val_once, f'model.distillers.{method}.loss.loss_weight': value},
         )
 for method, temperature, values in (('fgd', 2.0, [4.0, 16.0, 64.0]), ('cwd', 3.0, [3.0, 10.0, 30.0])):
     for value in values:
         rows[f'{method} {value:g}, T {temperature:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
             options={
-                **_base_.on_val,
+                **_base_.on_val_once,
                 f'model.distillers.{method}.loss.loss_weight': value,
                 f'model.distillers.{method}.loss.temperature': temperature,
             },
@@ -36,9 +36,9 @@ for method, names in terms.items():
         rows[f'{method} {factor:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
             options={
-                **_base_.on_val,
+                **_base_.on_val_once,
                 **{f'model.distillers.{method}.{name}': factor * value for name, value in names.items()},
             },
         )
-del _base_.on_val
+del _base_.on_val, _base_.on_val_once
 del weights, terms, method, names, value, values, factor, temperature

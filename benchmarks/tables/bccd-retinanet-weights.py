@@ -10,12 +10,12 @@ weights = {  # about the best ones of the two-stage student
     'hint': [5.0, 15.0, 50.0],
     'fgfi': [0.01, 0.04, 0.16],
 }
-rows = {'alone': dict(config='configs/bccd/bccd_retinanet-student.py', options=_base_.on_val)}
+rows = {'alone': dict(config='configs/bccd/bccd_retinanet-student.py', options=_base_.on_val_once)}
 for method, values in weights.items():
     for value in values:
         rows[f'{method} {value:g}'] = dict(
             config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
-            options={**_base_.on_val, f'model.distillers.{method}.loss.loss_weight': value},
+            options={**_base_.on_val_once, f'model.distillers.{method}.loss.loss_weight': value},
         )
 for method, temperature, values in (
     ('fgd', 2.0, [4.0, 16.0, 64.0]),
@@ -26,7 +26,7 @@ for method, temperature, values in (
         rows[f'{method} {value:g}, T {temperature:g}'] = dict(
             config=f'configs/bccd/retinanet/bccd_retinanet-{method}.py',
             options={
-                **_base_.on_val,
+                **_base_.on_val_once,
                 f'model.distillers.{method}.loss.loss_weight': value,
                 f'model.distillers.{method}.loss.temperature': temperature,
             },
@@ -35,7 +35,10 @@ gid = dict(feat_weight=5e-4, rel_weight=40.0, cls_weight=0.1, bbox_weight=1.0)  
 for factor in (0.1, 0.3, 1.0):
     rows[f'gid {factor:g}'] = dict(
         config='configs/bccd/retinanet/bccd_retinanet-gid.py',
-        options={**_base_.on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
+        options={
+            **_base_.on_val_once,
+            **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()},
+        },
     )
-del _base_.on_val
+del _base_.on_val, _base_.on_val_once
 del weights, gid, factor, method, values, value, temperature

@@ -50,5 +50,5 @@ for factor in (0.1, 0.3, 1.0):
         config='configs/bccd/two-stage/bccd_gid.py',
         options={**_base_.on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
-del _base_.on_val
+del _base_.on_val, _base_.on_val_once
 del weights, gid, factor, method, values, value, temperature, suffix, ratio

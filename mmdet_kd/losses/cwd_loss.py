@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .checks import check_range
 from .compares import Compares
-from .functional import channel_wise_kl
+from .functional import channel_wise_kl, places_taken
 from .precision import in_full_precision
 
 
@@ -31,3 +31,8 @@ class CWDLoss(nn.Module):
     def forward(self, feat_s: Tensor, feat_t: Tensor) -> Tensor:
         """Compare a student map with a teacher map of the same shape; returns a scalar."""
         return self.loss_weight * channel_wise_kl(feat_s, feat_t, temperature=self.temperature)
+
+    @in_full_precision
+    def places_taken(self, feat_t: Tensor) -> Tensor:
+        """Over how many places of a teacher map (N, C, H, W) the softmax of each channel spreads; (N, C)."""
+        return places_taken(feat_t.flatten(2) / self.temperature)

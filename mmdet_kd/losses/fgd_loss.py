@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .checks import check_range
 from .compares import Compares
 from .frame import Frame
-from .functional import attention, attention_loss, focal_loss, focal_masks
+from .functional import attention, attention_loss, focal_loss, focal_masks, places_taken
 from .precision import in_full_precision
 
 
@@ -71,6 +71,11 @@ class FGDLoss(nn.Module):
             + self.global_weight * whole / max(len(feat_s), 1)
         )
         return self.loss_weight * loss
+
+    @in_full_precision
+    def places_taken(self, feat_t: Tensor) -> Tensor:
+        """Over how many places the attention to a teacher map (N, C, H, W) spreads; (N,)."""
+        return places_taken(feat_t.abs().mean(dim=1).flatten(1) / self.temperature)
 
 
 class GlobalContext(nn.Module):

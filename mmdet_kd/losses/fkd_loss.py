@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..adapters import PointwiseConv
 from .checks import check_range
 from .compares import Compares
-from .functional import masked_distance, root_distance, shared_attention
+from .functional import masked_distance, places_taken, root_distance, shared_attention
 from .precision import in_full_precision
 
 
@@ -101,6 +101,11 @@ class FKDLoss(nn.Module):
             + self.non_local_weight * root_distance(relations, self.teacher_relations(feat_t))
         )
         return self.loss_weight * loss
+
+    @in_full_precision
+    def places_taken(self, feat_t: Tensor) -> Tensor:
+        """Over how many places the attention to a teacher map (N, C, H, W) spreads; (N,)."""
+        return places_taken(feat_t.abs().mean(dim=1).flatten(1) / self.temperature)
 
 
 class NonLocal(nn.Module):

@@ -12,6 +12,7 @@ from .hint import HintNorm, hint_loss
 from .instances import class_distances, instance_feature_loss, instance_pairs, instance_relation_loss
 from .masked_generation import masked_generation
 from .pearson import pearson_loss
+from .places import places_taken
 from .reduction import weighted_average
 from .score_relations import class_relations, row_relations
 from .soft_cross_entropy import class_weighted_soft_cross_entropy
@@ -42,6 +43,7 @@ __all__ = [
     'masked_generation',
     'match_statistics',
     'pearson_loss',
+    'places_taken',
     'root_distance',
     'row_relations',
     'shared_attention',
