@@ -13,6 +13,10 @@ rows = {
     'fkd': 'configs/bccd/two-stage/bccd_fkd.py',
     'gid': 'configs/bccd/two-stage/bccd_gid.py',
     'cwd': 'configs/bccd/two-stage/bccd_cwd.py',
+    'cwd, T 1': dict(  # the authors' temperature, with the weight that was best with it
+        config='configs/bccd/two-stage/bccd_cwd.py',
+        options={'model.distillers.cwd.loss.loss_weight': 3.0, 'model.distillers.cwd.loss.temperature': 1.0},
+    ),
     'mgd': 'configs/bccd/two-stage/bccd_mgd.py',
     'fgd': 'configs/bccd/two-stage/bccd_fgd.py',
 }
