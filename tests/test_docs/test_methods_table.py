@@ -60,14 +60,19 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
         'beyond it, MiB': 160.5,
         'of weights and a pass': 1,
     }
-    rows = {'pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco': costs, 'pkd-other_x-from-y_1x_coco': {}}
+    rows = {
+        'pkd_faster-rcnn-r50-fpn-from-r101-fpn_2x_coco': costs,
+        'pkd-other_x-from-y_1x_coco': {},
+        'gid-two-stage': costs,
+    }
     (tmp_path / 'step_time_methods.json').write_text(json.dumps(dict(rows=rows)))
 
     dense = {**costs, 'beyond it, MiB': 90.0}
-    (tmp_path / 'step_time_methods-dense.json').write_text(json.dumps(dict(rows={'ld': dense})))
+    (tmp_path / 'step_time_methods-dense.json').write_text(json.dumps(dict(rows={'ld': dense, 'gid': dense})))
 
     table = cells_of(write_docs.methods_table())
     assert table['[LD](../configs/ld/README.md)']['memory, MiB'] == '90'
+    assert table['[GID](../configs/gid/README.md)']['memory, MiB'] == '160.5'  # of the pair of most methods
     pkd, fgd, mgd, chen = (
         table[f'[{name}](../configs/{folder}/README.md)']
         for name, folder in (('PKD', 'pkd'), ('FGD', 'fgd'), ('MGD', 'mgd'), ('Chen et al.', 'chen2017'))

@@ -11,7 +11,7 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import isfunction
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ GAINS = {
     'gain in AP, RetinaNet': 'bccd-retinanet',
     'gain in AP, GFL': 'bccd-gfl',
 }
-#: What a step of each method costs: those for two-stage students, and those for dense heads.
+#: What a step of each method costs, on a two-stage pair and on one with dense heads; the first that has it counts.
 COSTS = ('step_time_methods', 'step_time_methods-dense')
 #: The tables of gains that the leaderboard has; TABLE-weights is the one in which their rows' values were chosen.
 LEADERBOARDS = ('bccd-two-stage', 'bccd-retinanet', 'bccd-gfl')
@@ -162,7 +162,7 @@ def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
 def methods_table() -> str:
     """What is known of the gain and the cost of each method."""
     gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
-    costs = {row: found for name in COSTS for row, found in read_json(RESULTS / f'{name}.json').get('rows', {}).items()}
+    costs = [read_json(RESULTS / f'{name}.json').get('rows', {}) for name in COSTS]
     cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
     for method, _, name in methods():
         cells.append([name, *(gain_of(method, results) for results in gains.values()), *costs_of(method, costs)])
@@ -201,10 +201,14 @@ def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]])
     return f'{gain} (inherits)' if found.get('inherits') else gain
 
 
-def costs_of(method: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The tax of a method, with its interval, and the memory beyond the student's; empty if not measured."""
-    by_method = {row.partition('_')[0]: found for row, found in rows.items()}
-    found = _first(by_method, [method['Row'], *method['Fragments']])
+def costs_of(method: Mapping[str, Any], pairs: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    """The tax of a method, with its interval, and the memory beyond the student's, on the first pair that has them.
+
+    Empty if not measured.
+    """
+    by_method = [{row.partition('_')[0]: found for row, found in rows.items()} for rows in pairs]
+    of_pairs = (_first(rows, [method['Row'], *method['Fragments']]) for rows in by_method)
+    found = next((found for found in of_pairs if found is not None), None)
     names = ('tax, teacher as it comes', 'beyond it, MiB')
     return ['', ''] if found is None else [measured(name, found[name]) for name in names]
 
