@@ -128,7 +128,8 @@ class TestADETR:
         alone.encoder.register_forward_hook(lambda module, args, memory: seen.append(memory))
         alone.test_step(copy.deepcopy(batch))
         assert [tuple(level.shape) for level in found] == [(2, 32, 2, 2)]
-        assert torch.equal(found[0].flatten(2).transpose(1, 2), seen[0])
+        # not to the bit: without a graph, some CPUs take kernels that round otherwise
+        torch.testing.assert_close(found[0].flatten(2).transpose(1, 2), seen[0])
 
     def test_padding_is_not_compared(self, cfg, model):
         """The second picture fills the left half of its canvas: of 2x2 cells, those on the right mean nothing."""
