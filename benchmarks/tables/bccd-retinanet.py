@@ -1,4 +1,4 @@
-# The field's methods on real pictures, RetinaNet student.
+# The field's methods on maps and on predictions, on real pictures, RetinaNet student.
 title = 'BCCD, RetinaNet: R18 of base width 64 teaches base width 16'
 seeds = [0, 1, 2]
 rows = {
@@ -12,4 +12,8 @@ rows = {
     'cwd': 'configs/bccd/retinanet/bccd_retinanet-cwd.py',
     'mgd': 'configs/bccd/retinanet/bccd_retinanet-mgd.py',
     'fgd': 'configs/bccd/retinanet/bccd_retinanet-fgd.py',
+    'bckd': 'configs/bccd/retinanet/bccd_retinanet-bckd.py',
+    'dist': 'configs/bccd/retinanet/bccd_retinanet-dist.py',
+    'crosskd': 'configs/bccd/retinanet/bccd_retinanet-crosskd.py',
+    'crosskd-pkd': 'configs/bccd/retinanet/bccd_retinanet-crosskd-pkd.py',
 }

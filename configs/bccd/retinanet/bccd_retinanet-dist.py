@@ -1,0 +1,5 @@
+# DIST.
+_base_ = ['../_base_/retinanet.py', '../../_base_/distillers/dist.py']
+
+model = dict(distillers=_base_.distillers)
+del _base_.distillers
