@@ -3,8 +3,8 @@
 
 Data, pair and weights are checked as tools/train.py checks them, and the pair is described. Then each teacher is tested
 on a few pictures, and a few real batches go forward and backward: the value of each loss, its share of the gradient at
-the maps that are compared, what is trained, memory and seconds. The exit code is 1 where a training would be wasted.
-Nothing is written.
+the maps that are compared, over how many places a softmax of maps spreads, what is trained, memory and seconds. The
+exit code is 1 where a training would be wasted. Nothing is written.
 """
 
 from __future__ import annotations

@@ -24,8 +24,13 @@ class Places:
     temperatures: dict[str, float] = field(default_factory=dict)
 
     def describe(self) -> Iterator[Verdict]:
-        """A line for each distiller whose loss has such a softmax: the median over its channels or pictures."""
+        """A line for each distiller whose loss has such a softmax: the median over its channels or pictures.
+
+        A loss that was not computed, since its weight is 0, has none.
+        """
         for name, maps in self.taken.items():
+            if not maps:
+                continue
             medians = {size: torch.cat(found).median().item() for size, found in maps.items()}
             said = ', '.join(f'{places:.3g} of {height * width}' for (height, width), places in medians.items())
             yield Verdict(

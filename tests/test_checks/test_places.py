@@ -86,3 +86,8 @@ def test_a_hot_softmax_takes_all_places_and_a_cold_one_takes_one(described):
 def test_a_loss_without_a_softmax_over_places_has_no_line(described):
     lines, _ = described({'hint': HINT, **method('cwd', 1.0)})
     assert [line.subject for line in lines] == ['distillers.cwd']
+
+
+def test_a_loss_that_does_not_count_has_no_line(described):
+    lines, _ = described({'hint': HINT, 'cwd': {**method('cwd', 1.0)['cwd'], 'weight': 0.0}})
+    assert lines == []
