@@ -29,8 +29,6 @@ class Places:
         A loss that was not computed, since its weight is 0, has none.
         """
         for name, maps in self.taken.items():
-            if not maps:
-                continue
             medians = {size: torch.cat(found).median().item() for size, found in maps.items()}
             said = ', '.join(f'{places:.3g} of {height * width}' for (height, width), places in medians.items())
             yield Verdict(
@@ -53,18 +51,18 @@ def watched_places(model: nn.Module) -> Iterator[Places]:
             for loss in distiller.modules():
                 if hasattr(loss, 'places_taken'):
                     places.temperatures[name] = loss.temperature
-                    handle = loss.register_forward_pre_hook(_noting(places.taken.setdefault(name, {})))
+                    handle = loss.register_forward_pre_hook(_noting(places.taken, name))
                     hooks.callback(handle.remove)
         yield places
 
 
-def _noting(taken: dict[tuple[int, int], list[Tensor]]) -> Callable[[nn.Module, tuple], None]:
-    """A hook on a loss of (student map, teacher map, ...)."""
+def _noting(taken: dict[str, dict[tuple[int, int], list[Tensor]]], name: str) -> Callable[[nn.Module, tuple], None]:
+    """A hook on a loss of (student map, teacher map, ...) of a distiller."""
 
     @torch.no_grad()
     def note(loss: nn.Module, args: tuple) -> None:
         feat_t = args[1]
         size = (feat_t.shape[-2], feat_t.shape[-1])
-        taken.setdefault(size, []).append(loss.places_taken(feat_t).flatten().cpu())
+        taken.setdefault(name, {}).setdefault(size, []).append(loss.places_taken(feat_t).flatten().cpu())
 
     return note

@@ -35,4 +35,4 @@ class CWDLoss(nn.Module):
     @in_full_precision
     def places_taken(self, feat_t: Tensor) -> Tensor:
         """Over how many places of a teacher map (N, C, H, W) the softmax of each channel spreads; (N, C)."""
-        return places_taken(feat_t.flatten(2) / self.temperature)
+        return places_taken((feat_t.flatten(2) / self.temperature).softmax(dim=-1))

@@ -75,7 +75,8 @@ class FGDLoss(nn.Module):
     @in_full_precision
     def places_taken(self, feat_t: Tensor) -> Tensor:
         """Over how many places the attention to a teacher map (N, C, H, W) spreads; (N,)."""
-        return places_taken(feat_t.abs().mean(dim=1).flatten(1) / self.temperature)
+        places, _ = attention(feat_t, self.temperature)  # of mean 1
+        return places_taken(places.flatten(1) / places[0].numel())
 
 
 class GlobalContext(nn.Module):

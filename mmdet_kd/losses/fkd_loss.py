@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..adapters import PointwiseConv
 from .checks import check_range
 from .compares import Compares
-from .functional import masked_distance, places_taken, root_distance, shared_attention
+from .functional import attention, masked_distance, places_taken, root_distance, shared_attention
 from .precision import in_full_precision
 
 
@@ -105,7 +105,8 @@ class FKDLoss(nn.Module):
     @in_full_precision
     def places_taken(self, feat_t: Tensor) -> Tensor:
         """Over how many places the attention to a teacher map (N, C, H, W) spreads; (N,)."""
-        return places_taken(feat_t.abs().mean(dim=1).flatten(1) / self.temperature)
+        places, _ = attention(feat_t, self.temperature)  # of mean 1
+        return places_taken(places.flatten(1) / places[0].numel())
 
 
 class NonLocal(nn.Module):
