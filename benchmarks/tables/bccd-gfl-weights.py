@@ -15,7 +15,11 @@ for method, values in weights.items():
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',
             options={**_base_.on_val_once, f'model.distillers.{method}.loss.loss_weight': value},
         )
-for method, temperature, values in (('fgd', 2.0, [4.0, 16.0, 64.0]), ('cwd', 3.0, [3.0, 10.0, 30.0])):
+for method, temperature, values in (
+    ('fgd', 2.0, [4.0, 16.0, 64.0]),
+    ('fgd', 0.5, [16.0, 64.0, 256.0]),  # the authors'
+    ('cwd', 3.0, [3.0, 10.0, 30.0]),
+):
     for value in values:
         rows[f'{method} {value:g}, T {temperature:g}'] = dict(
             config=f'configs/bccd/gfl/bccd_gfl-{method}.py',

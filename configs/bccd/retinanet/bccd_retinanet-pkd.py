@@ -1,5 +1,7 @@
-# PKD.
+# PKD, with the best of four weights on val.
 _base_ = ['../_base_/retinanet.py', '../../_base_/distillers/pkd.py']
+
+_base_.distillers.pkd.loss.loss_weight = 10.0
 
 model = dict(distillers=_base_.distillers)
 del _base_.distillers
