@@ -1,5 +1,5 @@
-# Which weight each method gets in the table bccd-retinanet: three values, and a fourth where the best was the first or the
-# last of them, trained on train, tested on val. CrossKD with PKD takes what was best of each.
+# Which weight each method gets in the table bccd-retinanet: three values, and a fourth where the best was the first or
+# the last of them, trained on train, tested on val. CrossKD with PKD takes what was best of each.
 _base_ = './_base_/bccd_on_val.py'
 
 title = 'BCCD, RetinaNet: AP on val by the weight of the loss'

@@ -1,5 +1,5 @@
-# DIST for the two-stage student, taught by another training of the teacher than in bccd-two-stage, so with its own alone
-# and CWD, the best method there.
+# DIST for the two-stage student, taught by another training of the teacher than in bccd-two-stage, so with its own
+# alone, and CWD, the best method there.
 title = 'BCCD, Faster R-CNN: DIST'
 seeds = [0, 1, 2]
 rows = {

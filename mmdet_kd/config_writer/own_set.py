@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..datasets.coco import read_coco
-from ..datasets.own import convert_own
+from ..datasets.own import convert_own, require_apart
 from ..errors import DistillationError, raise_if_any
 
 #: Below the root of a set, where its files in COCO's format lie.
@@ -57,6 +57,8 @@ def read_own_set(root: str) -> OwnSet:
     raise_if_any(problems)
     splits = choose_splits(contents.keys(), root)
     used = {split: contents[split] for split in dict.fromkeys(splits)}
+    names = {split: [image['file_name'] for image in content['images']] for split, content in used.items()}
+    require_apart(names, folder.parent)
     classes = {split: tuple(category['name'] for category in content['categories']) for split, content in used.items()}
     problems = [
         f'{folder}/{split}.json has the classes {", ".join(names)}, and {splits.train}.json '

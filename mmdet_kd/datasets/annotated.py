@@ -76,14 +76,19 @@ def other_size(path: str | Path, size: tuple[int, int], annotated: tuple[int, in
 
 
 def read_list(path: Path) -> list[list[str]]:
-    """The words of each line of a text file that has any.
+    """The words of each line of a text file that has any; it raises what :func:`read_lines` does."""
+    return [line.split() for line in read_lines(path)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty, without the spaces around them.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
         ValueError: it is no text.
     """
     require_regular(path, MOST_LIST)
-    return [line.split() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    return [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
 
 
 def raise_all(problems: Sequence[str], report: Path) -> None:

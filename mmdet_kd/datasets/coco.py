@@ -3,6 +3,7 @@
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
@@ -92,6 +93,13 @@ def _check_form(content: Any) -> None:
         twice = [_REPR.repr(number) for number, count in Counter(entry['id'] for entry in entries).items() if count > 1]
         if twice:
             problems.append(f'ids of "{key}" are there twice: {", ".join(twice[:10])}: write the file again')
+    pictures = Counter(entry['file_name'] for entry in lists['images'])
+    twice = [_REPR.repr(name) for name, count in pictures.items() if count > 1]
+    if twice:
+        problems.append(
+            f'pictures of "images" are there twice: {", ".join(twice[:10])}. To mmdet, what one entry marks is '
+            'background in the other: join their annotations'
+        )
     for key, name in (('images', 'file_name'), ('categories', 'name')):
         strange = [_REPR.repr(entry[name]) for entry in lists[key] if _CONTROL.search(entry[name])]
         if strange:
@@ -114,6 +122,11 @@ def _check_form(content: Any) -> None:
         if not _is_finite(annotation['area']):
             problems.append(f'the area of {_named(annotation)} is not finite: {annotation["area"]}: correct it')
     raise_if_any(problems)
+
+
+def is_ignored(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation is marked as neither an object nor background."""
+    return bool(annotation.get('iscrowd') or annotation.get('ignore'))
 
 
 def judge_boxes(content: dict) -> tuple[list[str], Counter[str]]:
@@ -180,6 +193,6 @@ def _pictures(content: dict, folder: Path) -> list[Picture]:
     }
     for annotation in content['annotations']:
         x, y, width, height = annotation['bbox']
-        box = Box(names[annotation['category_id']], (x, y, x + width, y + height), bool(annotation.get('iscrowd')))
+        box = Box(names[annotation['category_id']], (x, y, x + width, y + height), is_ignored(annotation))
         pictures[annotation['image_id']].boxes.append(box)
     return list(pictures.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from .annotated import Box
 from .data_files import MOST_ANNOTATION, require_regular
 
+_ROOT = 'annotation'
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -31,8 +32,8 @@ def read_xml(
         return [], None, [f'there is no annotation {path}: put it there']
     except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:  # the last two: of its encoding
         return [], None, [f'the annotation {path} is truncated or no XML ({error}): copy it again']
-    if tree.tag != 'annotation':
-        return [], None, [f'the annotation {path} is no <annotation> but <{tree.tag}>: copy it again']
+    if tree.tag != _ROOT:
+        return [], None, [f'the annotation {path} is no <{_ROOT}> but <{tree.tag}>: copy it again']
     boxes, problems = [], []
     for number, element in enumerate(tree.findall('object'), start=1):
         try:
@@ -44,6 +45,15 @@ def read_xml(
     except ValueError as error:
         return boxes, None, [*problems, f'{path}: {error}: correct it']
     return boxes, size, problems
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether an XML file is one of a picture; one that does not open may be."""
+    try:
+        require_regular(path, MOST_ANNOTATION)
+        return ElementTree.parse(path).getroot().tag == _ROOT
+    except (OSError, ElementTree.ParseError, LookupError, ValueError):
+        return True
 
 
 def _read_object(element: ElementTree.Element, category: Callable[[str], str | None]) -> Box:

@@ -22,6 +22,7 @@ from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
 from .misfits import COUNTER, Misfits, load_with_misfits, no_weights
 from .plain_config import plain_student_config, types_of_this_package
 
+_FIRST_LINE = '# A student that tools/export_student.py wrote.'
 # Settings of the training run that a student in use must not inherit.
 _RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume', 'model_wrapper_cfg')
 
@@ -38,8 +39,13 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
         The paths of the config and of the weights.
 
     Raises:
-        DistillationError: the checkpoint does not open, or its weights are not those of the config's student.
+        DistillationError: the checkpoint does not open, its weights are not those of the config's student, or there is
+            a `student.py` that was not exported.
     """
+    out_dir = Path(out_dir)
+    weights, config = out_dir / 'student.pth', out_dir / 'student.py'
+    if config.exists() and not config.read_text().startswith(_FIRST_LINE):
+        raise DistillationError([f'{config} is no exported one, so it is not replaced: name another folder by --out'])
     content = read_checkpoint(checkpoint)
     plain = plain_student_config(cfg)
     for key in _RUN_SETTINGS:
@@ -52,11 +58,9 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
             'must be installed wherever the student is used',
             stacklevel=2,
         )
-    out_dir = Path(out_dir)
-    weights, config = out_dir / 'student.pth', out_dir / 'student.py'
     save_student(content, weights, config_text=plain.pretty_text)
     with written_whole(config) as draft:
-        plain.dump(draft)
+        draft.write_text(f'{_FIRST_LINE}\n{plain.pretty_text}')
     return config, weights
 
 

@@ -230,6 +230,13 @@ def test_a_converted_set_is_used_as_it_is(write, voc_set):
         write(FASTER, ['pkd'], voc_set)
 
 
+def test_a_converted_set_that_judges_on_what_it_trains_on_is_refused(voc_set):
+    read_own_set(str(voc_set))
+    (voc_set / 'coco' / 'val.json').write_text((voc_set / 'coco' / 'train.json').read_text())
+    with pytest.raises(DistillationError, match=r'5 pictures are in train and in val, such as JPEGImages/p0\.jpg'):
+        read_own_set(str(voc_set))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('student', STUDENTS, ids=lambda name: Path(name).stem)
 def test_what_is_written_builds(write, voc_set, student):

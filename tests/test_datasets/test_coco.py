@@ -62,6 +62,10 @@ def test_every_fault_of_the_pictures_is_named_at_once(root):
         (lambda content: content['annotations'][5].update(image_id=[1]), 'has no image_id'),
         (lambda content: content['annotations'][5].update(id=5), 'ids of "annotations" are there twice: 5'),
         (
+            lambda content: content['images'][1].update(file_name=content['images'][0]['file_name']),
+            'pictures of "images" are there twice: .* join their annotations',
+        ),
+        (
             lambda content: content['annotations'][5].update(image_id=99),
             'annotation 6 is of image_id 99, which is not in',
         ),

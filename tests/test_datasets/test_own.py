@@ -9,14 +9,16 @@ import pytest
 from helpers import tiny_student_cfg
 from helpers.tiny import REPO, call_tool
 from mmengine.config import Config
-from test_datasets.layouts import DATA_KEYS, HEIGHT, WIDTH, judge_the_truth, write_xml
+from test_datasets.layouts import DATA_KEYS, HEIGHT, WIDTH, draw_picture, judge_the_truth, write_xml
 from test_datasets.own_layouts import (
     CLASSES,
     LAYOUTS,
     NAMES,
+    TRAIN,
     TRUTH,
     VAL,
     coco,
+    coco_content,
     draw,
     labelimg,
     one_coco_file,
@@ -109,9 +111,13 @@ def test_a_wrong_line_is_named_and_nothing_is_written(tmp_path, line, said):
     [
         (lambda root: (root / 'data.yaml').unlink(), 'the names of the classes are not in .*: write them into classes'),
         (lambda root: (root / 'data.yaml').write_text('names: {1: cat}'), 'the numbers of its names are not 0 to 0'),
-        (lambda root: (root / 'Annotations').mkdir(), 'has the layouts voc, yolo: say which is meant'),
+        (lambda root: (root / 'data.yaml').write_text('names: [yes, no]'), 'True of its names is no text: quote it'),
+        (
+            lambda root: (root / 'Annotations').mkdir(),
+            'has the layouts voc, yolo. Convert it first: .* --layout voc',
+        ),
     ],
-    ids=['no names', 'other numbers', 'two layouts'],
+    ids=['no names', 'other numbers', 'no text', 'two layouts'],
 )
 def test_what_is_not_clear_is_asked(tmp_path, change, said):
     yolo(tmp_path)
@@ -130,6 +136,163 @@ def test_pictures_that_are_elsewhere_are_one_error(tmp_path):
     one_coco_file(tmp_path)
     (tmp_path / 'images').rename(tmp_path / 'hidden')
     with pytest.raises(DistillationError, match=r'p0\.jpg, is in none of .*: put the pictures there') as error:
+        convert_own(tmp_path)
+    assert len(error.value.problems) == 1
+
+
+def rewritten(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def names_of(own, split: str) -> list[str]:
+    return sorted(Path(image['file_name']).stem for image in json.loads(own.files[split].read_text())['images'])
+
+
+def test_files_of_one_split_are_read_together(tmp_path):
+    for number, names in enumerate((NAMES[:3], NAMES[3:])):
+        draw(tmp_path / 'images', names)
+        (tmp_path / f'task_{number}.json').write_text(json.dumps(coco_content(names, dict(cat=1, dog=2))))
+    own = convert_own(tmp_path)
+    assert sorted(names_of(own, 'train') + names_of(own, 'val')) == NAMES
+
+
+def test_lists_of_one_split_are_read_together_and_names_may_have_spaces(tmp_path):
+    voc(tmp_path)
+    for name, new in (('p5', 'p 5'), ('p6', 'p 6')):
+        (tmp_path / 'Annotations' / f'{name}.xml').rename(tmp_path / 'Annotations' / f'{new}.xml')
+        (tmp_path / 'JPEGImages' / f'{name}.jpg').rename(tmp_path / 'JPEGImages' / f'{new}.jpg')
+    lists = tmp_path / 'ImageSets' / 'Main'
+    (lists / 'val.txt').unlink()
+    (lists / 'val1.txt').write_text('p 5\np7\n')
+    (lists / 'val2.txt').write_text('p 6\np7\n')
+    own = convert_own(tmp_path)
+    assert names_of(own, 'val') == ['p 5', 'p 6', 'p7']
+
+
+def test_roboflows_copies_of_a_picture_are_drawn_together(tmp_path):
+    names = [f'{name}_jpg.rf.{copy}' for name in NAMES for copy in 'abc']
+    for name in names:
+        draw_picture(tmp_path / 'train' / f'{name}.jpg', [])
+    images = [dict(id=i, file_name=f'{name}.jpg', width=WIDTH, height=HEIGHT) for i, name in enumerate(names)]
+    content = dict(coco_content(NAMES, dict(cat=1, dog=2)), images=images)
+    (tmp_path / 'train' / '_annotations.coco.json').write_text(json.dumps(content))
+    own = convert_own(tmp_path)
+    sources = [{name.partition('_')[0] for name in names_of(own, split)} for split in ('train', 'val')]
+    assert sources[0] | sources[1] == {*NAMES}
+    assert not sources[0] & sources[1]
+    assert 'the copies that Roboflow made of each of 8 together' in own.said
+
+
+def test_a_picture_in_train_and_in_val_is_refused(tmp_path):
+    coco(tmp_path)
+    files = {split: tmp_path / 'annotations' / f'instances_{split}2017.json' for split in ('train', 'val')}
+    shared = coco_content(VAL, dict(cat=17, dog=18))
+    (tmp_path / 'val2017').rename(tmp_path / 'images')
+    draw(tmp_path / 'images', TRAIN)
+    files['train'].write_text(json.dumps(shared))
+    with pytest.raises(DistillationError, match=r'3 pictures are in train and in val, such as images/p5\.jpg'):
+        convert_own(tmp_path)
+    files['train'].rename(tmp_path / 'annotations' / 'instances_trainval2017.json')  # of which val may be a part
+    assert convert_own(tmp_path).files.keys() == {'trainval', 'val'}
+
+
+def test_boxes_that_are_marked_ignore_are_ignored_regions(tmp_path):
+    coco(tmp_path)
+    path = tmp_path / 'annotations' / 'instances_val2017.json'
+    rewritten(path, lambda content: content['annotations'][0].update(ignore=1))
+    own = convert_own(tmp_path)
+    assert [each['iscrowd'] for each in json.loads(own.files['val'].read_text())['annotations']] == [1, 0, 0]
+
+
+def test_coco_beside_its_captions_and_a_class_that_is_its_own_supercategory(tmp_path):
+    coco(tmp_path)
+    (tmp_path / 'annotations' / 'captions_val2017.json').write_text('{"images": [], "annotations": []}')
+    for split in ('train', 'val'):
+        person = dict(id=1, name='person', supercategory='person')  # as COCO's own, and no box has it
+        rewritten(
+            tmp_path / 'annotations' / f'instances_{split}2017.json',
+            lambda content, person=person: content['categories'].insert(0, person),
+        )
+    assert convert_own(tmp_path).classes == ['person', *CLASSES]
+
+
+def test_names_of_pictures_may_be_whole_paths(tmp_path, monkeypatch):
+    one_coco_file(tmp_path)
+    rewritten(
+        tmp_path / 'labels.json',
+        lambda content: [
+            image.update(file_name=f'{tmp_path}/images/{image["file_name"]}') for image in content['images']
+        ],
+    )
+    monkeypatch.chdir(tmp_path.parent)
+    own = convert_own(tmp_path.name)
+    assert truth_of(tmp_path, own.files, ('train', 'val')).keys() == TRUTH.keys()
+
+
+def test_data_yaml_says_what_a_picture_is_for(tmp_path):
+    yolo(tmp_path, 'here/{kind}/site_{split}')
+    description = tmp_path / 'data.yaml'
+    (tmp_path / 'held_out.txt').write_text(''.join(f'./here/images/site_val/{name}.jpg\n' for name in VAL))
+    for val in ('here/images/site_val', '../here/images/site_val', '[here/images/site_val]', 'held_out.txt'):
+        description.write_text(f'train: here/images/site_train\nval: {val}\nnames: [cat, dog]\n')
+        own = convert_own(tmp_path)
+        assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
+    description.write_text('train: here/images/site_train\nval: /elsewhere/site_val\nnames: [cat, dog]\n')
+    with pytest.raises(DistillationError, match=r'data\.yaml: .* 3 are in no split, such as .*site_val/p5'):
+        convert_own(tmp_path)
+
+
+def test_the_boxes_of_poses_are_read_without_their_keypoints(tmp_path):
+    yolo(tmp_path)
+    description = tmp_path / 'data.yaml'
+    description.write_text(description.read_text() + 'kpt_shape: [2, 2]\n')
+    (tmp_path / 'labels' / 'train' / 'p1.txt').write_text('0 0.5 0.5 0.2 0.4 0.1 0.1 0.9 0.9\n')
+    (tmp_path / 'labels' / 'train' / 'p2.txt').unlink()
+    for name in NAMES:  # the others are polygons
+        if name not in ('p1', 'p2'):
+            next(tmp_path.rglob(f'{name}.jpg')).unlink()
+            for label in tmp_path.rglob(f'{name}.txt'):
+                label.unlink()
+    own = convert_own(tmp_path)
+    found = truth_of(tmp_path, own.files, ('train', 'val'))
+    assert found['p1'] == [('cat', pytest.approx((0.4 * WIDTH, 0.3 * HEIGHT, 0.6 * WIDTH, 0.7 * HEIGHT)))]
+
+
+@pytest.mark.parametrize('draw_layout', [labelimg, yolo], ids=lambda draw: draw.__name__)
+def test_an_annotation_without_a_picture_is_a_fault(tmp_path, draw_layout):
+    draw_layout(tmp_path)
+    picture = next(tmp_path.rglob('p1.jpg'))
+    picture.rename(picture.with_suffix('.heic'))
+    (tmp_path / 'other.xml').write_text('<notes/>')
+    with pytest.raises(DistillationError, match=r'there is no picture .*p1\.jpg: put it there') as error:
+        convert_own(tmp_path)
+    assert len(error.value.problems) == 1
+
+
+def test_pictures_of_voc_without_an_annotation_are_counted(tmp_path):
+    voc_without_lists(tmp_path)
+    (tmp_path / 'Annotations' / 'p1.xml').unlink()
+    assert '1 pictures of JPEGImages without an annotation were left out' in convert_own(tmp_path).said
+
+
+def test_what_an_earlier_conversion_left_is_not_taken_for_a_split(tmp_path):
+    one_coco_file(tmp_path)
+    convert_own(tmp_path)
+    convert_own(tmp_path)  # the same again is written anew
+    (tmp_path / 'labels.json').unlink()
+    for split, names in (('train', TRAIN), ('test', VAL)):
+        (tmp_path / f'{split}.json').write_text(json.dumps(coco_content(names, dict(cat=1, dog=2))))
+    with pytest.raises(DistillationError, match=r'coco has val\.json, no split of this set: remove'):
+        convert_own(tmp_path)
+
+
+def test_labelmes_files_are_named_as_such(tmp_path):
+    draw(tmp_path, NAMES)
+    for name in NAMES:
+        (tmp_path / f'{name}.json').write_text('{"version": "5.0", "shapes": [], "imagePath": "a.jpg"}')
+    with pytest.raises(DistillationError, match="labelme's: export the set in COCO's format") as error:
         convert_own(tmp_path)
     assert len(error.value.problems) == 1
 

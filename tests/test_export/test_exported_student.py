@@ -7,6 +7,7 @@ from helpers.distil import distilled_cfg
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmdet_kd.errors import DistillationError
 from mmdet_kd.export import export_student
 
 
@@ -27,3 +28,13 @@ def test_the_config_is_that_which_was_given_though_a_head_writes_into_its_own(st
     cfg = distilled_cfg(plain, 'teacher.py', 'teacher.pth')
     config, _ = export_student(cfg, tmp_path / 'trained.pth', tmp_path / 'out')
     assert Config.fromfile(config).model == plain.model
+
+
+def test_an_export_replaces_an_earlier_one_and_no_other_student(student_cfg, tmp_path):
+    torch.save({'state_dict': MODELS.build(copy.deepcopy(student_cfg.model)).state_dict()}, tmp_path / 'trained.pth')
+    config, _ = export_student(student_cfg, tmp_path / 'trained.pth', tmp_path)
+    assert export_student(student_cfg, tmp_path / 'trained.pth', tmp_path)[0] == config
+    config.write_text("_base_ = 'mine.py'\n")  # as tools/distill.py names the config of a student
+    with pytest.raises(DistillationError, match=r'student\.py is no exported one, so it is not replaced'):
+        export_student(student_cfg, tmp_path / 'trained.pth', tmp_path)
+    assert config.read_text() == "_base_ = 'mine.py'\n"

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DistillationError
+from ...unknown_names import some
 from ..annotated import write_splits
 from .coco_json import is_coco, read_coco_folder
-from .found import Found, describe, leave_out_flat, with_splits
+from .found import Found, describe, leave_out_flat, require_apart, with_splits
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
 from .yolo import is_yolo, read_yolo
 
-__all__ = ['LAYOUTS', 'OwnData', 'convert_own']
+__all__ = ['LAYOUTS', 'OwnData', 'convert_own', 'require_apart']
 
 #: Name of a layout -> whether a folder has it, and its reader.
 LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Found]]] = {
@@ -70,7 +71,16 @@ def convert_own(
     found = with_splits(found, val_share, seed)
     if not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])
+    require_apart({split: [picture.file_name for picture in each] for split, each in found.splits.items()}, root)
     folder = Path(out) if out is not None else root / 'coco'
+    earlier = sorted(path.name for path in folder.glob('*.json') if path.stem not in found.splits)
+    if earlier:
+        raise DistillationError(
+            [
+                f'{folder.absolute()} has {some(earlier)}, no split of this set: remove what an earlier conversion '
+                'left, or write to another folder'
+            ]
+        )
     written = write_splits(folder, found.splits, found.classes, leave_out_broken)
     files = {split: folder / f'{split}.json' for split in found.splits}
     said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])
@@ -82,7 +92,12 @@ def _layout_of(root: Path) -> str:
     if len(named) == 1:
         return named[0]
     if named:
-        raise DistillationError([f'{root.absolute()} has the layouts {", ".join(named)}: say which is meant'])
+        raise DistillationError(
+            [
+                f'{root.absolute()} has the layouts {", ".join(named)}. Convert it first: python '
+                f'tools/dataset_converters/own.py {root} --layout {named[0]}, or another of them'
+            ]
+        )
     raise DistillationError(
         [
             f'{root.absolute()} has none of the layouts {", ".join(LAYOUTS)}: Annotations/*.xml, annotations/*.json, '

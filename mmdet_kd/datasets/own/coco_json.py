@@ -2,18 +2,22 @@
 
 ::
 
-    root/annotations/{train,val}.json         or instances_train2017.json, or root/NAME.json
+    root/annotations/{train,val}.json         or root/NAME.json; of COCO's own, instances_train2017.json alone
     root/{train,images,train2017}/NAME.jpg    wherever the pictures of a file are found
 
     root/{train,valid,test}/_annotations.coco.json    Roboflow's, beside the pictures
+
+Files whose names differ in digits at the end are one split: task_1.json and task_2.json.
 """
 
+import os
 from pathlib import Path
 
 from ...errors import DistillationError, raise_if_any
 from ..annotated import Box, Picture
-from ..coco import read_coco
-from .found import Found, split_name
+from ..coco import is_ignored, read_coco
+from ..data_files import read_json
+from .found import PICTURE_SUFFIXES, Found, split_name
 
 _ROBOFLOW = '_annotations.coco.json'
 
@@ -26,31 +30,46 @@ def is_coco(root: Path) -> bool:
 def read_coco_folder(root: Path) -> Found:
     """Read every file in COCO's format.
 
-    A category that no box has and that is named as the super-category of others, as Roboflow's first, is no class.
+    Boxes that are marked as crowds or as ``ignore`` are ignored regions. A category that no box has and that another
+    names as its super-category, as Roboflow's first, is no class.
 
     Raises:
         DistillationError: a file is not as it should be, or none of its pictures is found.
     """
     contents, problems = {}, []
     for path in _files(root):
+        _refuse_labelme(path)
         contents[path], found = read_coco(path)
         problems += found
     raise_if_any(problems)
     categories = _categories(list(contents.values()))
     used = {annotation['category_id'] for content in contents.values() for annotation in content['annotations']}
-    parents = {category.get('supercategory') for category in categories.values()}
-    groups = {number for number, each in categories.items() if number not in used and each['name'] in parents}
+    groups = {number for number in categories.keys() - used if _is_group(number, categories)}
     names = {number: each['name'] for number, each in sorted(categories.items()) if number not in groups}
     notes = [f"'{categories[number]['name']}' groups the others and has no box: it is no class" for number in groups]
-    splits = {}
+    splits: dict[str, list[Picture]] = {}
     for path, content in contents.items():
-        splits[_split_of(path)] = _pictures(root, path, content, names)
+        splits.setdefault(_split_of(path), []).extend(_pictures(root, path, content, names))
     return Found(splits, list(names.values()), notes)
 
 
 def _files(root: Path) -> list[Path]:
     roboflow = sorted(root.glob(f'*/{_ROBOFLOW}'))
-    return roboflow or sorted((root / 'annotations').glob('*.json')) or sorted(root.glob('*.json'))
+    annotations = root / 'annotations'
+    cocos = sorted(annotations.glob('instances_*.json'))  # beside its captions and its keypoints
+    return roboflow or cocos or sorted(annotations.glob('*.json')) or sorted(root.glob('*.json'))
+
+
+def _refuse_labelme(path: Path) -> None:
+    """Labelme leaves a file of its own format beside each picture."""
+    if not any(path.with_suffix(suffix).exists() for suffix in PICTURE_SUFFIXES):
+        return
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return  # read_coco says what it is
+    if isinstance(content, dict) and 'shapes' in content:
+        raise DistillationError([f"{path} is labelme's: export the set in COCO's format or in VOC's"])
 
 
 def _split_of(path: Path) -> str:
@@ -68,16 +87,22 @@ def _categories(contents: list[dict]) -> dict[int | str, dict]:
     return found
 
 
+def _is_group(number: int | str, categories: dict[int | str, dict]) -> bool:
+    """Whether another category names this one as its super-category."""
+    name = categories[number]['name']
+    return any(each.get('supercategory') == name for other, each in categories.items() if other != number)
+
+
 def _pictures(root: Path, path: Path, content: dict, names: dict[int | str, str]) -> list[Picture]:
     folder = _folder_of(root, path, content)
     pictures = {}
     for image in content['images']:
         file = folder / image['file_name']
         size = (image['width'], image['height'])
-        pictures[image['id']] = Picture(file, file.relative_to(root).as_posix(), size=size)
+        pictures[image['id']] = Picture(file, Path(os.path.relpath(file, root)).as_posix(), size=size)
     for annotation in content['annotations']:
         x, y, width, height = annotation['bbox']
-        box = Box(names[annotation['category_id']], (x, y, x + width, y + height), bool(annotation.get('iscrowd')))
+        box = Box(names[annotation['category_id']], (x, y, x + width, y + height), is_ignored(annotation))
         box.extra = {key: annotation[key] for key in ('area', 'segmentation') if annotation.get(key)}
         pictures[annotation['image_id']].boxes.append(box)
     return list(pictures.values())

@@ -1,15 +1,19 @@
 """What a folder of your own data holds, whatever its layout."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from ...errors import raise_if_any
+from ...unknown_names import some
 from ..annotated import Picture
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 _SAME = {'valid': 'val', 'validation': 'val', 'training': 'train', 'testing': 'test'}
+_TRAINED_ON, _HELD_OUT = ('train', 'trainval'), ('val', 'test')
+_COPY = '.rf.'  # Roboflow names the copies that it makes of a.jpg a_jpg.rf.NUMBER.jpg
 _SMALL, _LARGE = 32**2, 96**2  # pixels of area, COCO's
 
 
@@ -44,8 +48,36 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob('*') if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
 
 
+def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
+    """Refuse splits that train on a picture on which they judge, or that have one twice.
+
+    Args:
+        splits: name -> names of its pictures, from the root.
+        root: of the set, for the message.
+
+    Raises:
+        DistillationError: with some of the pictures.
+    """
+    problems = []
+    for split, names in splits.items():
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            problems.append(f'{root.absolute()}: {split} has {some(twice)} twice: join their annotations')
+    for trained in splits.keys() & {*_TRAINED_ON}:
+        for held_out in splits.keys() & {*_HELD_OUT}:
+            both = sorted({*splits[trained]} & {*splits[held_out]})
+            if both and (trained, held_out) != ('trainval', 'val'):
+                problems.append(
+                    f'{root.absolute()}: {len(both)} pictures are in {trained} and in {held_out}, such as {both[0]}: '
+                    'take them out of one of the two'
+                )
+    raise_if_any(sorted(problems))
+
+
 def with_splits(found: Found, val_share: float, seed: int) -> Found:
     """Make a split where there is none to validate on: a part of the pictures, drawn, of the only list or of 'train'.
+
+    The copies that Roboflow makes of a picture are drawn together.
 
     Args:
         found: what there is.
@@ -57,14 +89,19 @@ def with_splits(found: Found, val_share: float, seed: int) -> Found:
     if len(found.splits) > 1 and 'train' not in found.splits:
         return found
     name = 'train' if 'train' in found.splits else next(iter(found.splits))
-    pictures = sorted(found.splits[name], key=lambda picture: picture.file_name)
-    count = min(max(round(val_share * len(pictures)), 1), len(pictures) - 1)
-    drawn = set(Random(seed).sample(range(len(pictures)), max(count, 0)))
+    copies: dict[str, list[Picture]] = {}
+    for picture in sorted(found.splits[name], key=lambda picture: picture.file_name):
+        copies.setdefault(picture.file_name.partition(_COPY)[0], []).append(picture)
+    count = min(max(round(val_share * len(copies)), 1), len(copies) - 1)
+    drawn = set(Random(seed).sample(list(copies), max(count, 0)))
     halves = {
-        'train': [picture for i, picture in enumerate(pictures) if i not in drawn],
-        'val': [picture for i, picture in enumerate(pictures) if i in drawn],
+        'train': [picture for source, each in copies.items() if source not in drawn for picture in each],
+        'val': [picture for source, each in copies.items() if source in drawn for picture in each],
     }
-    note = f'there was no split to validate on: {count} of the {len(pictures)} pictures were drawn (seed {seed})'
+    whole = len(found.splits[name])
+    note = f'there was no split to validate on: {len(halves["val"])} of the {whole} pictures were drawn (seed {seed})'
+    if len(copies) < whole:
+        note += f', the copies that Roboflow made of each of {len(copies)} together'
     others = {split: each for split, each in found.splits.items() if split != name}
     return Found({**halves, **others}, found.classes, [*found.notes, note])
 
@@ -72,7 +109,8 @@ def with_splits(found: Found, val_share: float, seed: int) -> Found:
 def leave_out_flat(found: Found) -> None:
     """Take the boxes without width or height out of the pictures, and note how many there were."""
     count = 0
-    for picture in found.pictures:
+    every = {id(picture): picture for each in found.splits.values() for picture in each}  # each file may read it anew
+    for picture in every.values():
         whole = [box for box in picture.boxes if box.corners[2] > box.corners[0] and box.corners[3] > box.corners[1]]
         count += len(picture.boxes) - len(whole)
         picture.boxes = whole

@@ -4,7 +4,8 @@ VOC's folders::
 
     root/Annotations/NAME.xml
     root/JPEGImages/NAME.jpg
-    root/ImageSets/Main/{train,val,...}.txt   a NAME a line; without them a split is drawn
+    root/ImageSets/Main/{train,val,...}.txt   a NAME a line, or a list of one class: NAME and 1, 0 or -1, not read;
+                                              without them a split is drawn
 
 Beside the pictures, in the root or in a folder a split::
 
@@ -18,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import DistillationError
-from ..annotated import Picture, read_list
-from ..voc_xml import read_xml
+from ..annotated import Picture, read_lines
+from ..voc_xml import is_annotation, read_xml
 from .found import PICTURE_SUFFIXES, Found, pictures_in, split_name
 
-LISTS = Path('ImageSets', 'Main')
+LISTS, PICTURES = Path('ImageSets', 'Main'), 'JPEGImages'
 
 
 def is_voc(root: Path) -> bool:
@@ -41,17 +42,23 @@ def read_voc(root: Path) -> Found:
     Raises:
         DistillationError: a list cannot be read.
     """
-    lists = _read_lists(root / LISTS)
+    lists, notes = _read_lists(root / LISTS), []
     if not lists:
         lists = {'all': [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
+        others = {path.stem for path in pictures_in(root / PICTURES)} - {*lists['all']}
+        if others:
+            notes.append(f'{len(others)} pictures of {PICTURES} without an annotation were left out')
     pictures = {name: _read_named(root, name) for names in lists.values() for name in names}
-    return _found({split: [pictures[name] for name in names] for split, names in lists.items()})
+    return _found({split: [pictures[name] for name in names] for split, names in lists.items()}, notes)
 
 
 def read_labelimg(root: Path) -> Found:
-    """Read pictures with an XML beside each; one without it has no object."""
+    """Read pictures with an XML beside each; one without it has no object, and an XML without a picture is a fault."""
     splits: dict[str, list[Picture]] = {}
-    for path in pictures_in(root):
+    pictures = pictures_in(root)
+    beside = {path.with_suffix('.xml') for path in pictures}
+    alone = [path for path in root.rglob('*.xml') if path not in beside and is_annotation(path)]
+    for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
         inside = path.relative_to(root)
         split = split_name(inside.parts[0]) if len(inside.parts) > 1 else ''
         splits.setdefault(split if split in ('train', 'val', 'test') else 'all', []).append(_read_beside(root, path))
@@ -64,25 +71,26 @@ def _read_beside(root: Path, path: Path) -> Picture:
 
 
 def _read_named(root: Path, name: str) -> Picture:
-    folder = root / 'JPEGImages'
+    folder = root / PICTURES
     suffixes = [suffix for each in PICTURE_SUFFIXES for suffix in (each, each.upper())]
     path = next((p for s in suffixes if (p := folder / (name + s)).exists()), folder / f'{name}.jpg')
     return Picture(path, path.relative_to(root).as_posix(), *read_xml(root / 'Annotations' / f'{name}.xml'))
 
 
 def _read_lists(folder: Path) -> dict[str, list[str]]:
-    """The lists of names; those of one class (a name and 1 or -1 a line) are not meant."""
-    lists = {}
+    """Split -> names, of the lists that are not of one class."""
+    lists: dict[str, list[str]] = {}
     for path in sorted(folder.glob('*.txt')):
         try:
-            lines = read_list(path)
+            lines = read_lines(path)
         except (OSError, ValueError) as error:
             raise DistillationError([f'cannot read the list {path} ({error}): copy it again']) from None
-        if lines and all(len(line) == 1 for line in lines):
-            lists[split_name(path.stem)] = list(dict.fromkeys(line[0] for line in lines))
-    return lists
+        of_class = all(len(line.split()) > 1 and line.split()[-1] in ('1', '0', '-1') for line in lines)
+        if lines and not of_class:
+            lists.setdefault(split_name(path.stem), []).extend(lines)
+    return {split: list(dict.fromkeys(names)) for split, names in lists.items()}
 
 
-def _found(splits: dict[str, Sequence[Picture]]) -> Found:
+def _found(splits: dict[str, Sequence[Picture]], notes: Sequence[str] = ()) -> Found:
     names = {box.category for pictures in splits.values() for picture in pictures for box in picture.boxes}
-    return Found({split: list(pictures) for split, pictures in splits.items()}, sorted(names))
+    return Found({split: list(pictures) for split, pictures in splits.items()}, sorted(names), list(notes))

@@ -2,68 +2,124 @@
 
 ::
 
-    root/data.yaml                       names: [cat, dog] or {0: cat, 1: dog}; or root/classes.txt, a name a line
+    root/data.yaml                       names: [cat, dog] or {0: cat, 1: dog}; or root/classes.txt, a name a line;
+                                         train, val, test: a folder or a list of pictures, or several; without them
+                                         the names of folders say what a picture is for
     root/images/train/NAME.jpg           or root/train/images/NAME.jpg, or root/images/NAME.jpg
     root/labels/train/NAME.txt           or root/train/labels/NAME.txt, or root/labels/NAME.txt
 
 A line is ``class x y width height``, the centre and the size of a box as shares of the picture; or ``class x1 y1 x2
-y2 x3 y3 ...``, the corners of a polygon, whose box is taken. A picture without a file has no object.
+y2 x3 y3 ...``, the corners of a polygon, whose box is taken. With ``kpt_shape`` in data.yaml keypoints follow the box,
+and are not read. A picture without a file has no object, and a file without a picture is a fault.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ...errors import DistillationError
-from ..annotated import Box, Picture
+from ..annotated import Box, Picture, read_lines
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
 from .found import Found, pictures_in, split_name
 
-_IMAGES, _LABELS = 'images', 'labels'
+_IMAGES, _LABELS, _CLASSES = 'images', 'labels', 'classes.txt'
 _SPLITS = ('train', 'val', 'test')
 
 
 def is_yolo(root: Path) -> bool:
     """Whether a folder has labels as YOLO's tools leave them."""
-    return any(path.is_dir() for path in (root / _LABELS, *root.glob(f'*/{_LABELS}')))
+    return bool(_label_folders(root))
 
 
 def read_yolo(root: Path) -> Found:
     """Read a set in YOLO's layout.
 
     Raises:
-        DistillationError: the names of the classes are not there, or no picture is.
+        DistillationError: the names of the classes are not there, or no picture is, or a picture is in no split.
     """
-    classes = _read_names(root)
-    splits: dict[str, list[Picture]] = {}
+    path, description = _read_description(root)
+    classes, keypoints = _read_names(root, path, description), 'kpt_shape' in description
     paths = [path for path in pictures_in(root) if _IMAGES in path.relative_to(root).parts[:-1]]
     if not paths:
         raise DistillationError([f'there is no picture in a folder "{_IMAGES}" of {root.absolute()}: put them there'])
-    for path, size in zip(paths, picture_sizes(paths), strict=True):
-        name = path.relative_to(root).as_posix()
-        picture = Picture(path, name)
+    labels = {_swapped(root, path, _IMAGES, _LABELS, '.txt') for path in paths}
+    others = [each for folder in _label_folders(root) for each in folder.rglob('*.txt') if each.name != _CLASSES]
+    paths += [_swapped(root, each, _LABELS, _IMAGES, '.jpg') for each in others if each not in labels]
+    pictures = {}
+    for each, size in zip(paths, picture_sizes(paths), strict=True):
+        pictures[each] = picture = Picture(each, each.relative_to(root).as_posix())
         if isinstance(size, tuple):  # examine() says what else it is
-            picture.boxes, picture.problems = _read_label(_label_of(root, path), size, classes)
-        splits.setdefault(_split_of(path.relative_to(root)), []).append(picture)
-    return Found(splits, classes)
+            label = _swapped(root, each, _IMAGES, _LABELS, '.txt')
+            picture.boxes, picture.problems = _read_label(label, size, classes, keypoints)
+    splits = _splits_of(root, paths, path, description)
+    return Found({split: [pictures[each] for each in inside] for split, inside in splits.items()}, classes)
 
 
-def _split_of(inside: Path) -> str:
-    names = [split_name(part) for part in inside.parts[:-1]]
-    return next((name for name in names if name in _SPLITS), 'all')
+def _splits_of(
+    root: Path, paths: Sequence[Path], path: Path | None, description: Mapping[str, Any]
+) -> dict[str, list[Path]]:
+    """Split -> its pictures: as data.yaml says, or else the names of their folders."""
+    named = {split: description[split] for split in _SPLITS if description.get(split)}
+    there = {split: folders for split, entry in named.items() if (folders := _found_at(root, description, entry))}
+    splits: dict[str, list[Path]] = {}
+    nowhere = []
+    for each in paths:
+        by_file = [split for split, places in there.items() if places & {each, *each.parents}]
+        by_folder = next((n for n in map(split_name, each.relative_to(root).parts[:-1]) if n in _SPLITS), None)
+        if by_folder in there:
+            by_folder = None  # data.yaml says what is in it
+        if not by_file and by_folder is None and named:
+            nowhere.append(each)
+        for split in by_file or [by_folder or 'all']:
+            splits.setdefault(split, []).append(each)
+    if nowhere:
+        said = ', '.join(f'{split}: {entry}' for split, entry in named.items())
+        raise DistillationError(
+            [
+                f'{path}: of the pictures, {len(nowhere)} are in no split, such as {nowhere[0]}; it has {said}: '
+                'correct it, or move them away'
+            ]
+        )
+    return splits
 
 
-def _label_of(root: Path, picture: Path) -> Path:
-    """The last folder "images" of its path becomes "labels"."""
-    parts = list(picture.relative_to(root).with_suffix('.txt').parts)
-    parts[len(parts) - 1 - parts[::-1].index(_IMAGES)] = _LABELS
+def _found_at(root: Path, description: Mapping[str, Any], entry: Any) -> set[Path]:
+    """The folders and pictures that a split of data.yaml has, of those that are there."""
+    bases = [root / str(description.get('path') or ''), root]
+    places = set()
+    for each in entry if isinstance(entry, list) else [entry]:
+        inside = Path(*(part for part in Path(str(each)).parts if part != '..'))  # Roboflow's lead out of the set
+        place = _first_there([*(base / str(each) for base in bases), root / inside])
+        if place is not None and place.is_file():
+            lines = read_lines(place)
+            places |= {_first_there([base / line for base in (place.parent, *bases)]) for line in lines} - {None}
+        elif place is not None:
+            places.add(place)
+    return {root / os.path.relpath(place, root) for place in places}
+
+
+def _first_there(places: Iterable[Path]) -> Path | None:
+    return next((place for place in places if place.exists()), None)
+
+
+def _label_folders(root: Path) -> list[Path]:
+    return [path for path in (root / _LABELS, *root.glob(f'*/{_LABELS}')) if path.is_dir()]
+
+
+def _swapped(root: Path, path: Path, folder: str, other: str, suffix: str) -> Path:
+    """A path whose last folder of one name gets the other."""
+    parts = list(path.relative_to(root).with_suffix(suffix).parts)
+    parts[len(parts) - 1 - parts[::-1].index(folder)] = other
     return root.joinpath(*parts)
 
 
-def _read_label(path: Path, size: tuple[int, int], classes: Sequence[str]) -> tuple[list[Box], list[str]]:
+def _read_label(
+    path: Path, size: tuple[int, int], classes: Sequence[str], keypoints: bool
+) -> tuple[list[Box], list[str]]:
     try:
         require_regular(path, MOST_ANNOTATION)
         lines = path.read_text(encoding='utf-8-sig').splitlines()
@@ -74,7 +130,8 @@ def _read_label(path: Path, size: tuple[int, int], classes: Sequence[str]) -> tu
     boxes, problems = [], []
     for number, line in enumerate(lines, start=1):
         try:
-            boxes += [_parse(line.split(), size, classes)] if line.strip() else []
+            words = line.split()
+            boxes += [_parse(words[:5] if keypoints else words, size, classes)] if words else []
         except ValueError as error:
             problems.append(f'{path}, line {number}: {error}: correct it')
     return boxes, problems
@@ -97,18 +154,23 @@ def _parse(words: Sequence[str], size: tuple[int, int], classes: Sequence[str]) 
     return Box(classes[int(label)], tuple(c * extent for c, extent in zip(corners, size * 2, strict=True)))
 
 
-def _read_names(root: Path) -> list[str]:
+def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
+    """The file that names the classes, and what it says."""
     for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')]):
         content = _read_yaml(path)
         if isinstance(content, dict) and 'names' in content:
-            return _listed(content['names'], path)
-    path = root / 'classes.txt'
-    if path.exists():
-        require_regular(path, MOST_ANNOTATION)
-        return [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+            return path, content
+    return None, {}
+
+
+def _read_names(root: Path, path: Path | None, description: Mapping[str, Any]) -> list[str]:
+    if path is not None:
+        return _listed(description['names'], path)
+    if (root / _CLASSES).exists():
+        return read_lines(root / _CLASSES)
     raise DistillationError(
         [
-            f'the names of the classes are not in {root.absolute()}: write them into classes.txt, one a line, in the '
+            f'the names of the classes are not in {root.absolute()}: write them into {_CLASSES}, one a line, in the '
             'order of their numbers'
         ]
     )
@@ -129,4 +191,7 @@ def _listed(names: Any, path: Path) -> list[str]:
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DistillationError([f'{path}: its names are no list: write names: [cat, dog]'])
+    strange = [name for name in names if isinstance(name, bool) or not isinstance(name, (str, int, float))]
+    if strange:
+        raise DistillationError([f"{path}: {strange[0]} of its names is no text: quote it, as in 'yes'"])
     return [str(name) for name in names]
