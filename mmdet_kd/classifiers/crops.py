@@ -48,14 +48,14 @@ def _inside(boxes: Tensor, canvas: Sequence[int]) -> Tensor:
 def _cut(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Squares (N, K, C, size, size) of boxes (N, K, 4).
 
-    All squares of a picture are rows of one tall grid over it, so that no picture is copied for a box.
+    All squares of a picture are rows of one tall grid over it, so that no picture is copied for a box. The grid is made
+    without a matrix product, which autocast would round to half precision: by more than a pixel in bf16.
     """
-    count, channels, height, width = images.shape
-    x1, y1, x2, y2 = boxes.unbind(dim=-1)
-    scale = torch.stack([(x2 - x1) / width, (y2 - y1) / height], dim=-1)
-    shift = torch.stack([(x2 + x1) / width, (y2 + y1) / height], dim=-1) - 1
-    theta = torch.cat([torch.diag_embed(scale), shift[..., None]], dim=-1).flatten(0, 1)  # (N K, 2, 3)
-    grid = F.affine_grid(theta, [len(theta), channels, size, size], align_corners=False)
-    tall = grid.view(count, -1, size, 2)
-    crops = F.grid_sample(images, tall, padding_mode='border', align_corners=False)
+    height, width = images.shape[-2:]
+    x1, y1, x2, y2 = boxes[..., None].unbind(dim=-2)  # (N, K, 1) each
+    centres = (2 * torch.arange(size, device=boxes.device, dtype=boxes.dtype) + 1) / size - 1  # of -1 to 1
+    across = (centres * (x2 - x1) + x2 + x1) / width - 1  # (N, K, size)
+    down = (centres * (y2 - y1) + y2 + y1) / height - 1
+    grid = torch.stack(torch.broadcast_tensors(across[..., None, :], down[..., None]), dim=-1)
+    crops = F.grid_sample(images, grid.flatten(1, 2), padding_mode='border', align_corners=False)
     return crops.unflatten(2, (-1, size)).transpose(1, 2)

@@ -41,7 +41,7 @@ class BCKDDistiller(BaseDistiller):
 
     Raises:
         DistillationError: the heads differ in priors or classes, score by a softmax, one does not say what is
-            compared, or has class scores on positive priors alone (YOLOX).
+            compared, or has class scores that mean nothing on the background (YOLOX).
 
     Source: Yang et al., ICCV 2023 (BCKD), equations 4 to 6.
     """
@@ -68,7 +68,7 @@ class BCKDDistiller(BaseDistiller):
         self.levels = levels
         student, _, problems = heads_of_pair('BCKDDistiller', pair, ('scores', 'priors', 'boxes'), ('labels',))
         cure = 'take a DenseHeadDistiller with objectness_weight'
-        raise_if_any(problems + background_problems('BCKDDistiller', student, cure))
+        raise_if_any(problems + background_problems('BCKDDistiller', pair, cure))
         if not student.use_sigmoid:
             raise_if_any(['BCKDDistiller: it compares sigmoids, and both heads score by a softmax: leave it out'])
 

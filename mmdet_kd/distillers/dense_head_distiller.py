@@ -85,7 +85,7 @@ class DenseHeadDistiller(BaseDistiller):
                 if not view.conditional
             ]
         if priors == 'all' and loss_cls is not None:
-            self.problems += background_problems('DenseHeadDistiller', student, "write priors='positive'")
+            self.problems += background_problems('DenseHeadDistiller', pair, "write priors='positive'")
         self.loss_cls, self.loss_bbox = None, None
         if loss_cls is not None:
             self._build_cls(loss_cls, student)

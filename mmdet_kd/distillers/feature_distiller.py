@@ -58,15 +58,16 @@ class FeatureDistiller(BaseDistiller):
             2; 'index' pairs levels of the same index. Where a level has no partner, or several, the error has the line
             to write.
         adapter: config of the adapter; its channels are filled in. None gives the loss the bare maps.
-        teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). It
-            learns with the student's. None leaves the maps as they are.
+        teacher_adapter: config of one for the teacher's maps, which keeps their shape, called with (map, map). One
+            that learns needs a loss of yours that trains both sides: this package's losses are constant in the
+            teacher's map, and mmdet's are least where both maps vanish. None leaves the maps as they are.
         reduction: 'mean' or 'sum' of the losses of the levels. Methods whose authors add them up have published loss
             weights for that.
         weight: see :class:`BaseDistiller`.
 
     Raises:
-        DistillationError: there is no such map or level, a level has no partner or several, or bare maps differ in
-            stride, or in channels to which the loss does not adapt.
+        DistillationError: there is no such map or level, a level has no partner or several, bare maps differ in stride,
+            or in channels to which the loss does not adapt, or the loss does not train the teacher's adapter.
     """
 
     parts = ('feat',)
@@ -114,6 +115,7 @@ class FeatureDistiller(BaseDistiller):
             feats = [torch.zeros(1, side.channels, 2, 2) for side in sides]
             frame = _empty_frame() if self._needs_frame else None
             self.problems += call_problems('adapter and loss', partial(self._compare, place, *feats, frame))
+            self.problems += [] if self.problems else self._untrained_problems(place, feats, frame)
         raise_if_any(list(dict.fromkeys(self.problems)))
 
     @property
@@ -191,6 +193,23 @@ class FeatureDistiller(BaseDistiller):
             feat_s, feat_t = feat_s.masked_fill(~shown, 0), feat_t.masked_fill(~shown, 0)
         loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
         return loss(feat_s, feat_t) if frame is None else loss(feat_s, feat_t, frame)
+
+    def _untrained_problems(self, place: int, feats: Sequence[Tensor], frame: Frame | None) -> list[str]:
+        """That the adapter of the teacher's maps has weights which the loss does not train, or trains to nothing."""
+        weights = [] if self.teacher_adapters is None else [*self.teacher_adapters[place].parameters()]
+        if not weights:
+            return []
+        kind = type(self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss)
+        with torch.enable_grad():
+            loss = self._compare(place, *(feat.requires_grad_() for feat in feats), frame)
+        found = torch.autograd.grad(loss, weights, allow_unused=True)
+        if any(gradient is None for gradient in found):
+            why = "is constant in the teacher's map"
+        elif kind.__module__.startswith('mmdet.'):
+            why = 'is least where both maps vanish'
+        else:
+            return []
+        return [f'FeatureDistiller: {kind.__name__} {why}, so teacher_adapter cannot learn by it: leave that out']
 
     def _build_losses(self, cfg: dict, shapes: Sequence[tuple[MapShape, MapShape]]) -> nn.Module:
         """One loss for all levels; a list of one for each where it has parameters or buffers, or is told of its level.

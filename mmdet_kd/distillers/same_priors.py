@@ -87,19 +87,19 @@ def class_probabilities(predicted: DensePredictions) -> Tensor:
     return predicted.class_probabilities.detach()
 
 
-def background_problems(who: str, view: DenseView, cure: str) -> list[str]:
-    """What forbids comparing class scores on the background.
+def background_problems(who: str, pair: ModelPair, cure: str) -> list[str]:
+    """What forbids comparing the class scores of dense heads on the background.
 
     Args:
         who: compares; for messages.
-        view: of the student's head.
+        pair: the two sides, whose heads answer.
         cure: for messages.
     """
-    if not view.conditional:
-        return []
     return [
-        f'{who}: class scores of {view.name} say which object is there if there is one, and are trained on positive '
-        f'priors alone; on all others they mean nothing: {cure}'
+        f"{who}: class scores of the {side.name}'s {side.dense.name} say which object is there if there is one; where "
+        f'there is none they mean nothing: {cure}'
+        for side in (pair.student, pair.teacher)
+        if side.dense.conditional
     ]
 
 

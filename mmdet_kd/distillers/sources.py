@@ -2,7 +2,7 @@
 
 from ..knowledge import MEMORY, SCORE_MAPS, MapShape
 from .pair import ModelPair
-from .same_priors import pair_problems
+from .same_priors import background_problems, pair_problems
 
 
 def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
@@ -17,7 +17,10 @@ def source_problems(who: str, pair: ModelPair, source: str) -> list[str]:
     if source == SCORE_MAPS:
         cure = "Set source='neck', or take detectors with such heads"
         unanswered = [p for side in sides for p in side.dense.problems(('scores', 'priors'), who, side.name, cure)]
-        return unanswered or pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
+        if unanswered:
+            return unanswered
+        problems = pair_problems(who, pair, pair.student.dense, pair.teacher.dense)
+        return problems + background_problems(who, pair, "set source='neck'")
     if source == MEMORY:
         cure = "Set source='neck', or take two detectors of the DETR family"
         return [p for side in sides for p in side.encoder.problems((MEMORY,), who, side.name, cure)]

@@ -87,7 +87,7 @@ class DenseView(HeadView):
     #: Numbers that are regressed for a prior.
     box_channels: int = 4
     #: Whether class scores say which object is there if there is one, and the quality, an objectness, whether there is:
-    #: then class scores are trained on positive priors alone.
+    #: then class scores mean nothing on the background.
     conditional: ClassVar[bool] = False
 
     def why_not(self, question: str) -> str | None:

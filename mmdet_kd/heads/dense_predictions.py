@@ -100,14 +100,18 @@ class DensePredictions:
         return self.view.distributions(self.regressed[images, places])
 
     def boxes_of(self, images: Tensor, places: Tensor) -> Tensor:
-        """The boxes (K, 4) of these priors, xyxy, pixels, with a gradient towards what was regressed."""
-        regressed = self.regressed[images, places].float()
-        return self.view.decode(regressed, Priors(*(each[places] for each in self.priors)))
+        """The boxes (K, 4) of these priors, xyxy, pixels, single precision, with a gradient to what was regressed."""
+        return self._decode(self.regressed[images, places], Priors(*(each[places] for each in self.priors)))
 
     @cached_property
     @torch.enable_grad()
     def boxes(self) -> Tensor:
-        """The boxes of all priors, (N, M, 4)."""
+        """The boxes of all priors, (N, M, 4), in single precision."""
         images = len(self.regressed)
         priors = Priors(*(each.repeat(images, 1) for each in self.priors))
-        return self.view.decode(self.regressed.flatten(0, 1).float(), priors).view(images, -1, 4)
+        return self._decode(self.regressed.flatten(0, 1), priors).view(images, -1, 4)
+
+    def _decode(self, regressed: Tensor, priors: Priors) -> Tensor:
+        """In single precision: GFL sums its bins by a matrix product, which autocast would round."""
+        with torch.autocast(regressed.device.type, enabled=False):
+            return self.view.decode(regressed.float(), priors)

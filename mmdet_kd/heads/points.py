@@ -163,6 +163,7 @@ class AutoAssignView(DistanceView):
         'positives': 'each prior in a box is trained towards it in part, and none is positive',
         'assign': 'each prior in a box is trained towards it in part, and none is positive',
     }
+    conditional = True
 
 
 @register_view(FoveaHead)

@@ -89,9 +89,11 @@ class ClassMap(nn.Module):
         """The head's own labels of given ones (n,) of the wanted classes."""
         return self._wanted[labels]
 
-    @torch.no_grad()
     def map_scores(self, scores: Tensor) -> Tensor:
-        """Scores (..., C + 1), or (..., C) of sigmoids, of the wanted classes: (..., K + 1), or (..., K)."""
+        """Scores (..., C + 1), or (..., C) of sigmoids, of the wanted classes: (..., K + 1), or (..., K).
+
+        They keep their gradient: a head of the teacher's may have been run on maps of the student (CrossKD).
+        """
         wanted = scores[..., self._wanted]
         if scores.shape[-1] == self.num_classes:
             return wanted

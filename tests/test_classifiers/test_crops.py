@@ -86,3 +86,13 @@ def test_the_gradient_towards_the_box_is_that_of_finite_differences():
     value(wanted).backward()
     numeric = finite_differences(lambda xyxy: value(xyxy).item(), at.clone())
     torch.testing.assert_close(wanted.grad, numeric, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_moves_no_pixel(dtype):
+    picture = torch.arange(1344.0).expand(1, 3, 8, 1344)
+    boxes = [torch.tensor([[1000.0, 2.0, 1040.0, 6.0]])]
+    with torch.autocast('cpu', dtype):
+        crop = crop_boxes(picture, boxes, size=80)
+    torch.testing.assert_close(crop, crop_boxes(picture, boxes, size=80))
+    assert crop[0, 0, 0].diff().min() > 0.4  # half a pixel of the picture apart

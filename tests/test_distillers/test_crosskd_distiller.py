@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from helpers.crossed import crossed_by_hand
-from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, raw_batch, soft_part, total
+from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import ONE_STAGE, atss, fcos, gfl, retinanet, ssd
 from helpers.point_heads import POINT_HEADS, autoassign
 from helpers.two_heads import fix_norms, on_the_students_grid, spread, two_pictures
@@ -278,6 +278,22 @@ def test_without_truth_all_parts_are_finite_and_attached(cfgs, name):
         assert (loss.item() == 0) == (part == 'quality')
     total(step.losses).backward()
     assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
+
+
+def test_a_teacher_of_more_classes_teaches_those_of_the_student(cfgs, tmp_path):
+    names = ('star', 'triangle', 'circle', 'moon', 'square')
+    teacher = with_towers(cfgs[1], retinanet, num_classes=len(names))
+    checkpoint = save_teacher(teacher, tmp_path / 'teacher.pth', dataset_meta={'classes': names})
+    cfg = distilled_cfg(with_towers(cfgs[0], retinanet), teacher, checkpoint, kd=RETINANET)
+    cfg.model.teacher.update(AS_ALONE, classes_by_name=True)
+    detector = build(cfg)
+    for seed, head in enumerate((detector.bbox_head, detector.teacher.detector.bbox_head)):
+        spread_towers(head, seed)
+    for name, loss in soft_part(losses_of(detector, two_pictures())).items():
+        detector.zero_grad()
+        loss.backward(retain_graph=True)
+        tower = detector.bbox_head.cls_convs if name == 'kd.loss_cls' else detector.bbox_head.reg_convs
+        assert tower[0].conv.weight.grad.any(), name
 
 
 @pytest.mark.slow

@@ -168,6 +168,18 @@ def test_losses_and_adapters_hold_modules_for_either_side_a_level_each(student_c
     assert not distiller.is_active
 
 
+@pytest.mark.parametrize(
+    ('loss', 'why'),
+    [('HintLoss', "HintLoss is constant in the teacher's map"), ('MSELoss', 'MSELoss is least where both maps vanish')],
+)
+def test_an_adapter_of_the_teachers_maps_is_refused_that_would_not_learn(loss, why, student_cfg, teacher_cfg):
+    pair = pair_of(student_cfg, teacher_cfg)
+    sides = dict(source='backbone', adapter=CONV, teacher_adapter=dict(type='Gain'))
+    with pytest.raises(DistillationError, match=why):
+        FeatureDistiller(pair, dict(type=loss), **sides)
+    FeatureDistiller(pair, dict(type=loss), **{**sides, 'teacher_adapter': dict(type='NormAdapter')})
+
+
 @MODELS.register_module()
 class ToldLoss(nn.Module):
     """A loss without parameters that is told all that there is."""

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from helpers.distil import AS_ALONE, build, distilled_cfg, losses_of, raw_batch, soft_part, total
-from helpers.point_heads import POINT_HEADS
+from helpers.point_heads import POINT_HEADS, autoassign
 from mmdet.structures.bbox import bbox_overlaps, distance2bbox
 
 from mmdet_kd.errors import DistillationError
@@ -14,6 +14,7 @@ from mmdet_kd.knowledge import record_calls
 
 YES_OR_NO = dict(type='SoftenedKLLoss', use_sigmoid=True, temperature=1.0)
 RESPONSE = dict(type='DenseHeadDistiller', loss_cls=YES_OR_NO, loss_bbox=dict(type='GIoULoss', loss_weight=2.0))
+SCORE_MAPS = dict(type='FeatureDistiller', source='dense.cls', loss=dict(type='CWDLoss'))
 HEADS = ['yolox', pytest.param('rtmdet_sepbn', marks=pytest.mark.slow)]
 
 
@@ -114,7 +115,7 @@ def test_a_student_that_is_its_teacher_and_pictures_without_truth(student_cfg, n
         assert losses['kd.loss_obj'] > 0  # which is of all priors
 
 
-BACKGROUND = 'say which object is there if there is one, and are trained on positive priors alone'
+BACKGROUND = 'say which object is there if there is one; where there is none they mean nothing'
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,23 @@ BACKGROUND = 'say which object is there if there is one, and are trained on posi
 def test_what_means_nothing_is_refused(student_cfg, teacher_cfg, name, distiller, message):
     cfgs = (POINT_HEADS[name](cfg) for cfg in (student_cfg, teacher_cfg))
     with pytest.raises((DistillationError, ValueError), match=message):
+        build(distilled_cfg(*cfgs, None, kd=distiller), init=False)
+
+
+@pytest.mark.parametrize(
+    ('names', 'distiller', 'whose'),
+    [
+        (('rtmdet', 'yolox'), dict(type='BCKDDistiller'), "the teacher's YOLOXHead"),
+        (('rtmdet', 'yolox'), dict(RESPONSE, priors='all'), "the teacher's YOLOXHead"),
+        (('rtmdet', 'yolox'), SCORE_MAPS, "the teacher's YOLOXHead"),
+        (('yolox', 'rtmdet'), SCORE_MAPS, "the student's YOLOXHead"),
+        (('vfnet', 'autoassign'), SCORE_MAPS, "the teacher's AutoAssignHead"),
+    ],
+)
+def test_what_means_nothing_is_refused_of_either_side(student_cfg, teacher_cfg, names, distiller, whose):
+    families = {**POINT_HEADS, 'autoassign': autoassign}
+    cfgs = (families[name](cfg) for name, cfg in zip(names, (student_cfg, teacher_cfg), strict=True))
+    with pytest.raises(DistillationError, match=f'{whose} {BACKGROUND}'):
         build(distilled_cfg(*cfgs, None, kd=distiller), init=False)
 
 

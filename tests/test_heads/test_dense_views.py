@@ -120,3 +120,16 @@ def test_a_prediction_that_is_first_asked_for_without_gradients_has_its_gradient
     with seen(detector, pictures(), ()) as step, torch.no_grad():
         pieces = [getattr(step.predictions, name) for name in ('scores', 'regressed', 'quality', 'boxes')]
     assert all(piece.requires_grad for piece in pieces)
+
+
+def test_autocast_moves_no_box(student_cfg):
+    """GFL's boxes are sums over bins, made by a matrix product."""
+    detector = detector_of(DENSE_HEADS['gfl'](student_cfg))
+    with seen(detector, pictures(), ()) as step:
+        boxes, maps = step.predictions.boxes, step.predictions.maps
+    at = (torch.tensor([0, 1]), torch.tensor([3, 5]))
+    with torch.autocast('cpu', torch.bfloat16):
+        again = DensePredictions(step.view, maps)
+        some = again.boxes_of(*at)
+        torch.testing.assert_close(again.boxes, boxes)
+    torch.testing.assert_close(some, boxes[at])
