@@ -3,13 +3,17 @@
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DistillationError, printable, raise_if_any
 from .data_files import MOST_LIST, require_regular
 from .picture_files import picture_sizes
+
+T = TypeVar('T')
 
 _MOST_SHOWN = 50
 _SLACK = 1.0  # pixels that a box may reach over the edge: formats differ in where a pixel begins
@@ -73,6 +77,11 @@ def other_size(path: str | Path, size: tuple[int, int], annotated: tuple[int, in
     there, said = ('x'.join(map(str, pair)) for pair in (size, annotated))
     turned = ' (turned by its EXIF orientation, perhaps)' if size == tuple(annotated)[::-1] else ''
     return f'the picture {path} is {there}, its annotation says {said}{turned}: put back the annotated picture'
+
+
+def repeated(values: Iterable[T]) -> list[T]:
+    """Those that are there more than once, in the order in which they are first met."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def read_list(path: Path) -> list[list[str]]:

@@ -9,7 +9,7 @@ from reprlib import Repr
 from typing import Any
 
 from ..errors import DistillationError, raise_if_any
-from .annotated import Box, Picture, examine, raise_all, reaches_out
+from .annotated import Box, Picture, examine, raise_all, reaches_out, repeated
 from .data_files import read_json
 
 _SPLITS = ('train2017', 'val2017')
@@ -90,11 +90,10 @@ def _check_form(content: Any) -> None:
     )
     problems = []
     for key, entries in lists.items():
-        twice = [_REPR.repr(number) for number, count in Counter(entry['id'] for entry in entries).items() if count > 1]
+        twice = [_REPR.repr(number) for number in repeated(entry['id'] for entry in entries)]
         if twice:
             problems.append(f'ids of "{key}" are there twice: {", ".join(twice[:10])}: write the file again')
-    pictures = Counter(entry['file_name'] for entry in lists['images'])
-    twice = [_REPR.repr(name) for name, count in pictures.items() if count > 1]
+    twice = [_REPR.repr(name) for name in repeated(entry['file_name'] for entry in lists['images'])]
     if twice:
         problems.append(
             f'pictures of "images" are there twice: {", ".join(twice[:10])}. To mmdet, what one entry marks is '

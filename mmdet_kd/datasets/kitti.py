@@ -13,12 +13,11 @@ Person_sitting an ignored Pedestrian. ``type``, ``truncated`` and ``occluded`` o
 does not ask for.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DistillationError, raise_if_any
 from ..unknown_names import some
-from .annotated import Box, Picture, read_list, write_splits
+from .annotated import Box, Picture, read_list, repeated, write_splits
 from .data_files import MOST_ANNOTATION, require_regular
 
 KITTI_CLASSES = ('Car', 'Pedestrian', 'Cyclist')
@@ -83,16 +82,12 @@ def _read_lists(root: Path) -> dict[str, list[str]]:
         if not lists[split]:
             problems.append(f'{path} names no picture')
         if len(set(lists[split])) < len(lists[split]):
-            problems.append(f'{path} names pictures twice: {some(_repeated(lists[split]), 10)}')
+            problems.append(f'{path} names pictures twice: {some(sorted(repeated(lists[split])), 10)}')
     raise_if_any(problems)
     both = sorted(set(lists['train']) & set(lists['val']))
     if both:
         raise DistillationError([f'train.txt and val.txt in {root / "ImageSets"} share pictures: {some(both, 10)}'])
     return lists
-
-
-def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _read(root: Path, name: str) -> Picture:

@@ -171,7 +171,7 @@ class FeatureDistiller(BaseDistiller):
 
     def _build_frames(self, pair: ModelPair) -> Frames | None:
         """What makes the frames of the losses, with the student's anchors if they ask for them; None if they do not."""
-        loss = self.loss[0] if isinstance(self.loss, nn.ModuleList) else self.loss
+        loss = self._loss_of(0)
         name, anchors = type(loss).__name__, None
         if getattr(loss, 'needs_anchors', False):
             anchors, problems = student_anchors(pair.student, self.source, self.levels, name)
@@ -191,15 +191,18 @@ class FeatureDistiller(BaseDistiller):
             feat_s = self.adapters[place](feat_s, feat_t)
         if shown is not None:  # adapters write on the padding too
             feat_s, feat_t = feat_s.masked_fill(~shown, 0), feat_t.masked_fill(~shown, 0)
-        loss = self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
+        loss = self._loss_of(place)
         return loss(feat_s, feat_t) if frame is None else loss(feat_s, feat_t, frame)
+
+    def _loss_of(self, place: int) -> nn.Module:
+        return self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss
 
     def _untrained_problems(self, place: int, feats: Sequence[Tensor], frame: Frame | None) -> list[str]:
         """That the adapter of the teacher's maps has weights which the loss does not train, or trains to nothing."""
         weights = [] if self.teacher_adapters is None else [*self.teacher_adapters[place].parameters()]
         if not weights:
             return []
-        kind = type(self.loss[place] if isinstance(self.loss, nn.ModuleList) else self.loss)
+        kind = type(self._loss_of(place))
         with torch.enable_grad():
             loss = self._compare(place, *(feat.requires_grad_() for feat in feats), frame)
         found = torch.autograd.grad(loss, weights, allow_unused=True)

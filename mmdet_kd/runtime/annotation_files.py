@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..class_names import classes_of_dataset
-from ..datasets.annotated import Box, reaches_out
+from ..datasets.annotated import Box, reaches_out, repeated
 from ..datasets.coco import judge_boxes, read_coco
 from ..datasets.data_files import MOST_LIST, read_json, require_regular
 from ..datasets.picture_files import picture_size
@@ -153,7 +153,7 @@ def _judge_xml(
     ]
     if names and missing:
         return missing, Counter()
-    twice = [repr(name) for name, count in Counter(names).items() if count > 1]
+    twice = [repr(name) for name in repeated(names)]
     problems = [f'the list {path.absolute()} names {", ".join(twice[:10])} twice: correct it'] if twice else []
     left_out: Counter[str] = Counter()
     for name in dict.fromkeys(names):

@@ -8,7 +8,7 @@ from random import Random
 
 from ...errors import raise_if_any
 from ...unknown_names import some
-from ..annotated import Picture
+from ..annotated import Picture, repeated
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 _SAME = {'valid': 'val', 'validation': 'val', 'training': 'train', 'testing': 'test'}
@@ -60,7 +60,7 @@ def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
     """
     problems = []
     for split, names in splits.items():
-        twice = [name for name, count in Counter(names).items() if count > 1]
+        twice = repeated(names)
         if twice:
             problems.append(f'{root.absolute()}: {split} has {some(twice)} twice: join their annotations')
     for trained in splits.keys() & {*_TRAINED_ON}:
