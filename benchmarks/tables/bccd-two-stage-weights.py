@@ -50,7 +50,7 @@ for factor in (0.1, 0.3, 1.0):
         config='configs/bccd/two-stage/bccd_gid.py',
         options={**_base_.on_val, **{f'model.distillers.gid.{name}': factor * value for name, value in gid.items()}},
     )
-for value in (0.3, 1.0, 3.0):  # taught by another training of the teacher than the rows above
+for value in (0.03, 0.1, 0.3, 1.0, 3.0):  # taught by another training of the teacher than the rows above
     rows[f'dist {value:g}'] = dict(
         config='configs/bccd/two-stage/bccd_dist.py',
         options={**_base_.on_val_once, 'model.distillers.dist.loss_cls.loss_weight': value},

@@ -51,6 +51,12 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
         'hint': dict(seeds=seeds(47.0)),
     }
     (tmp_path / 'bccd-two-stage.json').write_text(json.dumps(two_stage))
+    later = {
+        'alone': dict(seeds=seeds(44.0)),
+        'dist': dict(seeds=seeds(45.5)),
+        'pkd': dict(seeds=seeds(44.0)),
+    }
+    (tmp_path / 'bccd-two-stage-dist.json').write_text(json.dumps(later))
     retinanet = {'alone': dict(seeds=seeds(40.0)), 'mgd-two-stage': dict(seeds=seeds(38.5))}  # called by its fragment
     (tmp_path / 'bccd-retinanet.json').write_text(json.dumps(retinanet))
     tax = dict(value=1.04, low=0.9, high=1.2)
@@ -80,6 +86,8 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
     # 6, 5 and 7: the mean 6, and t(0.975, 2) = 4.30 times its standard error, 1 / sqrt(3)
     assert pkd['gain in AP, two-stage'] == '+6.0 (+3.5 to +8.5), 3 seeds'
     assert pkd['gain in AP, RetinaNet'] == ''
+    # over the first row of its own table, which has another teacher
+    assert table['[DIST](../configs/dist/README.md)']['gain in AP, two-stage'] == '+1.5, 1 seed'
     assert (pkd[COST], pkd['memory, MiB']) == ('1.04 (0.90 to 1.20)', '160.5')
     assert fgd['gain in AP, two-stage'] == '+4.0, 1 seed (inherits)'
     assert (fgd[COST], fgd['memory, MiB']) == ('', '')

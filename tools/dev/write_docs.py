@@ -39,16 +39,22 @@ PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', '
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 REPORTS = ROOT / 'docs' / 'reports'
-#: The tables of gains that have a row a method: what their column says -> their results.
+#: The tables of gains that have a row a method: what their column says -> their results; the first that has it counts.
 GAINS = {
-    'gain in AP, two-stage': 'bccd-two-stage',
-    'gain in AP, RetinaNet': 'bccd-retinanet',
-    'gain in AP, GFL': 'bccd-gfl',
+    'gain in AP, two-stage': ('bccd-two-stage', 'bccd-two-stage-dist'),
+    'gain in AP, RetinaNet': ('bccd-retinanet',),
+    'gain in AP, GFL': ('bccd-gfl',),
 }
 #: What a step of each method costs, on a two-stage pair and on one with dense heads; the first that has it counts.
 COSTS = ('step_time_methods', 'step_time_methods-dense')
-#: The tables of gains that the leaderboard has; TABLE-weights is the one in which their rows' values were chosen.
-LEADERBOARDS = ('bccd-two-stage', 'bccd-retinanet', 'bccd-gfl')
+#: The tables of gains that the leaderboard has -> those in which their rows' values were chosen.
+LEADERBOARDS = {
+    'bccd-two-stage': 'bccd-two-stage-weights',
+    'bccd-two-stage-dist': 'bccd-two-stage-weights',
+    'bccd-two-stage-24e': 'bccd-two-stage-weights',
+    'bccd-retinanet': 'bccd-retinanet-weights',
+    'bccd-gfl': 'bccd-gfl-weights',
+}
 #: How a metafile calls what the name of a config says.
 DATA_SETS = {
     'coco': 'COCO',
@@ -161,11 +167,11 @@ def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
 
 def methods_table() -> str:
     """What is known of the gain and the cost of each method."""
-    gains = {column: read_json(RESULTS / f'{name}.json') for column, name in GAINS.items()}
+    gains = [[read_json(RESULTS / f'{name}.json') for name in names] for names in GAINS.values()]
     costs = [read_json(RESULTS / f'{name}.json').get('rows', {}) for name in COSTS]
     cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
     for method, _, name in methods():
-        cells.append([name, *(gain_of(method, results) for results in gains.values()), *costs_of(method, costs)])
+        cells.append([name, *(gain_of(method, tables) for tables in gains), *costs_of(method, costs)])
     return markdown(cells)
 
 
@@ -189,16 +195,18 @@ def paper_of(method: Mapping[str, Any], collection: Mapping[str, Any]) -> str:
     return method['Authors'] if paper is None else f'[{method["Authors"]}]({paper["URL"]})'
 
 
-def gain_of(method: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The gain of a method over the first row of a table, its interval and its seeds; empty if there is no such row."""
-    found = _first(results, [method['Row'], *method['Fragments']])
-    if found is None:
-        return ''
-    alone = next(iter(results.values()))
-    of_seeds = gains(found, alone)
-    seeds = f', {len(of_seeds)} seed{"s" if len(of_seeds) > 1 else ""}' if of_seeds else ''
-    gain = interval(of_seeds) + seeds
-    return f'{gain} (inherits)' if found.get('inherits') else gain
+def gain_of(method: Mapping[str, Any], tables: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
+    """The gain of a method over the first row of the first table that has it, its interval and its seeds.
+
+    Empty if there is no such row.
+    """
+    for rows in tables:
+        found = _first(rows, [method['Row'], *method['Fragments']])
+        if found is not None:
+            of_seeds = gains(found, next(iter(rows.values())))
+            seeds = f', {len(of_seeds)} seed{"s" if len(of_seeds) > 1 else ""}' if of_seeds else ''
+            return interval(of_seeds) + seeds + (' (inherits)' if found.get('inherits') else '')
+    return ''
 
 
 def costs_of(method: Mapping[str, Any], pairs: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
@@ -296,8 +304,8 @@ def gain_tables() -> dict[str, str]:
 def leaderboards() -> dict[str, str]:
     """The three tables of each student of the leaderboard that has results."""
     tables = {}
-    for name in LEADERBOARDS:
-        results, tried = (read_json(RESULTS / f'{each}.json') for each in (name, f'{name}-weights'))
+    for name, weights in LEADERBOARDS.items():
+        results, tried = (read_json(RESULTS / f'{each}.json') for each in (name, weights))
         if results:
             table = Config.fromfile(ROOT / 'benchmarks' / 'tables' / f'{name}.py')
             tables[f'{name}-leaderboard'] = markdown(leaderboard_cells(results, table))
