@@ -1,9 +1,11 @@
 """Two heads that are compared prior by prior."""
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import raise_if_any
@@ -70,7 +72,25 @@ def pair_problems(who: str, pair: ModelPair, student: DenseView, teacher: DenseV
             f'{who}: the student gives {student.score_kind}, the teacher {teacher.score_kind}: take heads that score '
             'alike'
         )
+    if not problems:
+        _warn_of_unlike_ranks(who, student, teacher)
     return problems
+
+
+def _warn_of_unlike_ranks(who: str, student: DenseView, teacher: DenseView) -> None:
+    """Say where one head multiplies its class scores by a quality when it predicts, and the other does not."""
+    views = {'student': student, 'teacher': teacher}
+    with_quality, without = (
+        [f"the {side}'s {view.name}" for side, view in views.items() if (view.why_not('quality') is None) is has]
+        for has in (True, False)
+    )
+    if with_quality and without:
+        message = (
+            f'{who}: {with_quality[0]} multiplies class scores by the quality of a box when it predicts, '
+            f'{without[0]} does not. Class scores that suit one may rank the boxes of the other worse: take two heads '
+            'that do the same, or compare with the student alone'
+        )
+        print_log(message, logger='current', level=logging.WARNING)
 
 
 def _describe(view: DenseView) -> str:

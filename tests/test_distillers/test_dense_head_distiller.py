@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from helpers.distil import DENSE, build, distilled_cfg, raw_batch, save_teacher, step_of
-from helpers.one_stage import ONE_STAGE, retinanet, ssd
+from helpers.one_stage import ONE_STAGE, atss, gfl, retinanet, ssd
 
 from mmdet_kd.knowledge import observe_student
 
@@ -100,3 +100,15 @@ def test_the_students_classes_are_found_by_name(student_cfg, teacher_cfg, tmp_pa
         asked = loss(student.dense.scores.flatten(0, 1), expected, torch.ones(len(rows)), avg_factor=positive)
     assert teacher.dense.scores.shape[-1] == 3 + softmax
     torch.testing.assert_close(found, asked)
+
+
+@pytest.mark.parametrize(('student', 'teacher'), [(atss, gfl), (gfl, atss), (atss, atss), (gfl, gfl)])
+def test_heads_that_rank_boxes_unlike_are_warned_of(student_cfg, teacher_cfg, warned, student, teacher):
+    """ATSS multiplies class scores by a centerness when it predicts, GFL has none."""
+    build(distilled_cfg(student(student_cfg), teacher(teacher_cfg), None, dense=DENSE))
+    found = [line for line in warned if 'multiplies class scores by the quality' in line]
+    assert len(found) == (student is not teacher)
+    if found:
+        side, other = ('student', 'teacher') if student is atss else ('teacher', 'student')
+        assert f"the {side}'s ATSSHead multiplies" in found[0]
+        assert f"the {other}'s GFLHead does not" in found[0]
