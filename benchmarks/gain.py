@@ -88,6 +88,7 @@ def fill(args: argparse.Namespace) -> None:
     raise_if_any([p for recipe in recipes.values() for p in score_problems(recipe.config, recipe.read())])
     require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
+    require_first_row(table, recipes, read_json(results))
     with_costs = not args.rows and not args.seeds
     runs = [
         training_of(row, recipe, seed, folder) for seed in args.seeds or table.seeds for row, recipe in recipes.items()
@@ -143,6 +144,23 @@ def require_weights(recipes: Iterable[Recipe]) -> None:
                 + "\nRun `make demo`, which leaves the demo's; how others are made stands in these configs."
             ]
         )
+
+
+def require_first_row(table: Config, recipes: Mapping[str, Recipe], content: Mapping[str, Any]) -> None:
+    """Stop where rows would be compared with a first row that was trained by another config than it has now.
+
+    Raises:
+        DistillationError: the first row is not asked for, and its numbers are of something else.
+    """
+    first, definition = next(iter(table.rows.items()))
+    if first in recipes or first not in content or content[first]['fingerprint'] == recipe_of(definition).fingerprint:
+        return
+    raise DistillationError(
+        [
+            f'the row {first!r}, with which the others are compared, was trained by another config or teacher than it '
+            f'has now: ask for it too, --rows {first!r} ...'
+        ]
+    )
 
 
 def is_known(run: Training, results: Path) -> bool:

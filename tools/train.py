@@ -90,6 +90,7 @@ def main() -> None:
         resumed = checkpoint if cfg.get('resume') else None
         if resumed is not None:
             record.compare(resumed, cfg.load_from)
+        log_validations(cfg)
         hooks = [TrainingClassesHook, ForgetScoresHook, ValidationResumeHook]
         hooks += [ExactResumeHook] if want_exact_resume(cfg) else []
         with owned_work_dir(cfg.work_dir, args.launcher):
@@ -122,12 +123,27 @@ def scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def log_validations(cfg: Config) -> None:
+    """Have the validations of a training by iterations logged by their step; mmengine says epoch 0 for each."""
+    if not (cfg.get('train_cfg') or {}).get('max_iters'):
+        return
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    logger = cfg.default_hooks.get('logger', {'type': 'LoggerHook'})
+    if isinstance(logger, dict) and logger.get('type') == 'LoggerHook':
+        cfg.default_hooks.logger = {'log_metric_by_epoch': False, **logger}
+
+
 def resume(cfg: Config, source: str) -> None:
-    """Resume from a checkpoint, or from the latest in the work dir; with none there, start from the beginning."""
+    """Resume from a checkpoint, or from the latest in the work dir.
+
+    With none there, resume from the one that the config says, or start from the beginning.
+    """
     if source == 'auto':
         latest = latest_checkpoint(cfg.work_dir)
-        cfg.resume = latest is not None
-        cfg.load_from = cfg.get('load_from') if latest is None else str(latest)
+        if latest is not None:
+            cfg.resume, cfg.load_from = True, str(latest)
+        else:
+            cfg.resume = bool(cfg.get('resume') and cfg.get('load_from'))
     else:
         cfg.resume, cfg.load_from = True, source
 

@@ -19,7 +19,7 @@ from ..runtime.run_changes import differences
 from ..runtime.run_record import distilled_parts, watches
 from ..teachers import find_teacher_files
 from .progress import Watch
-from .recipe import Recipe, annotations_of, direction_problems
+from .recipe import Recipe, annotations_of, direction_problems, preferred_score, teachers_in_files
 from .stages import Lock
 from .tables import Row, comparison_cells, markdown, shown
 from .training import Training, refusal, train
@@ -56,14 +56,20 @@ def arms_of(configs: Sequence[str | Path], flags: Sequence[str] = (), ranks: int
         problems += score_problems(recipe.config, cfg)
         find_teacher_files(cfg)
         problems += [f'there is no {file}, for {recipe.config}' for file in recipe.weights if not file.is_file()]
-        arms[title] = replace(recipe, files=annotations_of(cfg))
+        arms[title] = replace(recipe, files=annotations_of(cfg), teachers=teachers_in_files(cfg))
     raise_if_any(problems)
+    raise_if_any(_judged_otherwise(arms))
     return arms
 
 
 def score_problems(name: str, cfg: Config) -> list[str]:
     """Why a training leaves no numbers that can be compared."""
     problems = direction_problems(name, cfg)
+    if cfg.get('resume'):
+        problems.append(
+            f'{name} says resume=True, and trainings that are compared begin at their beginning: set resume=False, and '
+            'load_from=None if that is a checkpoint to go on from'
+        )
     if not all(cfg.get(key) for key in ('val_cfg', 'val_dataloader', 'val_evaluator')):
         problems.append(f'{name} validates nothing. Set val_cfg, val_dataloader and val_evaluator')
     if not any(
@@ -73,6 +79,30 @@ def score_problems(name: str, cfg: Config) -> list[str]:
             f"{name} keeps no numbers on the disk. Add dict(type='LocalVisBackend') to visualizer.vis_backends"
         )
     return problems
+
+
+def _judged_otherwise(arms: Mapping[str, Recipe]) -> list[str]:
+    """The arms that another metric judges than the first one, or another score of it that is named."""
+    (first, ours), *others = ((title, recipe.read()) for title, recipe in arms.items())
+    problems = []
+    for title, theirs in others:
+        pairs = [(_metrics(ours), _metrics(theirs))]
+        preferred = preferred_score(ours), preferred_score(theirs)
+        pairs += [preferred] if all(score not in (None, 'auto') for score in preferred) else []
+        problems += [
+            f'{first} is judged by {own}, {title} by {other}: give both the same val_evaluator, and the same save_best '
+            'in default_hooks.checkpoint'
+            for own, other in pairs
+            if own != other
+        ]
+    return problems
+
+
+def _metrics(cfg: Config) -> str:
+    listed = cfg.val_evaluator if isinstance(cfg.val_evaluator, (list, tuple)) else [cfg.val_evaluator]
+    kinds = [each.get('type') for each in listed]
+    names = [kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind)) for kind in kinds]
+    return ' and '.join(name.rpartition('.')[2] for name in names)
 
 
 def trainings_of(
@@ -202,6 +232,8 @@ def notes_on(arms: Mapping[str, Recipe]) -> list[str]:
 def _common(cfg: Config, scaled: bool) -> dict[str, Any]:
     content = cfg.to_dict()
     common = {key: _without(_SPEED, content.get(key)) for key in _COMMON}
+    scaling = content.get('auto_scale_lr') or {}
+    common['auto_scale_lr'] = scaling.get('base_batch_size') if scaling.get('enable') else None
     if scaled:
         common['train_dataloader'] = _without(('pipeline',), common['train_dataloader'])
     hooks = [hook for hook in content.get('custom_hooks') or [] if not watches(hook) and not _is_ours(hook)]

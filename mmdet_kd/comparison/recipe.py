@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,10 @@ from ..runtime.checkpoints import find_weights, read_checkpoint
 from ..runtime.cli import read_config
 from ..runtime.data_files import annotation_file, leaf_configs, truth_files
 from ..runtime.digests import files_digest
+from ..runtime.pretrained import pretrained_files
 from ..runtime.run_record import distilled_parts, xml_files
 from ..teachers.paths import candidates
+from ..teachers.record import record_teacher
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +34,7 @@ class Recipe:
         flags: options of tools/train.py that change what is learnt: ``--amp``, ``--auto-scale-lr``.
         ranks: processes that train together.
         files: what the result depends on beside the config and the weights that it names, by their contents.
+        teachers: what the teachers are built of whose configs are in files of their own.
     """
 
     config: str
@@ -38,6 +42,7 @@ class Recipe:
     flags: tuple[str, ...] = ()
     ranks: int = 1
     files: tuple[Path, ...] = ()
+    teachers: tuple[str, ...] = ()
 
     def read(self) -> Config:
         """The config with the options in it, to be changed at will.
@@ -59,7 +64,8 @@ class Recipe:
         """The files of weights that it reads: its teachers', and those that it starts from. Some may be missing."""
         cfg = self.read()
         named = [*(teacher.get('checkpoint') for teacher in _teachers_of(cfg)), cfg.get('load_from')]
-        return [self._found(name) for name in named if name and '://' not in name]
+        found = [self._found(name) for name in named if name and '://' not in name]
+        return found + pretrained_files(cfg.get('model') or {})
 
     def _found(self, name: str) -> Path:
         places = [*candidates(name), Path(self.config).absolute().parent / name]
@@ -86,6 +92,8 @@ class Recipe:
             digest.update(f'{self.ranks} ranks'.encode())
         if self.files:
             digest.update(files_digest(self.files)['digest'].encode())
+        for teacher in self.teachers:
+            digest.update(teacher.encode())
         return digest.hexdigest()[:16]
 
     @property
@@ -111,6 +119,20 @@ def annotations_of(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> tup
             files += [] if path is None else [path, *xml_files(dataset, path)]
         files += [path for _, path in truth_files(cfg.get(f'{split}_evaluator'))]
     return tuple(dict.fromkeys(files))
+
+
+def teachers_in_files(cfg: Config) -> tuple[str, ...]:
+    """What the teachers of a config are built of that it names a file for, which may change, or a file below it.
+
+    Raises:
+        DistillationError: a file is missing or has no detector.
+    """
+    teachers = [teacher for teacher in _teachers_of(cfg) if isinstance(teacher.get('config'), (str, Path))]
+    return tuple(json.dumps(record_teacher(each)['config'], default=_name, sort_keys=True) for each in teachers)
+
+
+def _name(value: Any) -> str:
+    return getattr(value, '__qualname__', type(value).__qualname__)
 
 
 def preferred_score(cfg: Config) -> str | None:

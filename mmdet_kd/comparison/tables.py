@@ -62,14 +62,15 @@ def paired(found: Row, first: Row) -> list[tuple[Row, Row]]:
 def reach(pairs: Sequence[tuple[Row, Row]], score: str = 'AP') -> float | None:
     """Steps until the first validation at which a run has the final score of the one it is compared with.
 
-    The mean over the pairs; None if one of them never has it.
+    The mean over the pairs; None if one of them never has it, or if the log does not say when its validations were.
     """
     reached = []
     for run, alone in pairs:
         places = [int(place) for place, scores in run['curve'].items() if scores[score] >= alone['scores'][score]]
-        if not places:
+        end = max(map(int, run['curve']))
+        if not places or end == 0:  # of a training by iterations mmengine logs each validation as that of epoch 0
             return None
-        reached.append(run['steps'] * min(places) / max(map(int, run['curve'])))
+        reached.append(run['steps'] * min(places) / end)
     return statistics.mean(reached) if reached else None
 
 

@@ -1,5 +1,6 @@
 """A training of a comparison: how far it is, what it has reached, and its start."""
 
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -91,11 +92,6 @@ class Training:
         options = dict(self.recipe.options)
         if self.seed is not None:
             options['randomness.seed'] = self.seed
-        cfg = self.recipe.read()
-        if cfg.train_cfg.get('max_iters'):  # or mmengine logs each validation as that of epoch 0
-            options['default_hooks.logger.log_metric_by_epoch'] = False
-            if 'logger' not in cfg.get('default_hooks', {}):
-                options['default_hooks.logger.type'] = 'LoggerHook'
         given = ['--work-dir', str(self.work_dir), '--resume', *self.recipe.flags]
         given += ['--cfg-options', *(f'{key}={value}' for key, value in options.items())] if options else []
         if self.recipe.ranks == 1:
@@ -106,7 +102,7 @@ class Training:
         """What it has reached: the scores at its end and after each validation, and the number of its steps.
 
         Raises:
-            DistillationError: nothing is logged of it, or no score of its last validation.
+            DistillationError: nothing is logged of it, or no score of its last validation, or that is no number.
         """
         curve = validation_curve(self.work_dir, preferred_score(self.recipe.read()))
         if not curve:
@@ -126,7 +122,16 @@ class Training:
                     f'{self.work_dir} to train it again'
                 ]
             )
-        return dict(scores=curve[max(curve)], curve=curve, steps=trained_steps(self.work_dir))
+        scores = curve[max(curve)]
+        (name, score), *_ = scores.items()
+        if math.isnan(score):
+            raise DistillationError(
+                [
+                    f'the last validation of {self} says that {name} is nan: no object in its pictures counts for it. '
+                    'Name another score in save_best of default_hooks.checkpoint, or validate on more pictures'
+                ]
+            )
+        return dict(scores=scores, curve=curve, steps=trained_steps(self.work_dir))
 
 
 def train(

@@ -51,27 +51,34 @@ def unlike_rows(rows: Mapping[str, Row]) -> list[str]:
 
 
 def unlike_trainings(trainings: Sequence[Training], kept: Mapping[Training, Kept]) -> list[str]:
-    """What configs and records tell: other data, settings, students, or initial weights.
+    """What configs and records tell of arms, and of the trainings of one arm: other data, settings, students, weights.
 
     Args:
         trainings: all of them finished, the first arm first.
         kept: what the work dir of each has.
     """
-    first = trainings[0]
-    arms = {training.title: training.recipe for training in reversed(trainings)}
-    arms = {title: arms[title] for title in dict.fromkeys(training.title for training in trainings)}
-    said = [note.removeprefix('Not alike: ') for note in notes_on(arms) if 'starts with its teacher' not in note]
+    said = []
+    for (name, first), (title, other) in _should_be_alike(trainings):
+        notes = notes_on({name: first.recipe, title: other.recipe})
+        said += [note.removeprefix('Not alike: ') for note in notes if 'starts with its teacher' not in note]
+        said += [f'{title} differs from {name}: {words}.' for words in _data(kept[first], kept[other])]
+        said += [f'{title} {words}.' for words in _start(name, first.recipe.read(), other.recipe.read())]
     for training in trainings:
         seed = kept[training].meta.get('seed')
         if training.seed is not None and seed is not None and seed != training.seed:
             said.append(f'{training} was trained with seed {seed}.')
-    for title, recipe in arms.items():
-        if title == first.title:
-            continue
-        other = next(training for training in trainings if training.title == title)
-        said += [f'{title} differs from {first.title}: {words}.' for words in _data(kept[first], kept[other])]
-        said += [f'{title} {words}.' for words in _start(first.title, first.recipe.read(), recipe.read())]
     return list(dict.fromkeys(said))
+
+
+def _should_be_alike(trainings: Sequence[Training]) -> Iterator[tuple[tuple[str, Training], tuple[str, Training]]]:
+    """Pairs of trainings with how they are called: the first ones of two arms; of an arm, those with other configs."""
+    firsts: dict[str, Training] = {}
+    for training in trainings:
+        own = firsts.setdefault(training.title, training)
+        if training is own and own is not trainings[0]:
+            yield (trainings[0].title, trainings[0]), (own.title, own)
+        elif training.recipe != own.recipe:
+            yield (str(own), own), (str(training), training)
 
 
 def _data(first: Kept, other: Kept) -> Iterator[str]:

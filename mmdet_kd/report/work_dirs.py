@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -12,10 +13,10 @@ from ..errors import DistillationError, raise_if_any
 from ..runtime.checkpoints import read_checkpoint
 from ..runtime.results import last_validation, training_records
 from ..runtime.run_record import find_record
+from ..runtime.sessions import sessions_of
 from .findings import Cost
 
 _SEED = re.compile(r'seed\d+')
-_RESUMES = re.compile(r'^resume = True$', re.MULTILINE)
 #: Sizes of COCO's objects, and levels of KITTI's: end of a name in the log -> in words.
 _SIZES = {'s': 'small', 'm': 'medium', 'l': 'large'}
 _LEVELS = ('easy', 'moderate', 'hard')
@@ -33,7 +34,7 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
             one is what the others are compared with.
 
     Returns:
-        Seed by seed, in the order of the folders.
+        Those of the first folder first; of a folder, seed by seed.
 
     Raises:
         DistillationError: two folders have one name; in one lies no training, one that did not end, or one that
@@ -60,32 +61,39 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
             )
     raise_if_any(problems)
     order = {title: index for index, title in enumerate(titles)}
-    return sorted(found, key=lambda training: (training.seed, order[training.title]))
+    return sorted(found, key=lambda training: (order[training.title], training.seed))
 
 
 def _training(title: str, work_dir: Path) -> Training:
-    config = config_of(work_dir)
-    if config is None or not last_validation(work_dir):
+    recipe = recipe_of(work_dir)
+    if recipe is None or not last_validation(work_dir):
         raise DistillationError([f'{work_dir} is no work dir of a training that validated. Name one, or a config'])
-    training = Training(title, Recipe(str(config)), work_dir)
-    raise_if_any(direction_problems(str(config), training.recipe.read()))
+    training, cfg = Training(title, recipe, work_dir), recipe.read()
+    raise_if_any(direction_problems(recipe.config, cfg))
     share = training.share
     if share < 1 and training.state != 'finished':
-        raise DistillationError([f'{work_dir} did not end ({100 * share:.0f} % is done): resume it'])
+        stops = any('EarlyStopping' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or [])
+        cure = 'resume it, without its EarlyStoppingHook' if stops else 'resume it'
+        raise DistillationError([f'{work_dir} did not end ({100 * share:.0f} % is done): {cure}'])
     meta = read_checkpoint(training.checkpoint, map_location='meta').get('meta') or {}
     if not isinstance(meta.get('seed'), int):
         raise DistillationError([f'{training.checkpoint} does not say its seed: train it by tools/train.py'])
-    return Training(title, training.recipe, work_dir, meta['seed'])
+    return replace(training, seed=meta['seed'])
 
 
-def config_of(work_dir: Path) -> Path | None:
-    """The config of a training, as mmengine has kept it.
+def recipe_of(work_dir: Path) -> Recipe | None:
+    """What a work dir was trained by, as mmengine has kept it; None if it was not.
 
-    That of the last session that began anew: one that resumes has the checkpoint that it goes on from as `load_from`.
+    A session that goes on may do so with other settings, such as a longer schedule, so those of the last one count.
+    Its `load_from` is the checkpoint that it goes on from; the weights that all began with are those of the first one.
     """
-    sessions = sorted(work_dir.glob('*/vis_data/config.py'))
-    begun = [path for path in sessions if not _RESUMES.search(path.read_text())]
-    return next(reversed(begun or sessions), None)
+    sessions = [session for session in sessions_of(work_dir) if session.config.is_file()]
+    if not sessions:
+        return None
+    first, last = (Recipe(str(session.config)) for session in (sessions[0], sessions[-1]))
+    if len(sessions) == 1:
+        return last
+    return replace(last, options=(('load_from', first.read().get('load_from')), ('resume', False)))
 
 
 class Kept(NamedTuple):
@@ -114,7 +122,7 @@ def read_work_dir(training: Training) -> Kept:
     """What the work dir of a finished training has."""
     steps = training_records(training.work_dir)
     checkpoint = read_checkpoint(training.checkpoint, map_location='meta')
-    logged, config = last_validation(training.work_dir), config_of(training.work_dir)
+    logged = last_validation(training.work_dir)
     return Kept(
         sizes_of(logged),
         classes_of(logged) or classes_in_text(training.work_dir),
@@ -122,8 +130,15 @@ def read_work_dir(training: Training) -> Kept:
         cost_of(list(steps.values())),
         checkpoint.get('meta') or {},
         find_record(checkpoint),
-        '' if config is None else config.read_text(),
+        _config_text(training.work_dir),
     )
+
+
+def _config_text(work_dir: Path) -> str:
+    recipe = recipe_of(work_dir)
+    if recipe is None:
+        return ''
+    return recipe.read().pretty_text if recipe.options else Path(recipe.config).read_text()
 
 
 def sizes_of(logged: Mapping[str, float]) -> dict[str, float]:
@@ -165,8 +180,8 @@ def classes_in_text(work_dir: Path) -> dict[str, float]:
 
     Where it judges at several overlaps there is a table for each, and none of them belongs to the score: nothing then.
     """
-    log = max(work_dir.glob('*/*.log'), default=None)
-    text = '' if log is None else log.read_text(errors='replace')
+    logs = [log for session in sessions_of(work_dir) for log in sorted(session.folder.glob('*.log'))]
+    text = logs[-1].read_text(errors='replace') if logs else ''
     validations = text.split(' - Epoch(val) ')[:-1] or text.split(' - Iter(val) ')[:-1]
     *_, last = [part for part in validations if 'iou_thr:' in part] or ['']
     if last.count('iou_thr:') != 1:

@@ -51,6 +51,14 @@ def check_pretrained(model: dict) -> None:
     )
 
 
+def pretrained_files(model: dict) -> list[Path]:
+    """The files on this machine whose weights a model's config begins with; those of its teachers are left out."""
+    named = (
+        Path(os.path.expanduser(source)) for _, source in _named_weights(model, 'model') if isinstance(source, str)
+    )
+    return [path for path in dict.fromkeys(named) if path.is_file()]
+
+
 def drop_pretrained(cfg: Any) -> None:
     """Remove, in place and at any depth, what would load weights while a model is built or initialised."""
     if isinstance(cfg, dict):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..files import written_whole
 from .checkpoints import latest_checkpoint, read_checkpoint
+from .sessions import sessions_of
 
 #: How tables call COCO's metrics, and how mmdet's log does.
 AP_KEYS = {'AP': 'coco/bbox_mAP', 'AP50': 'coco/bbox_mAP_50', 'AP75': 'coco/bbox_mAP_75'}
@@ -49,11 +50,11 @@ def table_scores(logged: Mapping[str, float], preferred: str | None = None) -> d
         preferred: see :func:`main_score`.
 
     Returns:
-        AP, AP50 and AP75 in points where the metric is COCO's; of any other metric its main score under its own name,
-        in points if it is known to be between 0 and 1.
+        AP, AP50 and AP75 in points where the main score is one of COCO's three; any other one under its own name, in
+        points if it is known to be between 0 and 1.
     """
     main = main_score(logged, preferred)
-    family = re.sub(r'(_mAP)_\w+$', r'\1', main)  # of COCO's own: of AP50, AP
+    family = re.sub(r'(_mAP)_(50|75)$', r'\1', main)  # of COCO's own: of AP50, AP
     main = family if family in logged else main
     whole = {'': main, '50': f'{main}_50', '75': f'{main}_75'}
     if main.endswith('_mAP') and all(key in logged for key in whole.values()):
@@ -75,8 +76,9 @@ def last_validation(work_dir: str | Path) -> dict[str, float]:
 
 def unscored_validation(work_dir: str | Path) -> int | None:
     """Epoch or step of the last validation where it said no score, as where the detector finds nothing; else None."""
-    last = max((record['step'] for record in _records(work_dir) if 'iter' not in record), default=None)
-    return None if last in _validations(work_dir) else last
+    validations = {record['step']: _scores_in(record) for record in _records(work_dir) if 'iter' not in record}
+    last = max(validations, default=None)
+    return None if last is None or validations[last] else last
 
 
 def training_records(work_dir: str | Path) -> dict[int, dict[str, float]]:
@@ -86,12 +88,12 @@ def training_records(work_dir: str | Path) -> dict[int, dict[str, float]]:
 
 def _validations(work_dir: str | Path) -> dict[int, dict[str, float]]:
     """Epoch or step -> the scores that were logged, over all the sessions of a training."""
-    found = {}
-    for record in _records(work_dir):
-        logged = {key: value for key, value in record.items() if key not in _TIMES}
-        if 'iter' not in record and logged:
-            found[record['step']] = logged
-    return dict(sorted(found.items()))
+    found = {record['step']: _scores_in(record) for record in _records(work_dir) if 'iter' not in record}
+    return {step: logged for step, logged in sorted(found.items()) if logged}
+
+
+def _scores_in(record: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in record.items() if key not in _TIMES}
 
 
 def trained_steps(work_dir: str | Path) -> int:
@@ -107,11 +109,9 @@ def trained_steps(work_dir: str | Path) -> int:
 
 
 def _records(work_dir: str | Path) -> Iterator[dict[str, Any]]:
-    """What was logged, in its order; without the line that a killed session did not finish, which is logged anew."""
-    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        text = file.read_text()
-        for line in text[: text.rfind('\n') + 1].splitlines():
-            yield json.loads(line)
+    """What was logged of the training that was begun last, in its order."""
+    for session in sessions_of(work_dir):
+        yield from session.records
 
 
 def read_json(path: str | Path) -> dict:

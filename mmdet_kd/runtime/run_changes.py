@@ -26,14 +26,32 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 
     Returns:
         Differences of the settings. A seed that the new run leaves open is none, since it takes the old one. Nor is a
-        later `end` of a schedule that only stops there, if the run goes on longer.
+        later `end` of a schedule that only stops there, if the run goes on longer. A number of last epochs, such as a
+        distiller's `num_last_epochs`, is one.
     """
     before, after = dict(old['settings']), dict(new['settings'])
     before['param_scheduler'], after['param_scheduler'] = _to_shared_end(old, new)
     seed = _at(before, 'randomness', 'seed')
     if _at(after, 'randomness', 'seed') is None and seed is not None:
         after['randomness'] = {**after['randomness'], 'seed': seed}
-    return [Change(said, _why_not(path, old, new)) for path, said in differences('', before, after)]
+    found = [Change(said, _why_not(path, old, new)) for path, said in differences('', before, after)]
+    lengths = [record['run'].get('max_epochs') for record in (old, new)]
+    if lengths[0] != lengths[1]:
+        words = 'epochs of {} -> {}'.format(*map(_short, lengths))
+        found += [Change(f'{path}={last} {words}') for path, last in _counted_from_the_end('', after)]
+    return found
+
+
+def _counted_from_the_end(path: str, settings: Any) -> Iterator[tuple[str, Any]]:
+    """(path, value) of each number of last epochs in the settings."""
+    if isinstance(settings, (dict, list)):
+        items = settings.items() if isinstance(settings, dict) else enumerate(settings)
+        for key, value in items:
+            inner = f'{path}.{key}' if path else str(key)
+            if key == 'num_last_epochs' and value is not None:
+                yield inner, value
+            else:
+                yield from _counted_from_the_end(inner, value)
 
 
 def schedules_differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

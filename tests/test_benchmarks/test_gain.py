@@ -189,6 +189,13 @@ def test_missing_weights_are_named_before_anything_is_trained(table):
     assert not (table.parent / 'runs').exists()
 
 
+def test_no_row_is_compared_with_numbers_of_another_config(table):
+    slow = dict(fingerprint='of before', seeds={'3': dict(scores=dict(AP=1.0))})
+    (table.parent / 'speeds.json').write_text(json.dumps(dict(slow=slow)))
+    with pytest.raises(SystemExit, match="the row 'slow', with which the others are compared, was trained by another"):
+        gain(table, '--rows', 'fast')
+
+
 def test_an_unknown_row_is_refused(table):
     with pytest.raises(SystemExit, match=r"the table has no row 'medium'\. Known are fast, slow"):
         gain(table, '--rows', 'medium')

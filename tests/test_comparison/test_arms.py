@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.distil import build, distilled_cfg, save_teacher
 from helpers.tiny import tiny_student_cfg, tiny_teacher_cfg, write_tiny_coco
 from mmengine.config import Config
@@ -85,6 +86,50 @@ class TestWhatCannotBeCompared:
         ):
             arms_of(configs(folder))
 
+    def test_a_config_that_goes_on_from_a_checkpoint(self, folder):
+        """mmengine writes such a one for each session that was resumed."""
+        change(folder / 'student.py', resume=True, load_from=str(folder / 'teacher.pth'))
+        with pytest.raises(DistillationError, match=r'student\.py says resume=True, .*: set resume=False'):
+            arms_of(configs(folder))
+
+    @pytest.mark.parametrize(
+        ('changes', 'said'),
+        [
+            (dict(val_evaluator=dict(type='VOCMetric')), 'student is judged by CocoMetric, distilled by VOCMetric'),
+            (
+                {'default_hooks.checkpoint.save_best': 'coco/bbox_mAP_s'},
+                'student is judged by coco/bbox_mAP, distilled by coco/bbox_mAP_s',
+            ),
+        ],
+    )
+    def test_by_different_scores(self, folder, changes, said):
+        change(folder / 'student.py', **{'default_hooks.checkpoint.save_best': 'coco/bbox_mAP'})
+        change(folder / 'distilled.py', **{'default_hooks.checkpoint.save_best': 'coco/bbox_mAP'})
+        arms_of(configs(folder))
+        change(folder / 'distilled.py', **changes)
+        with pytest.raises(DistillationError, match=f'{said}: give both the same'):
+            arms_of(configs(folder))
+
+
+class TestWhatATrainingIsKnownBy:
+    """Beside its config and the weights that it names."""
+
+    def test_what_the_file_of_a_teachers_config_says(self, folder):
+        before = {title: recipe.fingerprint for title, recipe in arms_of(configs(folder)).items()}
+        change(folder / 'teacher.py', **{'model.data_preprocessor.mean': [0.0, 0.0, 0.0]})
+        after = {title: recipe.fingerprint for title, recipe in arms_of(configs(folder)).items()}
+        assert after['student'] == before['student']
+        assert after['distilled'] != before['distilled']
+
+    def test_the_weights_of_a_backbone_on_this_machine(self, folder):
+        weights = folder / 'backbone.pth'
+        change(folder / 'student.py', **{'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=str(weights))})
+        prints = []
+        for value in (0.0, 1.0):
+            torch.save({'state_dict': {'conv1.weight': torch.full((2,), value)}}, weights)
+            prints.append(arms_of([folder / 'student.py'])['student'].fingerprint)
+        assert prints[0] != prints[1]
+
 
 class TestWhereTrainingsLie:
     def test_seed_by_seed_in_the_folder(self, folder):
@@ -148,6 +193,14 @@ def test_unlike_arms_are_named(folder):
     change(folder / 'distilled.py', **{'model.teacher.inherit': True})
     note, _ = notes_on(arms_of(configs(folder)))
     assert note == "Not alike: distilled starts with its teacher's neck and heads. Its gain is that of both."
+
+
+def test_a_scaled_learning_rate_of_one_arm_is_named(folder):
+    change(folder / 'distilled.py', auto_scale_lr=dict(enable=False, base_batch_size=16))
+    arms = arms_of(configs(folder))
+    assert not [note for note in notes_on(arms) if 'auto_scale_lr' in note]
+    change(folder / 'distilled.py', auto_scale_lr=dict(enable=True, base_batch_size=16))
+    assert [note for note in notes_on(arms_of(configs(folder))) if 'auto_scale_lr None -> 16' in note]
 
 
 def test_arms_of_other_pictures_or_averages_are_unlike(folder):

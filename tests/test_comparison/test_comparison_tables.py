@@ -57,6 +57,7 @@ def test_steps_until_a_score_that_is_not_ap():
     run = dict(scores={'m': 3.0}, curve={'100': {'m': 1.0}, '200': {'m': 2.0}, '300': {'m': 3.0}}, steps=300)
     alone = dict(scores={'m': 2.0}, curve={'300': {'m': 2.0}}, steps=300)
     assert reach([(run, alone)], 'm') == 200
+    assert reach([({**run, 'curve': {'0': run['scores']}}, alone)], 'm') is None  # mmengine's log of iterations
 
 
 def test_markdown_and_terminal_have_the_same_cells():

@@ -152,6 +152,17 @@ def test_a_longer_training_is_named_where_a_schedule_depends_on_it(run):
         RunRecordHook(settings_of(run, {**cosine, 'train_cfg.max_epochs': 5})).compare(saved, 'c.pth')
 
 
+def test_a_longer_training_is_named_where_a_distiller_counts_from_its_end(run):
+    """Or it would end, begin again and end once more."""
+    stops = {'model.distillers.hint.num_last_epochs': 0}
+    saved = {'meta': {'epoch': 1, 'iter': 4, KEY: RunRecordHook(settings_of(run, stops)).record}}
+    RunRecordHook(settings_of(run, stops)).compare(saved, 's.pth')
+    longer = settings_of(run, {**stops, 'train_cfg.max_epochs': 5})
+    with pytest.raises(DistillationError, match=r'hint\.num_last_epochs=0 epochs of 2 -> 5\n.*--resume-changed$'):
+        RunRecordHook(longer).compare(saved, 's.pth')
+    RunRecordHook(longer, accept_changes=True).compare(saved, 's.pth')
+
+
 def test_averages_cannot_be_left_out(run):
     saved = {'meta': {'epoch': 1, 'iter': 4, KEY: RunRecordHook(settings_of(run, {'custom_hooks': [EMA]})).record}}
     with pytest.raises(DistillationError, match='averages, which only an EMAHook goes on from'):

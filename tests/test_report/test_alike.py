@@ -1,9 +1,11 @@
 """Trainings that are not alike, as their work dirs tell: each of these differences is named."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from helpers.in_process import train_in_this_process
 from helpers.tiny import call_tool, tiny_student_cfg, write_tiny_coco
 from mmengine.config import Config
@@ -34,6 +36,18 @@ def test_another_learning_rate_and_another_seed(compared):
         'fast, seed 3 was trained with seed 0.',
     ]
     assert unlike([slow]) == []
+
+
+def test_the_trainings_of_an_arm_are_compared_too(compared, tmp_path):
+    """Each work dir has a config of its own, and the spread over the seeds stands on all of them."""
+    for seed, name in enumerate(('slow', 'fast')):
+        shutil.copytree(compared / 'out' / name / 'seed0', tmp_path / 'arm' / f'seed{seed}')
+    path = tmp_path / 'arm' / 'seed1' / 'epoch_1.pth'
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint['meta']['seed'] = 1
+    torch.save(checkpoint, path)
+    named = 'arm, seed 1 differs from arm, seed 0 in optim_wrapper.optimizer.lr 0.001 -> 0.02.'
+    assert unlike(finished_trainings([tmp_path / 'arm'])) == [named]
 
 
 def change(name, **changes):

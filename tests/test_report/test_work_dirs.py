@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 
 from mmdet_kd.errors import DistillationError
 from mmdet_kd.report import Cost, finished_trainings
-from mmdet_kd.report.work_dirs import classes_in_text, classes_of, config_of, cost_of, read_work_dir, sizes_of
+from mmdet_kd.report.work_dirs import classes_in_text, classes_of, cost_of, read_work_dir, recipe_of, sizes_of
 
 
 def truth_of(tiny_set):
@@ -71,7 +71,8 @@ class TestVoc:
     @pytest.fixture
     def log(self, tmp_path):
         """A work dir whose log is mmengine's."""
-        (tmp_path / '1').mkdir()
+        (tmp_path / '1' / 'vis_data').mkdir(parents=True)
+        (tmp_path / '1' / 'vis_data' / 'scalars.json').write_text('{"loss": 1.0, "step": 1}\n')
         logger, handler = MMLogger.get_current_instance(), logging.FileHandler(tmp_path / '1' / '1.log')
         handler.setFormatter(logging.Formatter('%(asctime)s - %(name)s - %(levelname)s - %(message)s'))
         before = logger.level
@@ -156,10 +157,43 @@ class TestFolders:
         with pytest.raises(DistillationError, match='keeps the best checkpoint by a/mMR, of which less is better'):
             finished_trainings([tmp_path / 'slow'])
 
-    def test_the_config_is_that_of_a_session_that_began_anew(self, tmp_path):
+    def test_the_arm_of_the_first_folder_comes_first_whatever_its_seeds(self, compared, tmp_path):
+        """It is what the others are compared with."""
+        for name, seed in (('slow', 7), ('fast', 3)):
+            shutil.copytree(compared / 'out' / name / 'seed0', tmp_path / name)
+            path = tmp_path / name / 'epoch_1.pth'
+            checkpoint = torch.load(path, weights_only=False)
+            checkpoint['meta']['seed'] = seed
+            torch.save(checkpoint, path)
+        assert [each.title for each in finished_trainings([tmp_path / 'slow', tmp_path / 'fast'])] == ['slow', 'fast']
+        assert [each.title for each in finished_trainings([tmp_path / 'fast', tmp_path / 'slow'])] == ['fast', 'slow']
+
+    def test_an_extended_training_that_was_interrupted_did_not_end(self, compared, tmp_path):
+        """The session that goes on longer says how long the training is."""
+        shutil.copytree(compared / 'out' / 'slow' / 'seed0', tmp_path / 'slow')
+        (tmp_path / 'slow' / 'training.json').unlink()
+        (first,) = (tmp_path / 'slow').glob('*/vis_data')
+        later = tmp_path / 'slow' / '99990101_000000' / 'vis_data'
+        shutil.copytree(first, later)
+        text = (first / 'config.py').read_text().replace('max_epochs=1', 'max_epochs=2')
+        (later / 'config.py').write_text(text.replace('resume = False', 'resume = True'))
+        with pytest.raises(DistillationError, match=r'did not end \(50 % is done\): resume it$'):
+            finished_trainings([tmp_path / 'slow'])
+        stopping = "\ncustom_hooks = [dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP')]\n"
+        (later / 'config.py').write_text((later / 'config.py').read_text() + stopping)
+        with pytest.raises(DistillationError, match=r'resume it, without its EarlyStoppingHook$'):
+            finished_trainings([tmp_path / 'slow'])
+
+    def test_the_settings_are_the_last_ones_and_the_start_is_the_first(self, tmp_path):
         """mmengine writes the checkpoint that a session resumes into its `load_from`."""
-        for session, text in (('1', 'resume = False\n'), ('2', "load_from = 'epoch_1.pth'\nresume = True\n")):
-            (tmp_path / session / 'vis_data').mkdir(parents=True)
-            (tmp_path / session / 'vis_data' / 'config.py').write_text(text)
-        assert config_of(tmp_path) == tmp_path / '1' / 'vis_data' / 'config.py'
-        assert config_of(tmp_path / '1') is None
+        for name, text in (
+            ('1', "lr = 0.1\nload_from = 'coco.pth'\nresume = False\n"),
+            ('2', "lr = 0.2\nload_from = 'epoch_1.pth'\nresume = True\n"),
+            ('3', "lr = 0.3\nload_from = 'epoch_2.pth'\nresume = False\n"),  # a test
+        ):
+            (tmp_path / name / 'vis_data').mkdir(parents=True)
+            (tmp_path / name / 'vis_data' / 'config.py').write_text(text)
+            if name != '3':
+                (tmp_path / name / 'vis_data' / 'scalars.json').write_text(f'{{"loss": 1.0, "step": {name}}}\n')
+        assert recipe_of(tmp_path).read().to_dict() == dict(lr=0.2, load_from='coco.pth', resume=False)
+        assert recipe_of(tmp_path / '1') is None

@@ -16,6 +16,7 @@ def test_a_table_has_cocos_three_in_points():
     assert table_scores({**COCO, **masks}) == table_scores(COCO)
     assert table_scores({**COCO, **masks}, 'coco/segm_mAP') == {'mask AP': 6.17, 'mask AP50': 15.0, 'mask AP75': 5.0}
     assert table_scores({key.replace('coco', 'mine'): value for key, value in COCO.items()}) == table_scores(COCO)
+    assert table_scores(COCO, 'coco/bbox_mAP_s') == {'coco/bbox_mAP_s': 0.0}  # not the AP of all sizes
 
 
 def test_a_table_has_the_main_score_of_another_metric():

@@ -69,6 +69,38 @@ def test_the_exact_resume_hook_is_there_unless_refused(config):
     assert 'exact_resume' not in cfg.default_hooks
 
 
+@pytest.mark.parametrize('logger', [{}, {'logger': {'type': 'LoggerHook', 'interval': 1}}])
+def test_validations_of_a_training_by_iterations_are_logged_by_their_step(config, tmp_path, logger):
+    """By default mmengine logs each of them as that of epoch 0."""
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(
+        dict(
+            train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=2, val_interval=1),
+            work_dir=str(tmp_path / 'steps'),
+        )
+    )
+    cfg.default_hooks = logger
+    cfg.dump(config)
+    call_tool('tools/train.py', config)
+    (scalars,) = (tmp_path / 'steps').glob('*/vis_data/scalars.json')
+    records = map(json.loads, scalars.read_text().splitlines())
+    assert [record['step'] for record in records if 'loss' not in record] == [1, 2]
+
+
+def test_where_a_training_begins(config):
+    """Of a config that goes on from a checkpoint, such as mmengine writes for a resumed session, not at its start."""
+    train_py, cfg = load_tool('tools/train.py'), Config.fromfile(config)
+    cfg.work_dir = 'nothing_here'
+    train_py.resume(cfg, 'auto')
+    assert not cfg.resume
+    cfg.load_from = 'elsewhere/epoch_5.pth'
+    train_py.resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (False, 'elsewhere/epoch_5.pth')
+    cfg.resume = True
+    train_py.resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, 'elsewhere/epoch_5.pth')
+
+
 @pytest.mark.parametrize('plain', [True, False])
 def test_hooks_that_a_config_lacks_are_added_once(config, tmp_path, plain):
     train_py, cfg = load_tool('tools/train.py'), Config.fromfile(config)
