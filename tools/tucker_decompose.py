@@ -121,8 +121,8 @@ def main() -> None:
         if args.dry_run:
             return
         if args.fragment:
-            note = f'Written by: {shlex.join(["python", *sys.argv])}'
-            compression.write_fragment(Path(args.fragment), Path(args.config), source.model, detector, layers, note)
+            command = shlex.join(['python', *sys.argv])
+            compression.write_fragment(Path(args.fragment), Path(args.config), source.model, detector, layers, command)
             CONSOLE.print(f'Wrote {args.fragment}')
         if args.out:
             stem = Path(args.out) / f'{Path(args.config).stem}_tucker'

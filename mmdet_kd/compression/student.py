@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..errors import DistillationError
-from ..export import plain_student_config, save_student, student_state_dict
+from ..errors import DistillationError, raise_if_any
+from ..export import plain_student_config, save_student, student_state_dict, unwritable_numbers
 from ..files import written_whole
 from ..runtime import drop_pretrained, find_weights, read_checkpoint
 from .config import changes, decomposed_model, ranks_of_model
@@ -25,6 +25,8 @@ from .survey import Survey, quiet_initialisation
 from .tucker import decompose, relative_error
 
 _PACKAGE = __name__.partition('.')[0]
+#: With what the head of a fragment begins.
+WRITTEN_BY = 'Written by:'
 # Settings of a run that the new network must not inherit.
 _RUN_SETTINGS = ('work_dir', 'launcher', 'load_from', 'resume')
 
@@ -133,6 +135,7 @@ def write_decomposed(
     cfg.model = decomposed_model(cfg.model, detector, layers)
     drop_pretrained(cfg.model)  # it would bring weights of the layers that are no more
     _import_this_package(cfg)
+    raise_if_any(unwritable_numbers(cfg))
     save_student({'state_dict': detector.state_dict(), 'meta': meta}, weights, config_text=cfg.pretty_text)
     cfg.load_from = f'{{{{ fileDirname }}}}/{weights.name}'
     with written_whole(config) as draft:
@@ -141,7 +144,7 @@ def write_decomposed(
 
 
 def write_fragment(
-    path: Path, base: Path, model: dict, detector: nn.Module, layers: Mapping[str, Ranks], note: str
+    path: Path, base: Path, model: dict, detector: nn.Module, layers: Mapping[str, Ranks], command: str
 ) -> None:
     """Write a config that is ``base`` with some layers decomposed, and says nothing else.
 
@@ -153,17 +156,25 @@ def write_fragment(
         model: of the base, or a changed one.
         detector: what ``model`` builds, decomposed or not.
         layers: name -> ranks.
-        note: comment for the head of the file.
+        command: that wrote it; for the head of the file.
+
+    Raises:
+        DistillationError: there is a file that was not written so, or ``base`` itself.
     """
+    is_ours = path.is_file() and path.read_text().startswith(f'# {WRITTEN_BY}') and not path.samefile(base)
+    if path.exists() and not is_ours:
+        raise DistillationError([f'{path} is no fragment of this tool, so it is not replaced: name another file'])
     decomposed = decomposed_model(model, detector, layers)
     drop_pretrained(decomposed)
     said = changes(Config.fromfile(base).model.to_dict(), decomposed.to_dict())
     relative = Path(os.path.relpath(base.absolute(), path.absolute().parent)).as_posix()
     relative = relative if relative.startswith('.') else f'./{relative}'
-    comment = textwrap.fill(note, 118, initial_indent='# ', subsequent_indent='#     ', break_on_hyphens=False)
+    comment = textwrap.fill(
+        f'{WRITTEN_BY} {command}', 118, initial_indent='# ', subsequent_indent='#     ', break_on_hyphens=False
+    )
     value = pprint.pformat(said, sort_dicts=False, width=110).replace('\n', '\n' + ' ' * len('model = '))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{comment}\n_base_ = {relative!r}\n\nmodel = {value}\n')
+    with written_whole(path) as draft:
+        draft.write_text(f'{comment}\n_base_ = {relative!r}\n\nmodel = {value}\n')
 
 
 def _build(cfg: Config, pretrained: bool) -> nn.Module:

@@ -18,8 +18,17 @@ from .decomposed import CONVOLUTIONS, LINEARS, channels, replace_layers
 from .flops import ForwardPass, count_positions, measure_flops
 from .layers import LowRankLinear, Ranks, TuckerConv2d
 
-#: Names of layers that predict: what they give is the result, and few of them cost much.
-FINAL_PREDICTORS = r'(^|\.)(\w+_)?(cls|reg|logits|centerness|preds?|obj)(\.\d+)?$'
+#: Names of layers that predict: what they give is the result, and few of them cost much. The lines after the first are
+#: those of RepPoints; SSD and the DETR family, in whose branches the layers before the last are taken along; CenterNet.
+FINAL_PREDICTORS = '|'.join(
+    [
+        r'(^|\.)(\w+_)?(cls|reg|logits|centerness|preds?|obj|mask_iou)(\.\d+)?$',
+        r'_(cls|pts_init|pts_refine)_out$',
+        r'(^|\.)(cls|reg)_(convs|branches)\.\d+(\.\d+)?$',
+        r'(^|\.)(cls|mask)_embed(\.\d+)?$',
+        r'(^|\.)(heatmap|wh|offset)_head\.\d+$',
+    ]
+)
 # The paper decomposes the output of a first convolution only: a picture has three channels.
 _PICTURE_CHANNELS = 3
 

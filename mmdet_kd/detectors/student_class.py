@@ -92,6 +92,11 @@ def _problems(detector: Any, found: Any, ours: type, family: type, mixin: type) 
             f'detector={name!r} is a student already: leave detector out, or take that of the base, '
             'detector=_base_.model.detector'
         ]
+    if detector == 'Decomposed':
+        return [
+            f"detector='Decomposed' names no class: write type='Decomposed', of={ours.__name__!r}, "
+            'detector=_base_.model.of'
+        ]
     if isinstance(detector, dict) or (found is not None and not _is_detector(found)):
         return [
             f"detector must be the name of a detector class of mmdet, such as 'DETR', not {name!r}. In a config that "

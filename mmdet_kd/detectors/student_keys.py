@@ -42,6 +42,11 @@ def student_key_problems(kind: str, plain: type, student: Mapping[str, Any], own
         student: the keys of the model, without those that ``kind`` takes for itself.
         own: the names of these.
     """
+    if {'of', 'layers'} <= set(student) - {*constructor_keys(plain)}:
+        return [
+            f'the base is a decomposed {student["of"]}, and its layers are named in the model itself: write '
+            f"type='Decomposed', of='{kind}', detector=_base_.model.of"
+        ]
     known = {*own, *constructor_keys(plain)}
     near = {key: near_names(key, known) for key in sorted(set(student) - known)}
     takers = classes_with(student)

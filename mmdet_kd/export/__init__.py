@@ -8,6 +8,7 @@ from .plain_config import (
     num_classes_problems,
     plain_student_config,
     types_of_this_package,
+    unwritable_numbers,
     with_num_classes,
 )
 from .student import export_student, require_fit, require_start
@@ -28,6 +29,7 @@ __all__ = [
     'save_student',
     'student_state_dict',
     'types_of_this_package',
+    'unwritable_numbers',
     'with_num_classes',
     'without',
 ]

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ DATA_HEADS = ('bbox_head', 'mask_head', 'point_head', 'mask_iou_head', 'glbctx_h
 # What has classes of its own: a backbone those of its pretraining, an RPN one, a semantic head (HTC, SCNet) the stuff.
 _OTHER_CLASSES = ('backbone', 'neck', 'rpn_head', 'roi_head.semantic_head', 'distillers')
 _PACKAGE = __name__.partition('.')[0]
+#: The `type` of what has decomposed layers; its `of` is the original's.
+_DECOMPOSED = 'Decomposed'
 
 
 def plain_student_config(cfg: Config) -> Config:
@@ -57,6 +60,15 @@ def plain_student_config(cfg: Config) -> Config:
 def types_of_this_package(cfg: Config) -> list[str]:
     """What of this package a config names at any depth, sorted."""
     return sorted({name for name in _type_names(cfg.to_dict())} & _registered_names())
+
+
+def unwritable_numbers(cfg: Config) -> list[str]:
+    """The numbers that a config has and a config file cannot say, each with the cure."""
+    return [
+        f'{path}={value} has no name in a config file: write a large number, such as 1e9, or leave it out'
+        for path, value in _numbers(cfg.to_dict(), '')
+        if not math.isfinite(value)
+    ]
 
 
 def with_num_classes(student: dict, num_classes: int) -> dict:
@@ -104,7 +116,8 @@ def num_classes_problems(detector: nn.Module, num_classes: int) -> list[str]:
 
 def _takes_classes(head: dict) -> bool:
     """Whether a head is told the number of classes; CondInst's mask head knows none."""
-    kind = mmdet.registry.MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
+    kind = head.get('of') if _type_name(head) == _DECOMPOSED else head.get('type')
+    kind = mmdet.registry.MODELS.get(kind) if isinstance(kind, str) else kind
     return not inspect.isclass(kind) or 'num_classes' in constructor_keys(kind)
 
 
@@ -120,10 +133,12 @@ def _strip_model(model: Any) -> None:
     """Make a distilled detector plain in place, also inside a wrapper of models."""
     if not isinstance(model, dict):
         return
-    if _type_name(model) in PLAIN_TYPES:
-        plain = model.pop('detector', None) or PLAIN_TYPES[_type_name(model)]
-        raise_if_any([] if plain else [f'{_type_name(model)} needs detector=..., the class of the plain student'])
-        model['type'] = plain
+    place = 'of' if _type_name(model) == _DECOMPOSED else 'type'  # where a decomposed model says what it is
+    kind = _name_of(model.get(place))
+    if kind in PLAIN_TYPES:
+        plain = model.pop('detector', None) or PLAIN_TYPES[kind]
+        raise_if_any([] if plain else [f'{kind} needs detector=..., the class of the plain student'])
+        model[place] = plain
         for key in ('teacher', 'teachers', 'distillers', 'student_scale'):
             model.pop(key, None)
         num_classes = model.pop('num_classes', None)
@@ -162,9 +177,22 @@ def _registered_names() -> set[str]:
 
 
 def _type_name(cfg: Any) -> str | None:
-    """The registered name in a config's `type`, which may have a scope or be the class itself."""
-    kind = cfg.get('type') if isinstance(cfg, dict) else None
+    """The registered name in a config's `type`."""
+    return _name_of(cfg.get('type')) if isinstance(cfg, dict) else None
+
+
+def _name_of(kind: Any) -> str | None:
+    """The registered name of what a config names, which may have a scope or be the class itself."""
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', None)
+
+
+def _numbers(part: Any, path: str) -> Iterator[tuple[str, float]]:
+    """The path of keys and the value of each float in a config."""
+    if isinstance(part, (dict, list, tuple)):
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part):
+            yield from _numbers(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(part, float):
+        yield path, part
 
 
 def _type_names(cfg: Any) -> Iterator[str]:

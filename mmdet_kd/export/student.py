@@ -14,13 +14,13 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..errors import DistillationError
+from ..errors import DistillationError, raise_if_any
 from ..files import written_whole
 from ..runtime.checkpoints import find_weights, read_checkpoint
 from ..unknown_names import some
 from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
 from .misfits import COUNTER, Misfits, load_with_misfits, no_weights
-from .plain_config import plain_student_config, types_of_this_package
+from .plain_config import plain_student_config, types_of_this_package, unwritable_numbers
 
 _FIRST_LINE = '# A student that tools/export_student.py wrote.'
 # Settings of the training run that a student in use must not inherit.
@@ -39,17 +39,20 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
         The paths of the config and of the weights.
 
     Raises:
-        DistillationError: the checkpoint does not open, its weights are not those of the config's student, or there is
-            a `student.py` that was not exported.
+        DistillationError: the checkpoint does not open, its weights are not those of the config's student, there is a
+            `student.py` or a `student.pth` that was not exported, or the config has a number that no file can say.
     """
     out_dir = Path(out_dir)
     weights, config = out_dir / 'student.pth', out_dir / 'student.py'
-    if config.exists() and not config.read_text().startswith(_FIRST_LINE):
-        raise DistillationError([f'{config} is no exported one, so it is not replaced: name another folder by --out'])
+    is_exported = config.is_file() and config.read_text().startswith(_FIRST_LINE)
+    for file in (config, weights):
+        if file.exists() and (not is_exported or file.resolve() == Path(checkpoint).resolve()):
+            raise DistillationError([f'{file} is no exported one, so it is not replaced: name another folder by --out'])
     content = read_checkpoint(checkpoint)
     plain = plain_student_config(cfg)
     for key in _RUN_SETTINGS:
         plain.pop(key, None)
+    raise_if_any(unwritable_numbers(plain))
     _check_fit(plain, content, checkpoint)
     ours = types_of_this_package(plain)
     if ours:
@@ -58,9 +61,9 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
             'must be installed wherever the student is used',
             stacklevel=2,
         )
-    save_student(content, weights, config_text=plain.pretty_text)
-    with written_whole(config) as draft:
+    with written_whole(config) as draft:  # first: it says whose the weights are
         draft.write_text(f'{_FIRST_LINE}\n{plain.pretty_text}')
+    save_student(content, weights, config_text=plain.pretty_text)
     return config, weights
 
 

@@ -1,14 +1,17 @@
 import copy
+from typing import ClassVar
 
 import pytest
 import torch
-from helpers.distil import build, losses_of, raw_batch, total
+from helpers.detr import detr
+from helpers.distil import build, distilled_cfg, losses_of, raw_batch, total
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import nn
 
 from mmdet_kd.compression import LowRankLinear, TuckerConv2d, replace_layers
 from mmdet_kd.errors import DistillationError
+from mmdet_kd.export import plain_student_config, student_state_dict
 
 RESNET = dict(type='ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN'))
 DECOMPOSED = {**RESNET, 'type': 'Decomposed', 'of': 'ResNet', 'layers': {'conv1': (3, 4), 'layer2.0.conv1': (3, 5)}}
@@ -91,3 +94,40 @@ def test_all_that_does_not_fit_is_listed_and_nothing_is_replaced():
         replace_layers(module, {'fc': (2, 2)})
     with pytest.raises(DistillationError, match='must be a dict of names and ranks'):
         replace_layers(module, None)
+
+
+class TestADetectorWhoseOwnLayersAreDecomposed:
+    """The encoder of a DETR has no config of its own to hold its ranks, so the model has them."""
+
+    LAYERS: ClassVar = {'encoder.layers.0.ffn.layers.1': 4}
+
+    @pytest.fixture
+    def distilled(self, student_cfg, teacher_cfg):
+        """What a distillation says that has such a detector as its base, but for its class."""
+        hint = dict(type='FeatureDistiller', source='memory', loss=dict(type='HintLoss'))
+        cfg = distilled_cfg(detr(student_cfg), detr(teacher_cfg), None, hint=hint)
+        cfg.model.layers = self.LAYERS
+        return cfg
+
+    def test_is_a_student(self, distilled):
+        distilled.model.update(type='Decomposed', of='KnowledgeDistillationDetector', detector='DETR')
+        detector = build(distilled)
+        assert isinstance(detector.encoder.layers[0].ffn.layers[1], LowRankLinear)
+        batch = detector.data_preprocessor(raw_batch((1, 1)), training=True)
+        losses = detector(**batch, mode='loss')
+        assert losses['hint.loss_feat'].item() > 0
+        plain = build(plain_student_config(distilled))
+        plain.load_state_dict(student_state_dict(detector.state_dict()))
+
+    @pytest.mark.parametrize(
+        'said',
+        [
+            dict(type='KnowledgeDistillationDetector', detector='Decomposed'),
+            dict(type='KnowledgeDistillationDetector', detector='DETR', of='DETR'),
+        ],
+    )
+    def test_is_refused_with_the_line_to_write(self, distilled, said):
+        distilled.model.update(said)
+        line = r"write type='Decomposed', of='KnowledgeDistillationDetector', detector=_base_\.model\.of"
+        with pytest.raises(DistillationError, match=line):
+            build(distilled)

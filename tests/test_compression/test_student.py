@@ -136,9 +136,9 @@ def test_a_fragment_has_the_ranks_and_nothing_else(planned, tmp_path):
     model = copy.deepcopy(cfg.model)
     model.backbone.frozen_stages = 0
     layers = written(found, ranks)
-    write_fragment(tmp_path / 'sub' / 'small.py', tmp_path / 'base.py', model, detector, layers, 'A note.')
+    write_fragment(tmp_path / 'sub' / 'small.py', tmp_path / 'base.py', model, detector, layers, 'it')
     text = (tmp_path / 'sub' / 'small.py').read_text()
-    assert text.startswith("# A note.\n_base_ = '../base.py'\n")
+    assert text.startswith("# Written by: it\n_base_ = '../base.py'\n")
     assert 'anchor_generator' not in text
     read = Config.fromfile(tmp_path / 'sub' / 'small.py')
     assert (read.model.backbone.frozen_stages, read.model.backbone.init_cfg) == (0, None)
@@ -146,6 +146,26 @@ def test_a_fragment_has_the_ranks_and_nothing_else(planned, tmp_path):
     assert ranks_of_config(other, survey(other, SHAPE), read.model) == ranks
     decompose_detector(detector, found, ranks)
     build_detector(read, detector.state_dict())
+
+
+@pytest.mark.parametrize('planned', [faster], indirect=True)
+def test_a_fragment_takes_the_place_of_a_fragment_alone(planned, tmp_path):
+    cfg, detector, found, ranks = planned
+    cfg.dump(tmp_path / 'base.py')
+    before = (tmp_path / 'base.py').read_text()
+    (tmp_path / 'mine.py').write_text("_base_ = 'base.py'\n")
+
+    def write(name):
+        write_fragment(
+            tmp_path / name, tmp_path / 'base.py', copy.deepcopy(cfg.model), detector, written(found, ranks), 'it'
+        )
+
+    write('small.py')
+    write('small.py')
+    for name in ('base.py', 'mine.py'):
+        with pytest.raises(DistillationError, match=f'{name} is no fragment of this tool, so it is not replaced'):
+            write(name)
+    assert (tmp_path / 'base.py').read_text() == before
 
 
 def test_ranks_of_another_config_that_do_not_fit_are_refused(student_cfg):

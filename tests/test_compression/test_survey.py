@@ -3,7 +3,10 @@ import copy
 import pytest
 import torch
 from helpers.distil import build
+from helpers.one_stage import retinanet, ssd
+from helpers.point_heads import POINT_HEADS
 from mmcv.cnn.bricks import wrappers
+from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import nn
 
@@ -72,6 +75,22 @@ def test_nothing_of_the_detector_changes(odd):
     assert str(odd) == str(before)
     for key, value in odd.state_dict().items():
         assert torch.equal(value, before.state_dict()[key])
+
+
+@pytest.mark.parametrize(
+    ('family', 'predictors'),
+    [
+        (ssd, {'cls_convs.0.0', 'reg_convs.0.0'}),
+        (POINT_HEADS['reppoints'], {'reppoints_cls_out', 'reppoints_pts_init_out', 'reppoints_pts_refine_out'}),
+        (retinanet, {'retina_cls', 'retina_reg'}),
+    ],
+)
+def test_what_predicts_is_left_as_it_is(student_cfg, family, predictors):
+    """With few classes a share of its channels may be one, and then all scores are multiples of it."""
+    found = survey(MODELS.build(family(student_cfg).model), (64, 64))
+    skipped = {name.removeprefix('bbox_head.') for name in found.skipped if name.startswith('bbox_head.')}
+    assert predictors <= skipped
+    assert not [layer.name for layer in found.layers if layer.name.removeprefix('bbox_head.') in predictors]
 
 
 def test_a_pattern_of_ones_own(student_cfg):

@@ -38,3 +38,24 @@ def test_an_export_replaces_an_earlier_one_and_no_other_student(student_cfg, tmp
     with pytest.raises(DistillationError, match=r'student\.py is no exported one, so it is not replaced'):
         export_student(student_cfg, tmp_path / 'trained.pth', tmp_path)
     assert config.read_text() == "_base_ = 'mine.py'\n"
+
+
+def test_no_checkpoint_is_replaced(student_cfg, tmp_path):
+    """That of a training may be called student.pth too, and has more than weights."""
+    content = {'state_dict': MODELS.build(copy.deepcopy(student_cfg.model)).state_dict(), 'optimizer': {}}
+    torch.save(content, tmp_path / 'student.pth')
+    for source in ('student.pth', 'trained.pth'):
+        torch.save(content, tmp_path / source)
+        with pytest.raises(DistillationError, match=r'student\.pth is no exported one, so it is not replaced'):
+            export_student(student_cfg, tmp_path / source, tmp_path)
+    assert 'optimizer' in torch.load(tmp_path / 'student.pth', weights_only=False)
+    assert not (tmp_path / 'student.py').exists()
+
+
+def test_a_number_that_no_file_can_say_is_refused(student_cfg, tmp_path):
+    """The file would not be read: `inf` is no name in a config."""
+    torch.save({'state_dict': MODELS.build(copy.deepcopy(student_cfg.model)).state_dict()}, tmp_path / 'trained.pth')
+    student_cfg.optim_wrapper.clip_grad = dict(max_norm=float('inf'))
+    with pytest.raises(DistillationError, match=r'clip_grad\.max_norm=inf has no name in a config file'):
+        export_student(student_cfg, tmp_path / 'trained.pth', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

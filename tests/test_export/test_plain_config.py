@@ -1,3 +1,4 @@
+import math
 import warnings
 
 import pytest
@@ -8,7 +9,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_kd.errors import DistillationError
-from mmdet_kd.export import plain_student_config, types_of_this_package
+from mmdet_kd.export import plain_student_config, types_of_this_package, unwritable_numbers
 
 
 @pytest.fixture
@@ -28,6 +29,23 @@ def test_a_student_of_a_class_of_its_own_has_that_again(student_cfg):
     del cfg.model['detector']
     with pytest.raises(DistillationError, match='KnowledgeDistillationDetector needs detector='):
         plain_student_config(cfg)
+
+
+def test_a_decomposed_student_stays_decomposed(student_cfg):
+    """The encoder of a DETR has no config of its own to hold its ranks, so the model has them."""
+    ranks = dict(type='Decomposed', layers={'encoder.layers.0.ffn.layers.1': 4})
+    cfg = distilled_cfg(detr(student_cfg), 'teacher.py', 'teacher.pth')
+    cfg.model.update(ranks, of=cfg.model.type)
+    plain = plain_student_config(cfg)
+    assert plain.model.to_dict() == {**detr(student_cfg).model.to_dict(), **ranks, 'of': 'DETR'}
+    assert plain.custom_imports.imports == ['mmdet_kd']  # which has what is decomposed
+
+
+def test_numbers_that_no_file_can_say_are_named(cfg):
+    assert unwritable_numbers(cfg) == []
+    cfg.optim_wrapper.clip_grad = dict(max_norm=math.inf)
+    (problem,) = unwritable_numbers(cfg)
+    assert problem.startswith('optim_wrapper.clip_grad.max_norm=inf has no name in a config file: write a large number')
 
 
 def test_the_config_given_is_not_changed(cfg):
