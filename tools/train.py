@@ -120,6 +120,14 @@ def scale_lr(cfg: Config) -> None:
         raise DistillationError(
             ['--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the batch size of its lr']
         )
+    counts = cfg.optim_wrapper.get('accumulative_counts') or 1
+    if counts > 1:
+        raise DistillationError(
+            [
+                f'--auto-scale-lr does not count that gradients of {counts} batches are accumulated: leave it out, and '
+                'set lr for batches that are so many times larger'
+            ]
+        )
     cfg.auto_scale_lr.enable = True
 
 

@@ -23,6 +23,10 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_size_divisor=32))
+# The boxes are those of the picture that is seen, so they are loaded before it is resized.
+test_pipeline = [_base_.test_pipeline[step] for step in (0, 2, 1, 3)]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='CropAccuracy', topk=(1, 2))
 test_evaluator = val_evaluator
 

@@ -11,7 +11,6 @@ from .text import Code
 
 _LOADERS = ('train_dataloader', 'val_dataloader')
 _MIX = 'MultiImageMixDataset'
-_METRIC = 'coco/bbox_mAP'
 
 
 class Loading(NamedTuple):
@@ -52,16 +51,17 @@ def own_loading(cfg: Config, own: OwnSet) -> Loading:
         train_dataloader=_replaced(cfg, 'train_dataloader', _with_dataset(cfg.train_dataloader, dataset)),
         val_dataloader=_replaced(cfg, 'val_dataloader', _judged(cfg, cfg.val_dataloader, own.splits.val, val)),
     )
-    evaluator = _evaluator(cfg, own.splits.val)
+    judged = _judged_by(cfg, own)
+    evaluator = _evaluator(judged, own.splits.val)
     keys['val_evaluator'] = _replaced(cfg, 'val_evaluator', evaluator)
     if own.splits.test == own.splits.val:
         keys |= dict(test_dataloader=Code('val_dataloader'), test_evaluator=Code('val_evaluator'))
     else:
         loader = cfg.get('test_dataloader', cfg.val_dataloader)
         keys['test_dataloader'] = _replaced(cfg, 'test_dataloader', _judged(cfg, loader, own.splits.test, test))
-        keys['test_evaluator'] = _replaced(cfg, 'test_evaluator', _evaluator(cfg, own.splits.test))
+        keys['test_evaluator'] = _replaced(cfg, 'test_evaluator', _evaluator(judged, own.splits.test))
     notes = [f"the student's {' and '.join(removed)} left out: each picture is seen once an epoch"] if removed else []
-    hooks, said = _best(cfg)
+    hooks, said = _best(cfg, judged)
     return Loading(_without_scope(keys | hooks, cfg.get('default_scope')), notes + said)
 
 
@@ -106,12 +106,20 @@ def _with_dataset(loader: Mapping[str, Any], dataset: dict[str, Any]) -> dict[st
     return {**{key: value for key, value in loader.items() if key != 'dataset'}, 'dataset': dataset}
 
 
-def _evaluator(cfg: Config, split: str) -> dict[str, Any]:
-    has_masks = 'mask_head' in (cfg.model.get('roi_head') or {}) or 'segm' in _metrics(cfg)
+def _judged_by(cfg: Config, own: OwnSet) -> list[str]:
+    """What COCO's metric is to judge, the main one first: of a student without boxes, such as SOLO, masks alone."""
+    metrics = _metrics(cfg)
+    if metrics == ['segm'] and own.has_masks:
+        return metrics
+    has_masks = 'mask_head' in (cfg.model.get('roi_head') or {}) or 'segm' in metrics
+    return ['bbox', 'segm'] if has_masks and own.has_masks else ['bbox']
+
+
+def _evaluator(judged: list[str], split: str) -> dict[str, Any]:
     return dict(
         type='CocoMetric',
         ann_file=Code(f"data_root + '{FOLDER}/{split}.json'"),
-        metric=['bbox', 'segm'] if has_masks else 'bbox',
+        metric=judged if len(judged) > 1 else judged[0],
         classwise=True,  # for the report
     )
 
@@ -160,14 +168,15 @@ def steps_in(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from steps_in(item)
 
 
-def _best(cfg: Config) -> tuple[dict[str, Any], list[str]]:
+def _best(cfg: Config, judged: list[str]) -> tuple[dict[str, Any], list[str]]:
     """What keeps or watches the best of a metric that is no more."""
-    known = ('auto', 'loss', _METRIC, 'coco/segm_mAP')
+    main, *others = (f'coco/{metric}_mAP' for metric in judged)
+    known = ('auto', 'loss', main, *others)
     keys: dict[str, Any] = {}
     best = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
     if best is not None and best not in known:
-        keys = dict(default_hooks=dict(checkpoint=dict(save_best=_METRIC)))
+        keys = dict(default_hooks=dict(checkpoint=dict(save_best=main)))
     parts = [cfg.get('custom_hooks') or [], cfg.get('param_scheduler') or []]
     watched = {step['monitor'] for part in parts for step in steps_in(part) if 'monitor' in step} - set(known)
-    notes = [f"what watches '{name}' in the student must watch '{_METRIC}' now: change it" for name in sorted(watched)]
+    notes = [f"what watches '{name}' in the student must watch '{main}' now: change it" for name in sorted(watched)]
     return keys, notes

@@ -1,8 +1,8 @@
 """Your own set as a config needs to know it: its files, its classes, and which split is for what."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..datasets.coco import read_coco
 from ..datasets.own import convert_own, require_apart
@@ -77,10 +77,16 @@ def read_own_set(root: str) -> OwnSet:
     raise_if_any(problems)
     counts = ', '.join(f'{len(content["images"])} pictures in {split}' for split, content in used.items())
     said += f'\nclasses: {", ".join(classes[splits.train])}; {counts}'
-    has_masks = all(
-        annotation.get('segmentation') for content in used.values() for annotation in content['annotations']
-    )
+    has_masks = all(_has_mask(annotation) for content in used.values() for annotation in content['annotations'])
     return OwnSet(root, classes[splits.train], splits, has_masks, said)
+
+
+def _has_mask(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation has run lengths or a polygon of three corners; mmdet ignores an object without."""
+    mask = annotation.get('segmentation')
+    if isinstance(mask, list):
+        return any(isinstance(each, list) and len(each) >= 6 and len(each) % 2 == 0 for each in mask)
+    return bool(mask)
 
 
 def choose_splits(names: Collection[str], root: str = '') -> Splits:

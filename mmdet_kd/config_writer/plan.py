@@ -1,11 +1,13 @@
 """From what a person asks for to the configs that they would write."""
 
+import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..errors import DistillationError
+from ..errors import DistillationError, raise_if_any
 from ..runtime import cli
 from .detectors import Teacher, read_student, read_teacher
 from .distilled_config import distilled_text
@@ -80,7 +82,7 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks:
     text, said = student_text(bases, own, folder)
     if own is not None:
         notes += [own.said, f'train on {own.splits.train}, validate on {own.splits.val}, test on {own.splits.test}']
-    notes += bases.notes + said + _rate_notes(bases.cfg, scales_lr, ranks)
+    notes += bases.notes + said + _rate_notes(bases.cfg, request.student, scales_lr, ranks)
     taught = {} if teacher is None else {DISTILLED: distilled_text(student, teacher, found, bases.cfg)}
     return Plan({STUDENT: text, **taught}, notes)
 
@@ -97,10 +99,20 @@ def _check_checkpoint(teacher: Teacher) -> None:
     cli.check_checkpoint(str(Path(name).expanduser()))
 
 
-def _rate_notes(cfg: Config, scales_lr: bool, ranks: int) -> list[str]:
-    """Whether the learning rate is for other batches than those of all processes together."""
-    scaling = cfg.get('auto_scale_lr') or {}
-    base = scaling.get('base_batch_size')
+def _rate_notes(cfg: Config, name: str, scales_lr: bool, ranks: int) -> list[str]:
+    """Whether the learning rate is for other batches than those of all processes together.
+
+    Args:
+        cfg: of the student.
+        name: of its file, of which mmdet's say `8xb32`: 8 processes with batches of 32.
+        scales_lr: whether the training will scale the rate.
+        ranks: processes that will train together.
+
+    Raises:
+        DistillationError: the rate is to be scaled, and from which batches is not known.
+    """
+    scaling, wrapper = cfg.get('auto_scale_lr') or {}, cfg.get('optim_wrapper') or {}
+    base, named = scaling.get('base_batch_size'), re.search(r'(\d+)xb(\d+)', name)
     if scales_lr and base is None:
         raise DistillationError(
             [
@@ -108,9 +120,27 @@ def _rate_notes(cfg: Config, scales_lr: bool, ranks: int) -> list[str]:
                 'auto_scale_lr=dict(base_batch_size=...) into its config, or leave the option out'
             ]
         )
-    size = (cfg.get('train_dataloader') or {}).get('batch_size')
-    rate = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
-    if scales_lr or scaling.get('enable') or None in (base, size, rate) or base == size * ranks:
+    size, rate = (cfg.get('train_dataloader') or {}).get('batch_size'), (wrapper.get('optimizer') or {}).get('lr')
+    if None in (base, size, rate):
         return []
-    yours = f'{size}' if ranks == 1 else f'{ranks} x {size} = {size * ranks}'
-    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {yours}: add --auto-scale-lr']
+    accumulated = wrapper.get('accumulative_counts') or 1
+    factors = [*([ranks] if ranks > 1 else []), size, *([accumulated] if accumulated > 1 else [])]
+    yours = f'{" x ".join(map(str, factors))} = {math.prod(factors)}' if len(factors) > 1 else f'{size}'
+    meant = math.prod(map(int, named.groups())) if named else base
+    if meant != base:  # as of RTMDet, whose base is that of the schedule that it inherits
+        said = (
+            f"the student's name says {named[0]}, so lr={rate} is for batches of {meant}, and its auto_scale_lr says "
+            f'{base}: write auto_scale_lr=dict(base_batch_size={meant}) into its config'
+        )
+        raise_if_any([f'--auto-scale-lr: {said}'] if scales_lr else [])
+        return (
+            [] if math.prod(factors) == meant else [f'ATTENTION: yours have {yours}; {said}, and add --auto-scale-lr']
+        )
+    if scales_lr or scaling.get('enable') or base == math.prod(factors):
+        return []
+    cure = (
+        'set lr for them, since --auto-scale-lr does not count accumulation'
+        if accumulated > 1
+        else 'add --auto-scale-lr'
+    )
+    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {yours}: {cure}']

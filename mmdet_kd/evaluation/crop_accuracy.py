@@ -27,11 +27,12 @@ class CropAccuracy(BaseMetric):
         self.topk = tuple(topk)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the rank of the truth of each box of a batch; 0 is the most likely class."""
+        """Keep the rank of the truth of each box of a batch; 0 is the most likely class, by itself."""
         for sample in data_samples:
             logits, labels = sample['pred_instances']['logits'], sample['gt_instances']['labels']
             of_truth = logits.gather(1, labels[:, None].to(logits.device))
-            self.results.append((logits > of_truth).sum(dim=1).cpu())
+            others = ~(logits < of_truth)  # not a number counts against the truth, as does a tie
+            self.results.append(others.sum(dim=1).cpu() - 1)
 
     def compute_metrics(self, results: list[torch.Tensor]) -> dict[str, float]:
         """Percent of all boxes."""

@@ -1,6 +1,7 @@
 """KITTI's own metric on boxes in pictures."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,14 +52,24 @@ class KittiMetric(BaseMetric):
         if recall_positions not in (11, 40):
             raise DistillationError([f'recall_positions of KittiMetric is 40 or 11, not {recall_positions}'])
         self.recall_positions = recall_positions
-        self._truth = _read_truth(ann_file, backend_args)
+        self._truth, self._names = _read_truth(ann_file, backend_args)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the detections of a batch."""
         for sample in data_samples:
             found = sample['pred_instances']
             arrays = {key: found[key].cpu().numpy() for key in ('bboxes', 'scores', 'labels')}
+            self._require_same_picture(sample)
             self.results.append(dict(img_id=sample['img_id'], **arrays))
+
+    def _require_same_picture(self, sample: dict) -> None:
+        """Refuse a picture of another set; in each file they are numbered from 1."""
+        known, path = self._names.get(sample['img_id']), sample.get('img_path')
+        if known is None or (path is not None and Path(path).name != Path(known).name):
+            what = 'is not there' if known is None else f'is {known}, and not {path}'
+            raise DistillationError(
+                [f"in the ann_file of KittiMetric, picture {sample['img_id']} {what}: name the set's own"]
+            )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average precision of each class at each level, and the mean over the classes."""
@@ -79,12 +90,7 @@ class KittiMetric(BaseMetric):
         return {f'{name}_{level}': ap for (name, level), ap in table.items()}
 
     def _frame(self, result: dict, name: str, label: int) -> Frame:
-        truth = self._truth.get(result['img_id'])
-        if truth is None:
-            raise DistillationError(
-                [f"the ann_file of KittiMetric has no picture {result['img_id']}: name the set's own"]
-            )
-        boxes = [box for box in truth if box['category'] == name]
+        boxes = [box for box in self._truth[result['img_id']] if box['category'] == name]
         objects = [box for box in boxes if box['type'] != DONT_CARE]
         return Frame(
             boxes=_corners(objects),
@@ -103,12 +109,13 @@ class KittiMetric(BaseMetric):
         MMLogger.get_current_instance().info(f'\n{text}')
 
 
-def _read_truth(ann_file: str, backend_args: dict | None) -> dict[int, list[dict]]:
-    """The boxes of each picture by its id, each with its category, type, truncation, occlusion and bbox."""
+def _read_truth(ann_file: str, backend_args: dict | None) -> tuple[dict[int, list[dict]], dict[int, str]]:
+    """By the id of a picture its boxes, each with its category, type, truncation, occlusion and bbox; and its file."""
     try:
         content = load(ann_file, backend_args=backend_args)
         names = {category['id']: category['name'] for category in content['categories']}
-        truth: dict[int, list[dict]] = {image['id']: [] for image in content['images']}
+        files = {image['id']: str(image['file_name']) for image in content['images']}
+        truth: dict[int, list[dict]] = {image: [] for image in files}
         for annotation in content['annotations']:
             kept = {key: annotation[key] for key in (*_KEYS, 'bbox')}
             truth[annotation['image_id']].append(dict(category=names[annotation['category_id']], **kept))
@@ -119,7 +126,7 @@ def _read_truth(ann_file: str, backend_args: dict | None) -> dict[int, list[dict
                 f'({type(error).__name__}: {error}): write it again'
             ]
         ) from error
-    return truth
+    return truth, files
 
 
 def _corners(boxes: list[dict]) -> np.ndarray:

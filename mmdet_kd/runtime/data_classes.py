@@ -148,10 +148,10 @@ def _absence_problems(datasets: Sequence[CocoDataset | XMLDataset]) -> Iterator[
 
 
 def _absent_classes(datasets: Sequence[Any], classes: Sequence[str]) -> list[str]:
-    """The classes without an object; most often a few pictures have all, and no other one is looked at."""
+    """The classes without an object to learn; most often a few pictures have all, and no other one is looked at."""
     absent = set(range(len(classes)))
     for info in _annotated_pictures(datasets):
-        absent -= {instance['bbox_label'] for instance in info['instances']}
+        absent -= {each['bbox_label'] for each in info['instances'] if not each.get('ignore_flag')}
         if not absent:
             break
     return [classes[label] for label in sorted(absent)]

@@ -25,6 +25,9 @@ def tiny_classifier_cfg(data_root: str | Path, work_dir: str | Path) -> Config:
     cfg = tiny_student_cfg(data_root, work_dir)
     cfg.custom_imports = dict(imports=['mmdet_kd'], allow_failed_imports=False)
     cfg.model = {**MODEL, 'data_preprocessor': cfg.model.data_preprocessor}
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):  # the boxes are those of the picture that is seen
+        load, resize, boxes, pack = loader.dataset.pipeline
+        loader.dataset.pipeline = [load, boxes, resize, pack]
     cfg.val_evaluator = cfg.test_evaluator = dict(type='CropAccuracy', topk=(1, 2))
     cfg.custom_hooks = [dict(type='CropSetCheckHook')]
     return cfg

@@ -1,6 +1,7 @@
 """A classifier learns on a detection set, resumes, and says how often it is right."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -93,12 +94,33 @@ def test_a_class_without_a_box_is_named(cfg, wrap):
     assert 'no box of hexagon:' in warning  # and of none of the others
 
 
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_boxes_that_are_not_where_the_picture_shows_them_are_refused(cfg, split):
+    """The pipelines of mmdet's tests resize the picture before the boxes are there."""
+    load, boxes, resize, pack = cfg[f'{split}_dataloader'].dataset.pipeline
+    cfg[f'{split}_dataloader'].dataset.pipeline = [load, resize, boxes, pack]
+    said = f'the pipeline of {split}_dataloader has Resize before LoadAnnotations, .*: put LoadAnnotations behind'
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(DistillationError, match=said):
+        runner.test() if split == 'test' else runner.train()
+    assert runner.iter == 0
+
+
 def test_accuracy_by_hand():
     metric = CropAccuracy(topk=(1, 2))
     logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0], [0.0, 1.0, 5.0]])
     labels = torch.tensor([0, 0, 0, 2])  # ranks 0, 2, 1, 0
     metric.process(None, [dict(pred_instances=dict(logits=logits), gt_instances=dict(labels=labels))])
     assert metric.evaluate(size=1) == {'crops/top1': 50.0, 'crops/top2': 75.0}
+
+
+@pytest.mark.parametrize('value', [0.0, math.nan])
+def test_a_classifier_that_says_nothing_is_not_right(value):
+    """Its outputs are alike, or no numbers."""
+    metric = CropAccuracy(topk=(1, 2))
+    sample = dict(pred_instances=dict(logits=torch.full((2, 3), value)), gt_instances=dict(labels=torch.tensor([0, 2])))
+    metric.process(None, [sample])
+    assert metric.evaluate(size=1) == {'crops/top1': 0.0, 'crops/top2': 0.0}
 
 
 def test_without_a_loss_it_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,60 @@ def test_a_student_of_masks_is_refused_where_the_set_has_none(write, coco_set, t
     with pytest.raises(DistillationError, match=r'learns masks, .* have none: take a student that learns boxes alone'):
         write(MASK, ['chen2017'], coco_set)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('mask', [[], [[]], [[10, 20, 30, 40]]], ids=['none', 'no corner', 'a box'])
+def test_what_mmdet_would_pass_over_is_no_mask(coco_set, mask):
+    """An object without a polygon of three corners is ignored in a training with masks."""
+    add_masks(coco_set)
+    assert read_own_set(str(coco_set)).has_masks
+    shutil.rmtree(coco_set / 'coco')
+    path = next((coco_set / 'annotations').glob('*val*.json'))
+    content = json.loads(path.read_text())
+    content['annotations'][0]['segmentation'] = mask
+    path.write_text(json.dumps(content))
+    assert not read_own_set(str(coco_set)).has_masks
+
+
+def test_a_student_without_boxes_is_judged_by_its_masks(write, coco_set):
+    """SOLO gives each object an empty box, so its AP of boxes is 0 whatever it learns."""
+    add_masks(coco_set)
+    alone, _, _ = write(f'{STOCK}/solo/solo_r50_fpn_1x_coco.py', ['pkd'], coco_set)
+    assert alone.val_evaluator.metric == alone.test_evaluator.metric == 'segm'
+
+
+def test_a_student_of_masks_that_needs_none_is_judged_by_its_boxes(write, coco_set):
+    alone, _, _ = write(f'{STOCK}/boxinst/boxinst_r50_fpn_ms-90k_coco.py', ['pkd'], coco_set)
+    assert alone.val_evaluator.metric == 'bbox'
+
+
+RTMDET = f'{STOCK}/rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+
+
+@pytest.mark.parametrize(
+    ('student', 'options', 'ranks', 'said'),
+    [
+        (RTMDET, '', 8, None),  # its file inherits auto_scale_lr from a schedule of 8 x 2
+        (RTMDET, '', 1, "yours have 32; the student's name says 8xb32, so lr=0.004 is for batches of 256, and its"),
+        (FASTER, 'optim_wrapper = dict(accumulative_counts=8)', 1, None),
+        (FASTER, 'optim_wrapper = dict(accumulative_counts=8)', 2, 'yours have 2 x 2 x 8 = 32: set lr for them'),
+    ],
+)
+def test_batches_that_the_name_says_and_those_that_are_accumulated_count(tmp_path, student, options, ranks, said):
+    own = tmp_path / Path(student).name
+    own.write_text(f"_base_ = '{student}'\n{options}\n")
+    request = Request(str(own), FASTER, 'https://example.org/teacher.pth', None, ['pkd'])
+    notes = [note for note in plan_configs(request, tmp_path / 'out', ranks=ranks).notes if 'lr=' in note]
+    assert len(notes) == (said is not None)
+    assert all(said in note for note in notes)
+
+
+def test_a_rate_is_not_scaled_from_batches_that_the_name_contradicts(tmp_path):
+    request = Request(RTMDET, FASTER, 'https://example.org/teacher.pth', None, ['pkd'])
+    with pytest.raises(
+        DistillationError, match=r'^--auto-scale-lr: .* write auto_scale_lr=dict\(base_batch_size=256\)'
+    ):
+        plan_configs(request, tmp_path / 'out', scales_lr=True)
 
 
 def test_what_keeps_the_best_follows_the_metric_and_what_watches_it_is_named(write, voc_set, tmp_path):

@@ -244,6 +244,47 @@ def test_data_yaml_says_what_a_picture_is_for(tmp_path):
         convert_own(tmp_path)
 
 
+@pytest.mark.parametrize('folders', ['images/{split}', 'helmets/{split}'])
+def test_labelimgs_splits_are_found_below_other_folders(tmp_path, folders):
+    for split, names in (('train', TRAIN), ('val', VAL)):
+        draw(tmp_path / folders.format(split=split), names)
+        for name in names:
+            write_xml(tmp_path / folders.format(split=split) / f'{name}.xml', TRUTH[name])
+    own = convert_own(tmp_path)
+    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
+
+
+def test_lists_beside_classes_txt_say_what_a_picture_is_for(tmp_path):
+    yolo(tmp_path, '{kind}/all_{split}')
+    (tmp_path / 'data.yaml').unlink()
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
+    for split, names in (('train', TRAIN), ('val', VAL)):
+        (tmp_path / f'{split}.txt').write_text(''.join(f'images/all_{split}/{name}.jpg\n' for name in names))
+    own = convert_own(tmp_path)
+    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
+
+
+def test_two_lists_of_classes_are_not_chosen_from(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'a.yaml').write_text('names: [dog, cat]\n')
+    assert convert_own(tmp_path).classes == CLASSES  # data.yaml is YOLO's own name
+    (tmp_path / 'data.yaml').rename(tmp_path / 'b.yaml')
+    with pytest.raises(DistillationError, match=r'a\.yaml and b\.yaml in .* name other classes: keep one of them'):
+        convert_own(tmp_path)
+
+
+def test_what_was_read_is_not_written_over(tmp_path):
+    (tmp_path / 'annotations').mkdir()
+    for split, names in (('train', TRAIN), ('val', VAL)):
+        draw(tmp_path / split, names)
+        content = coco_content(names, dict(cat=1, dog=2))
+        (tmp_path / 'annotations' / f'{split}.json').write_text(json.dumps(content))
+    before = (tmp_path / 'annotations' / 'train.json').read_text()
+    with pytest.raises(DistillationError, match=r'annotations has train\.json, from which the set is read: write to'):
+        convert_own(tmp_path, tmp_path / 'annotations')
+    assert (tmp_path / 'annotations' / 'train.json').read_text() == before
+
+
 def test_the_boxes_of_poses_are_read_without_their_keypoints(tmp_path):
     yolo(tmp_path)
     description = tmp_path / 'data.yaml'

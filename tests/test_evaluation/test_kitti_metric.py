@@ -102,5 +102,14 @@ def test_bad_arguments_are_refused(ann_file, tmp_path):
 def test_a_detector_of_other_classes_and_other_pictures_are_refused(ann_file):
     with pytest.raises(DistillationError, match='knows none of them'):
         judge(KittiMetric(str(ann_file)), [], classes=('cat',))
-    with pytest.raises(DistillationError, match='has no picture 51'):
+    with pytest.raises(DistillationError, match="picture 51 is not there: name the set's own"):
         judge(KittiMetric(str(ann_file)), [], pictures=51)
+
+
+def test_pictures_of_another_set_with_the_same_numbers_are_refused(ann_file):
+    """Every file counts from 1."""
+    nothing = dict(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long), scores=torch.zeros(0))
+    metric = KittiMetric(str(ann_file))
+    metric.process({}, [dict(img_id=7, img_path='elsewhere/7.png', pred_instances=nothing)])
+    with pytest.raises(DistillationError, match=r"picture 7 is 7\.png, and not set/000321\.png: name the set's own"):
+        metric.process({}, [dict(img_id=7, img_path='set/000321.png', pred_instances=nothing)])

@@ -188,6 +188,13 @@ def test_a_category_without_an_object_in_the_training_set_is_named(cfg):
     check(cfg)
 
 
+def test_a_category_whose_objects_are_all_ignored_is_named(cfg):
+    """No detector learns from them."""
+    edit(cfg, lambda content: [a.update(iscrowd=1) for a in content['annotations'] if a['category_id'] == 1])
+    with pytest.raises(DistillationError, match="no annotation of the training set has an object 'circle'"):
+        check(cfg)
+
+
 def test_a_class_need_not_be_in_each_part_of_coco_nor_in_the_validation_set(cfg, tmp_path):
     part = copy.deepcopy(cfg.train_dataloader.dataset)
     part.data_root = f'{write_tiny_coco(tmp_path / "other")}/'

@@ -133,6 +133,10 @@ def test_hooks_that_a_config_lacks_are_added_once(config, tmp_path, plain):
             r"model\.backbone\.init_cfg\.checkpoint='no': there is no such file",
         ),
         (['CONFIG', '--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], 'needs auto_scale_lr=dict'),
+        (
+            ['CONFIG', '--auto-scale-lr', '--cfg-options', 'optim_wrapper.accumulative_counts=4'],
+            'gradients of 4 batches are accumulated: leave it out, and set lr',
+        ),
         pytest.param(
             ['CONFIG', '--amp'],
             '--amp needs a GPU',

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import DistillationError
+from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
 from .coco_json import is_coco, read_coco_folder
@@ -68,6 +68,7 @@ def convert_own(
     layout = layout or _layout_of(root)
     found = LAYOUTS[layout][1](root)
     leave_out_flat(found)
+    sources = {path.resolve() for path in found.sources}
     found = with_splits(found, val_share, seed)
     if not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])
@@ -81,6 +82,13 @@ def convert_own(
                 'left, or write to another folder'
             ]
         )
+    raise_if_any(
+        [
+            f'{folder.absolute()} has {split}.json, from which the set is read: write to another folder'
+            for split in found.splits
+            if (folder / f'{split}.json').resolve() in sources
+        ]
+    )
     written = write_splits(folder, found.splits, found.classes, leave_out_broken)
     files = {split: folder / f'{split}.json' for split in found.splits}
     said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])

@@ -50,7 +50,7 @@ def read_coco_folder(root: Path) -> Found:
     splits: dict[str, list[Picture]] = {}
     for path, content in contents.items():
         splits.setdefault(_split_of(path), []).extend(_pictures(root, path, content, names))
-    return Found(splits, list(names.values()), notes)
+    return Found(splits, list(names.values()), notes, sources=list(contents))
 
 
 def _files(root: Path) -> list[Path]:

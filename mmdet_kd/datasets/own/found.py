@@ -25,11 +25,13 @@ class Found:
         splits: name -> pictures; names are train, val, test, trainval or the set's own.
         classes: names, in the order of the labels.
         notes: what was done to the data, one sentence each.
+        sources: the files that were read, if one of them could be taken for one that is written.
     """
 
     splits: dict[str, list[Picture]]
     classes: list[str]
     notes: list[str] = field(default_factory=list)
+    sources: list[Path] = field(default_factory=list)
 
     @property
     def pictures(self) -> list[Picture]:

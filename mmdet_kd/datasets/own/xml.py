@@ -9,7 +9,7 @@ VOC's folders::
 
 Beside the pictures, in the root or in a folder a split::
 
-    root/NAME.jpg, root/NAME.xml              or root/train/NAME.jpg, ...
+    root/NAME.jpg, root/NAME.xml              or root/train/NAME.jpg, root/images/train/NAME.jpg, ...
 
 Corners are taken as they stand, and the upper left corner of a picture is 0, 0. (PASCAL VOC itself counts from 1; mmdet
 reads it without a converter.) Difficult boxes are ignored regions.
@@ -60,8 +60,8 @@ def read_labelimg(root: Path) -> Found:
     alone = [path for path in root.rglob('*.xml') if path not in beside and is_annotation(path)]
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
         inside = path.relative_to(root)
-        split = split_name(inside.parts[0]) if len(inside.parts) > 1 else ''
-        splits.setdefault(split if split in ('train', 'val', 'test') else 'all', []).append(_read_beside(root, path))
+        split = next((name for name in map(split_name, inside.parts[:-1]) if name in ('train', 'val', 'test')), 'all')
+        splits.setdefault(split, []).append(_read_beside(root, path))
     return _found(splits)
 
 

@@ -3,8 +3,9 @@
 ::
 
     root/data.yaml                       names: [cat, dog] or {0: cat, 1: dog}; or root/classes.txt, a name a line;
-                                         train, val, test: a folder or a list of pictures, or several; without them
-                                         the names of folders say what a picture is for
+                                         train, val, test: a folder or a list of pictures, or several; without
+                                         data.yaml root/train.txt, ... are such lists; without them the names of
+                                         folders say what a picture is for
     root/images/train/NAME.jpg           or root/train/images/NAME.jpg, or root/images/NAME.jpg
     root/labels/train/NAME.txt           or root/train/labels/NAME.txt, or root/labels/NAME.txt
 
@@ -62,8 +63,10 @@ def read_yolo(root: Path) -> Found:
 def _splits_of(
     root: Path, paths: Sequence[Path], path: Path | None, description: Mapping[str, Any]
 ) -> dict[str, list[Path]]:
-    """Split -> its pictures: as data.yaml says, or else the names of their folders."""
+    """Split -> its pictures: as data.yaml or lists say, or else the names of their folders."""
     named = {split: description[split] for split in _SPLITS if description.get(split)}
+    if path is None:
+        named = {split_name(each.stem): each.name for each in root.glob('*.txt') if split_name(each.stem) in _SPLITS}
     there = {split: folders for split, entry in named.items() if (folders := _found_at(root, description, entry))}
     splits: dict[str, list[Path]] = {}
     nowhere = []
@@ -80,8 +83,8 @@ def _splits_of(
         said = ', '.join(f'{split}: {entry}' for split, entry in named.items())
         raise DistillationError(
             [
-                f'{path}: of the pictures, {len(nowhere)} are in no split, such as {nowhere[0]}; it has {said}: '
-                'correct it, or move them away'
+                f'{path or root}: of the pictures, {len(nowhere)} are in no split, such as {nowhere[0]}; it has {said}'
+                ': correct it, or move them away'
             ]
         )
     return splits
@@ -156,11 +159,17 @@ def _parse(words: Sequence[str], size: tuple[int, int], classes: Sequence[str]) 
 
 def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
     """The file that names the classes, and what it says."""
-    for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')]):
-        content = _read_yaml(path)
-        if isinstance(content, dict) and 'names' in content:
-            return path, content
-    return None, {}
+    found = {path: _read_yaml(path) for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')])}
+    found = {path: content for path, content in found.items() if isinstance(content, dict) and 'names' in content}
+    if not found:
+        return None, {}
+    path = next((path for path in found if path.stem == 'data'), next(iter(found)))
+    others = [other.name for other, content in found.items() if content['names'] != found[path]['names']]
+    if others and path.stem != 'data':
+        raise DistillationError(
+            [f'{path.name} and {", ".join(others)} in {root.absolute()} name other classes: keep one of them']
+        )
+    return path, found[path]
 
 
 def _read_names(root: Path, path: Path | None, description: Mapping[str, Any]) -> list[str]:
