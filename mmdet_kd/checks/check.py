@@ -12,6 +12,7 @@ from .gradients import Steps, judge_losses, take_steps
 from .pair import describe_pair
 from .pictures import Pictures, training_pictures, validation_pictures
 from .places import watched_places
+from .scale import judge_scale
 from .start import set_ramps
 from .teacher_quality import judge_teacher
 from .trained_parts import judge_training
@@ -41,12 +42,14 @@ def check_training(
     for name, teacher in model.teachers.items():
         who = 'teacher' if len(model.teachers) == 1 else f'teachers.{name}'
         yield judge_teacher(teacher, who, _pictures_for(teacher, runner, pictures), name in comparing, tell)
+    yield from judge_scale(runner)
     yield from judge_training(model, runner.build_optim_wrapper(runner.cfg.optim_wrapper))
     with watched_places(model) as places:
         taken = take_training_steps(runner, steps, tell)
     yield from judge_losses(model, taken)
     yield from places.describe()
-    yield Verdict('a step', taken.describe())
+    mixed = 'Amp' in str(runner.cfg.optim_wrapper.get('type'))
+    yield Verdict('a step', taken.describe() + ('; in single precision, the training is in mixed' if mixed else ''))
 
 
 def describe_training(runner: Runner) -> list[str]:

@@ -45,7 +45,7 @@ def validation_pictures(runner: Runner, count: int) -> Pictures:
     """
     dataset, *_ = leaf_datasets(runner.val_loop.dataloader.dataset)
     truths = [dataset.get_data_info(index)['instances'] for index in range(len(dataset))]
-    chosen = _spread([index for index, objects in enumerate(truths) if objects], count)
+    chosen = spread([index for index, objects in enumerate(truths) if objects], count)
     items = [dataset[index] for index in chosen]
     return Pictures(items, [truths[index] for index in chosen], _names(dataset), 'validation')
 
@@ -53,11 +53,11 @@ def validation_pictures(runner: Runner, count: int) -> Pictures:
 def training_pictures(runner: Runner, count: int) -> Pictures:
     """Pictures of the training set as its pipeline loads them, evenly spread; see :func:`validation_pictures`."""
     dataset = runner.train_loop.dataloader.dataset
-    items = [dataset[index] for index in _spread(range(len(dataset)), count)]
+    items = [dataset[index] for index in spread(range(len(dataset)), count)]
     return Pictures(items, [_packed_truth(item['data_samples']) for item in items], _names(dataset), 'training')
 
 
-def _spread(indices: Sequence[int], count: int) -> list[int]:
+def spread(indices: Sequence[int], count: int) -> list[int]:
     """So many of the indices, evenly spread."""
     count = min(count, len(indices))
     return [indices[place * len(indices) // count] for place in range(count)]

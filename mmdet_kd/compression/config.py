@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 from torch import nn
 
+from ..errors import DistillationError
 from .layers import Ranks
 
 _TYPE = 'Decomposed'
@@ -22,11 +23,22 @@ def decomposed_model(model: dict, detector: nn.Module, layers: Mapping[str, Rank
         model: the plain config; it is not changed.
         detector: what it builds.
         layers: name in the detector -> ranks.
+
+    Raises:
+        DistillationError: a part has keys of its own under the names that its ranks need.
     """
     model = ConfigDict(copy.deepcopy(model))
     for name, ranks in layers.items():
         part, inside = _innermost_part(model, detector, name)
         if part['type'] != _TYPE:
+            taken = [key for key in ('of', 'layers') if key in part]
+            if taken:
+                raise DistillationError(
+                    [
+                        f'{part["type"]} has a key {taken[0]!r} of its own, under which a decomposed part has other '
+                        f'things: leave its layers out by --skip, such as {name}'
+                    ]
+                )
             part.update(type=_TYPE, of=part['type'], layers={})
         part['layers'][inside] = ranks
     return model

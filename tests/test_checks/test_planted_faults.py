@@ -178,11 +178,32 @@ def test_a_teacher_is_shown_pictures_as_the_training_loads_them(pair, check, cha
     monkeypatch.setattr('mmdet_kd.checks.verdict._PATIENCE', 0.0)
     cfg = pair(hint=HINT)
     (cfg.model if 'student_scale' in change else cfg).update(change)
+    if 'student_scale' in change:
+        small(cfg.val_dataloader)
     code, failed, said = check(cfg)
     assert (code, failed) == (0, [])
     assert ' on 12 training pictures' in said
     assert said.count(' will take about ') == 2  # the tests of the teacher, and the steps
     assert float(said.partition('AP50 ')[2].split()[0]) > 40
+
+
+def small(loader):
+    """Have a loader resize pictures to half of what they are resized to."""
+    (resize,) = [step for step in loader.dataset.pipeline if step['type'] == 'Resize']
+    resize['scale'] = tuple(side // 2 for side in resize['scale'])
+
+
+def test_a_student_that_is_judged_at_the_teachers_size_is_found(pair, check):
+    """Its own pipeline resizes the pictures of a test, and the teacher's size was written there."""
+    cfg = pair(hint=HINT)
+    cfg.model.student_scale = 0.5
+    code, failed, _ = check(cfg)
+    assert code == 1
+    ((found, cure),) = failed
+    assert 'trained at 0.5 of 1 times the size of the files, judged at 1 times' in found
+    assert "write 0.5 times the scale into the Resize of val_dataloader's pipeline" in cure
+    small(cfg.val_dataloader)
+    assert check(cfg)[:2] == (0, [])
 
 
 def test_a_weight_of_the_response_that_is_far_off_is_found(pair, check):

@@ -7,6 +7,7 @@ from mmengine.config import ConfigDict
 
 from mmdet_kd.compression import decomposed_model, ranks_of_model
 from mmdet_kd.compression.config import changes
+from mmdet_kd.errors import DistillationError
 
 LAYERS = {
     'backbone.layer1.0.conv1': (3, 4),
@@ -32,6 +33,16 @@ def test_ranks_go_to_the_innermost_part_that_builds_a_module(student_cfg):
     assert model.roi_head.type == before.roi_head.type
     assert ranks_of_model(model) == layers
     assert ranks_of_model(before) == {}
+
+
+def test_a_part_with_such_keys_of_its_own_is_refused(student_cfg):
+    """They would be lost: `layers` may say how deep it is."""
+    detector = build(student_cfg)
+    student_cfg.model.backbone.layers = (3, 4, 6, 3)
+    with pytest.raises(
+        DistillationError, match=r"ResNet has a key 'layers' of its own, .* by --skip, such as backbone"
+    ):
+        decomposed_model(student_cfg.model, detector, {'backbone.conv1': (3, 4)})
 
 
 def test_each_stage_of_a_cascade_has_its_own(student_cfg):
