@@ -1,16 +1,13 @@
 """From what a person asks for to the configs that they would write."""
 
-import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
-
-from ..errors import DistillationError, raise_if_any
+from ..errors import DistillationError
 from ..runtime import cli
 from .detectors import Teacher, read_student, read_teacher
 from .distilled_config import distilled_text
+from .learning_rate import rate_notes
 from .levels import with_common_levels
 from .methods import find_method
 from .own_set import read_own_set
@@ -82,7 +79,7 @@ def plan_configs(request: Request, folder: Path, scales_lr: bool = False, ranks:
     text, said = student_text(bases, own, folder)
     if own is not None:
         notes += [own.said, f'train on {own.splits.train}, validate on {own.splits.val}, test on {own.splits.test}']
-    notes += bases.notes + said + _rate_notes(bases.cfg, request.student, scales_lr, ranks)
+    notes += bases.notes + said + rate_notes(bases.cfg, request.student, scales_lr, ranks)
     taught = {} if teacher is None else {DISTILLED: distilled_text(student, teacher, found, bases.cfg)}
     return Plan({STUDENT: text, **taught}, notes)
 
@@ -97,50 +94,3 @@ def _check_checkpoint(teacher: Teacher) -> None:
             [f'TEACHER.pth: there is no checkpoint {name!r} (looked at {Path(name).absolute()}). Correct the path']
         )
     cli.check_checkpoint(str(Path(name).expanduser()))
-
-
-def _rate_notes(cfg: Config, name: str, scales_lr: bool, ranks: int) -> list[str]:
-    """Whether the learning rate is for other batches than those of all processes together.
-
-    Args:
-        cfg: of the student.
-        name: of its file, of which mmdet's say `8xb32`: 8 processes with batches of 32.
-        scales_lr: whether the training will scale the rate.
-        ranks: processes that will train together.
-
-    Raises:
-        DistillationError: the rate is to be scaled, and from which batches is not known.
-    """
-    scaling, wrapper = cfg.get('auto_scale_lr') or {}, cfg.get('optim_wrapper') or {}
-    base, named = scaling.get('base_batch_size'), re.search(r'(\d+)xb(\d+)', name)
-    if scales_lr and base is None:
-        raise DistillationError(
-            [
-                '--auto-scale-lr: the student does not say for which batches its learning rate is: write '
-                'auto_scale_lr=dict(base_batch_size=...) into its config, or leave the option out'
-            ]
-        )
-    size, rate = (cfg.get('train_dataloader') or {}).get('batch_size'), (wrapper.get('optimizer') or {}).get('lr')
-    if None in (base, size, rate):
-        return []
-    accumulated = wrapper.get('accumulative_counts') or 1
-    factors = [*([ranks] if ranks > 1 else []), size, *([accumulated] if accumulated > 1 else [])]
-    yours = f'{" x ".join(map(str, factors))} = {math.prod(factors)}' if len(factors) > 1 else f'{size}'
-    meant = math.prod(map(int, named.groups())) if named else base
-    if meant != base:  # as of RTMDet, whose base is that of the schedule that it inherits
-        said = (
-            f"the student's name says {named[0]}, so lr={rate} is for batches of {meant}, and its auto_scale_lr says "
-            f'{base}: write auto_scale_lr=dict(base_batch_size={meant}) into its config'
-        )
-        raise_if_any([f'--auto-scale-lr: {said}'] if scales_lr else [])
-        return (
-            [] if math.prod(factors) == meant else [f'ATTENTION: yours have {yours}; {said}, and add --auto-scale-lr']
-        )
-    if scales_lr or scaling.get('enable') or base == math.prod(factors):
-        return []
-    cure = (
-        'set lr for them, since --auto-scale-lr does not count accumulation'
-        if accumulated > 1
-        else 'add --auto-scale-lr'
-    )
-    return [f'ATTENTION: lr={rate} is for batches of {base}; yours have {yours}: {cure}']
