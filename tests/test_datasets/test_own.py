@@ -318,6 +318,14 @@ def test_pictures_of_voc_without_an_annotation_are_counted(tmp_path):
     assert '1 pictures of JPEGImages without an annotation were left out' in convert_own(tmp_path).said
 
 
+def test_vocs_files_in_folders_of_splits_are_named(tmp_path):
+    voc_without_lists(tmp_path)
+    (tmp_path / 'Annotations' / 'train').mkdir()
+    (tmp_path / 'Annotations' / 'p1.xml').rename(tmp_path / 'Annotations' / 'train' / 'p1.xml')
+    with pytest.raises(DistillationError, match=r'train/p1\.xml lies in a folder below Annotations: put all XML'):
+        convert_own(tmp_path)
+
+
 def test_what_an_earlier_conversion_left_is_not_taken_for_a_split(tmp_path):
     one_coco_file(tmp_path)
     convert_own(tmp_path)

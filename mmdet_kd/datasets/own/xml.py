@@ -40,8 +40,16 @@ def read_voc(root: Path) -> Found:
     """Read a set in VOC's folders.
 
     Raises:
-        DistillationError: a list cannot be read.
+        DistillationError: a list cannot be read, or files lie in other folders.
     """
+    deeper = next(iter(sorted((root / 'Annotations').glob('*/**/*.xml'))), None)
+    if deeper is not None:
+        raise DistillationError(
+            [
+                f'{deeper} lies in a folder below Annotations: put all XML files into Annotations itself, the pictures '
+                f'into {PICTURES}, and a list of the names of each split into {LISTS}, as train.txt and val.txt'
+            ]
+        )
     lists, notes = _read_lists(root / LISTS), []
     if not lists:
         lists = {'all': [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
