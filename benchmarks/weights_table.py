@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: What a table calls a set -> results of gain.py with a row a weight. Those of gradient_shares.py lie beside them.
-SETS = {'BCCD': 'bccd-two-stage-weights', 'drawn set': 'shapes-weights'}
+#: Name of a table -> what it calls a set or a student -> results of gain.py with a row a weight, beside which those of
+#: gradient_shares.py lie.
+TABLES = {
+    'weights': {'BCCD': 'bccd-two-stage-weights', 'drawn set': 'shapes-weights'},
+    'weights-dense': {'GFL': 'bccd-gfl-weights', 'RetinaNet': 'bccd-retinanet-weights'},
+}
 _ALONE = 'alone'
 
 

@@ -26,7 +26,7 @@ from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa:
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import load  # noqa: E402
-from weights_table import SETS, weights_cells  # noqa: E402
+from weights_table import TABLES, weights_cells  # noqa: E402
 
 import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
@@ -89,7 +89,7 @@ def main() -> None:
         'demo': demo_table(),
         **gain_tables(),
         **leaderboards(),
-        'weights': weights_table(),
+        **weights_tables(),
         'shrinking': shrinking_table(),
         'heads': heads_tables(),
         'reported': reported_tables(),
@@ -314,11 +314,16 @@ def leaderboards() -> dict[str, str]:
     return tables
 
 
-def weights_table() -> str:
-    """What the methods gain by how hard they pull, on each set."""
-    results = {name: (f'{table}.json', f'gradient_shares_{table}.json') for name, table in SETS.items()}
-    cells = weights_cells({name: tuple(read_json(RESULTS / file) for file in files) for name, files in results.items()})
-    return markdown(cells, words=2)
+def weights_tables() -> dict[str, str]:
+    """What the methods gain by how hard they pull."""
+    tables = {}
+    for name, sets in TABLES.items():
+        results = {
+            each: tuple(read_json(RESULTS / f'{kind}{table}.json') for kind in ('', 'gradient_shares_'))
+            for each, table in sets.items()
+        }
+        tables[name] = markdown(weights_cells(results), words=2)
+    return tables
 
 
 def shrinking_table() -> str:
