@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..errors import DistillationError
+from ..errors import DistillationError, raise_if_any
 from ..export import with_num_classes
+from ..unknown_names import some
 from .detectors import Student
 from .loaders import own_loading
 from .own_set import OwnSet
@@ -46,7 +47,8 @@ def gather_bases(student: Student, own: OwnSet | None, schedule: str | None) -> 
         schedule: config or fragment of the schedule of a fragment; None takes mmdet's of 12 epochs for two-stage ones.
 
     Raises:
-        DistillationError: it has no data and none is given; no schedule is known for it; or it has one of its own.
+        DistillationError: it has no data and none is given; no schedule is known for it, or it has one of its own; or
+            it has a part of what it lacks the rest of.
     """
     cfg, added, notes = student.source.cfg, [], []
     name = student.source.name
@@ -76,6 +78,15 @@ def gather_bases(student: Student, own: OwnSet | None, schedule: str | None) -> 
     if 'default_scope' not in cfg:
         added.append(_RUNTIME)
     others = [read_source(each, '--schedule' if each == schedule else 'STUDENT') for each in added]
+    missing = [key for key in ('train_dataloader', 'train_cfg', 'default_scope') if key not in cfg]
+    raise_if_any(
+        [
+            f'STUDENT: {name} has no {" and no ".join(missing)}, so {each.name} would be a base beside it, and both '
+            f'have {some(shared)}, which mmengine does not join: write what it has not into it, or leave these out'
+            for each in others
+            if (shared := [key for key in each.cfg if key in cfg])
+        ]
+    )
     merged: dict[str, Any] = {}
     for each in others:
         merged |= each.cfg.to_dict()

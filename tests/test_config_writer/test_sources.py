@@ -91,6 +91,17 @@ def test_a_fragment_of_a_student_is_given_what_it_lacks(write, voc_set, tmp_path
     assert any(note.startswith('the schedule is mmdet::_base_/schedules/schedule_1x.py; --schedule') for note in notes)
 
 
+def test_a_config_that_has_a_part_of_what_it_lacks_is_told_so(write, voc_set, tmp_path):
+    """mmengine joins no two bases that have the same key."""
+    own = tmp_path / 'own.py'
+    own.write_text(
+        f"_base_ = '{our_configs()}/_base_/students/{FRAGMENT}'\noptim_wrapper = dict(type='OptimWrapper')\n"
+    )
+    said = r'own\.py has no train_dataloader and no train_cfg and no default_scope, so mmdet::_base_/schedules.* have '
+    with pytest.raises(DistillationError, match=f'{said}optim_wrapper, which mmengine does not join: write what it'):
+        write(str(own), ['chen2017'], voc_set, teacher=FASTER)
+
+
 def test_a_one_stage_fragment_is_asked_for_its_schedule(write, voc_set):
     with pytest.raises(
         DistillationError, match=r'says nothing of its schedule: give --schedule, schedule_1x_retinanet'
