@@ -117,6 +117,7 @@ class TestADetectorWhoseOwnLayersAreDecomposed:
         losses = detector(**batch, mode='loss')
         assert losses['hint.loss_feat'].item() > 0
         plain = build(plain_student_config(distilled))
+        assert not hasattr(plain, 'distillers')
         plain.load_state_dict(student_state_dict(detector.state_dict()))
 
     @pytest.mark.parametrize(
