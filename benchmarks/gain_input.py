@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmdet_kd.errors import raise_if_any
 from mmdet_kd.runtime.cli import read_config
+from mmdet_kd.runtime.data_files import metrics_of
 from mmdet_kd.runtime.results import AP_KEYS
 
 _TABLES = Path(__file__).resolve().parent / 'tables'
@@ -35,8 +36,7 @@ def read_table(path: Path) -> Config:
 
 def score_problems(name: str, cfg: Config) -> list[str]:
     """Why the validation of a config gives no AP of boxes as COCO's, which is what a table compares."""
-    evaluators = cfg.get('val_evaluator') or []
-    metrics = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    metrics = metrics_of(cfg.get('val_evaluator'))
     if any(map(_gives_ap, metrics)):
         return []
     kinds = ' and '.join(getattr(metric['type'], '__name__', metric['type']) for metric in metrics) or 'nothing'

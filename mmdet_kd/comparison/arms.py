@@ -14,6 +14,7 @@ from rich.console import Console
 from ..errors import raise_if_any
 from ..export import plain_student_config
 from ..files import written_whole
+from ..runtime.data_files import metrics_of
 from ..runtime.results import write_json
 from ..runtime.run_changes import differences
 from ..runtime.run_record import distilled_parts, watches
@@ -99,8 +100,7 @@ def _judged_otherwise(arms: Mapping[str, Recipe]) -> list[str]:
 
 
 def _metrics(cfg: Config) -> str:
-    listed = cfg.val_evaluator if isinstance(cfg.val_evaluator, (list, tuple)) else [cfg.val_evaluator]
-    kinds = [each.get('type') for each in listed]
+    kinds = [metric.get('type') for metric in metrics_of(cfg.val_evaluator)]
     names = [kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind)) for kind in kinds]
     return ' and '.join(name.rpartition('.')[2] for name in names)
 

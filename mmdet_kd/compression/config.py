@@ -8,9 +8,8 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from ..errors import DistillationError
+from ..export import DECOMPOSED
 from .layers import Ranks
-
-_TYPE = 'Decomposed'
 
 
 def decomposed_model(model: dict, detector: nn.Module, layers: Mapping[str, Ranks]) -> ConfigDict:
@@ -30,7 +29,7 @@ def decomposed_model(model: dict, detector: nn.Module, layers: Mapping[str, Rank
     model = ConfigDict(copy.deepcopy(model))
     for name, ranks in layers.items():
         part, inside = _innermost_part(model, detector, name)
-        if part['type'] != _TYPE:
+        if part['type'] != DECOMPOSED:
             taken = [key for key in ('of', 'layers') if key in part]
             if taken:
                 raise DistillationError(
@@ -39,7 +38,7 @@ def decomposed_model(model: dict, detector: nn.Module, layers: Mapping[str, Rank
                         f'things: leave its layers out by --skip, such as {name}'
                     ]
                 )
-            part.update(type=_TYPE, of=part['type'], layers={})
+            part.update(type=DECOMPOSED, of=part['type'], layers={})
         part['layers'][inside] = ranks
     return model
 
@@ -47,7 +46,7 @@ def decomposed_model(model: dict, detector: nn.Module, layers: Mapping[str, Rank
 def ranks_of_model(model: Any, prefix: str = '') -> dict[str, Ranks]:
     """Name in the detector -> ranks, of every decomposed layer that a model's config names."""
     ranks: dict[str, Ranks] = {}
-    if isinstance(model, dict) and model.get('type') == _TYPE:
+    if isinstance(model, dict) and model.get('type') == DECOMPOSED:
         ranks = {
             prefix + name: tuple(value) if isinstance(value, list) else value for name, value in model['layers'].items()
         }

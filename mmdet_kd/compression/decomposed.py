@@ -10,6 +10,7 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from ..errors import DistillationError, raise_if_any
+from ..export import DECOMPOSED
 from .layers import Ranks, layer_like
 
 #: The layers that can be decomposed. Their subclasses compute something else: standardised weights, say.
@@ -17,7 +18,7 @@ CONVOLUTIONS = (nn.Conv2d, wrappers.Conv2d)
 LINEARS = (nn.Linear, mmcv.cnn.Linear)
 
 
-@MODELS.register_module(name='Decomposed')
+@MODELS.register_module(name=DECOMPOSED)
 def build_decomposed(of: str | type, layers: Mapping[str, Ranks], **kwargs: Any) -> nn.Module:
     """Build what ``of`` names, with some of its layers decomposed.
 

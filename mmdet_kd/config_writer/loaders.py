@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from ..errors import DistillationError, raise_if_any
+from ..runtime.data_files import metrics_of
 from .own_set import FOLDER, OwnSet
 from .text import Code
 
@@ -125,9 +126,7 @@ def _evaluator(judged: list[str], split: str) -> dict[str, Any]:
 
 
 def _metrics(cfg: Config) -> list[str]:
-    evaluators = cfg.get('val_evaluator') or []
-    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
-    metrics = [evaluator.get('metric') or [] for evaluator in evaluators]
+    metrics = [metric.get('metric') or [] for metric in metrics_of(cfg.get('val_evaluator'))]
     return [name for metric in metrics for name in ([metric] if isinstance(metric, str) else metric)]
 
 

@@ -16,7 +16,7 @@ from mmdet.models.detectors import (
 from mmdet.registry import MODELS
 
 from ..errors import raise_if_any
-from ..export import PLAIN_TYPES
+from ..export import DECOMPOSED, PLAIN_TYPES
 from ..unknown_names import constructor_keys, near_names
 
 #: The line that names the class which merging has overwritten.
@@ -92,7 +92,7 @@ def _problems(detector: Any, found: Any, ours: type, family: type, mixin: type) 
             f'detector={name!r} is a student already: leave detector out, or take that of the base, '
             'detector=_base_.model.detector'
         ]
-    if detector == 'Decomposed':
+    if detector == DECOMPOSED:
         return [
             f"detector='Decomposed' names no class: write type='Decomposed', of={ours.__name__!r}, "
             'detector=_base_.model.of'

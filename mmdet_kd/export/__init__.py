@@ -4,6 +4,7 @@ from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
 from .misfits import COUNTER, Misfits, load_with_misfits, no_weights, without
 from .plain_config import (
     DATA_HEADS,
+    DECOMPOSED,
     PLAIN_TYPES,
     num_classes_problems,
     plain_student_config,
@@ -16,6 +17,7 @@ from .student import export_student, require_fit, require_start
 __all__ = [
     'COUNTER',
     'DATA_HEADS',
+    'DECOMPOSED',
     'DISTILLERS_PREFIX',
     'PLAIN_TYPES',
     'Misfits',

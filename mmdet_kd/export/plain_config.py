@@ -28,7 +28,7 @@ DATA_HEADS = ('bbox_head', 'mask_head', 'point_head', 'mask_iou_head', 'glbctx_h
 _OTHER_CLASSES = ('backbone', 'neck', 'rpn_head', 'roi_head.semantic_head', 'distillers')
 _PACKAGE = __name__.partition('.')[0]
 #: The `type` of what has decomposed layers; its `of` is the original's.
-_DECOMPOSED = 'Decomposed'
+DECOMPOSED = 'Decomposed'
 
 
 def plain_student_config(cfg: Config) -> Config:
@@ -116,7 +116,7 @@ def num_classes_problems(detector: nn.Module, num_classes: int) -> list[str]:
 
 def _takes_classes(head: dict) -> bool:
     """Whether a head is told the number of classes; CondInst's mask head knows none."""
-    kind = head.get('of') if _type_name(head) == _DECOMPOSED else head.get('type')
+    kind = head.get('of') if _type_name(head) == DECOMPOSED else head.get('type')
     kind = mmdet.registry.MODELS.get(kind) if isinstance(kind, str) else kind
     return not inspect.isclass(kind) or 'num_classes' in constructor_keys(kind)
 
@@ -133,7 +133,7 @@ def _strip_model(model: Any) -> None:
     """Make a distilled detector plain in place, also inside a wrapper of models."""
     if not isinstance(model, dict):
         return
-    place = 'of' if _type_name(model) == _DECOMPOSED else 'type'  # where a decomposed model says what it is
+    place = 'of' if _type_name(model) == DECOMPOSED else 'type'  # where a decomposed model says what it is
     kind = _name_of(model.get(place))
     if kind in PLAIN_TYPES:
         plain = model.pop('detector', None) or PLAIN_TYPES[kind]

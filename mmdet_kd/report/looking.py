@@ -21,6 +21,7 @@ from mmengine.structures import InstanceData
 from ..checks.detections import in_labels_of_the_data
 from ..comparison import annotations_of
 from ..errors import DistillationError
+from ..runtime.data_files import metrics_of
 from ..runtime.digests import files_digest, weights_digest
 from ..runtime.results import found_once
 from ..version import __version__
@@ -187,8 +188,7 @@ def machine() -> str:
 
 def _evaluator(cfg: Config, metainfo: Mapping[str, Any]) -> Evaluator | None:
     """What the students were judged by; of COCO's metric each class, too."""
-    listed = cfg.get('val_evaluator') or []
-    metrics = [dict(metric) for metric in (listed if isinstance(listed, (list, tuple)) else [listed])]
+    metrics = [dict(metric) for metric in metrics_of(cfg.get('val_evaluator'))]
     if not metrics:
         return None
     for metric in metrics:

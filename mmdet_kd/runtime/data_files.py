@@ -33,7 +33,7 @@ def check_data_files(cfg: Config, splits: Sequence[str]) -> None:
         for dataset in leaf_configs(loader.get('dataset') or {}):
             problems += _missing_files(dataset, f'{split}_dataloader')
             problems += _code_files(dataset, f'{split}_dataloader.dataset')
-        for metric in _metrics(cfg.get(f'{split}_evaluator')):
+        for metric in metrics_of(cfg.get(f'{split}_evaluator')):
             problems += _code_files(metric, f'{split}_evaluator')
         for _, path in truth_files(cfg.get(f'{split}_evaluator')):
             if not path.exists():
@@ -73,7 +73,7 @@ def annotation_file(dataset: dict) -> Path | None:
 
 def truth_files(evaluators: Any) -> list[tuple[dict, Path]]:
     """The metrics of a config that name a local annotation file, each with that file."""
-    named = [metric for metric in _metrics(evaluators) if isinstance(metric.get('ann_file'), str)]
+    named = [metric for metric in metrics_of(evaluators) if isinstance(metric.get('ann_file'), str)]
     files = [
         (metric, local_file(metric['ann_file']))
         for metric in named
@@ -88,7 +88,8 @@ def local_file(path: str, root: str | None = None) -> Path | None:
     return None if '://' in joined else Path(joined)
 
 
-def _metrics(evaluators: Any) -> list[dict]:
+def metrics_of(evaluators: Any) -> list[dict]:
+    """The configs of the metrics in a `val_evaluator` or `test_evaluator`, which may be one, several or None."""
     metrics = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
     return [metric for metric in metrics if isinstance(metric, dict)]
 

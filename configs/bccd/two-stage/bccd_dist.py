@@ -1,4 +1,4 @@
-# DIST on the RoI head's scores, with the best of three weights on val.
+# DIST on the RoI head's scores, with the best of five weights on val.
 _base_ = ['../_base_/two-stage.py', '../../_base_/distillers/dist-two-stage.py']
 
 _base_.distillers.dist.loss_cls.loss_weight = 0.3

@@ -11,6 +11,8 @@ from ...unknown_names import some
 from ..annotated import Picture, repeated
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+#: The names of splits, as :func:`split_name` gives them.
+SPLITS = ('train', 'val', 'test')
 _SAME = {'valid': 'val', 'validation': 'val', 'training': 'train', 'testing': 'test'}
 _TRAINED_ON, _HELD_OUT = ('train', 'trainval'), ('val', 'test')
 _COPY = '.rf.'  # Roboflow names the copies that it makes of a.jpg a_jpg.rf.NUMBER.jpg
@@ -43,6 +45,11 @@ def split_name(name: str) -> str:
     """One name for each split: 'instances_train2017' and 'training' are 'train', 'valid' is 'val'."""
     name = name.lower().removeprefix('instances_').rstrip('0123456789')
     return _SAME.get(name, name)
+
+
+def split_of_folders(path: Path) -> str | None:
+    """The split after which the outermost folder of a path is named, among those that are; None if none is."""
+    return next((name for name in map(split_name, path.parts[:-1]) if name in SPLITS), None)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ...errors import DistillationError
 from ..annotated import Picture, read_lines
 from ..voc_xml import is_annotation, read_xml
-from .found import PICTURE_SUFFIXES, Found, pictures_in, split_name
+from .found import PICTURE_SUFFIXES, Found, pictures_in, split_name, split_of_folders
 
 LISTS, PICTURES = Path('ImageSets', 'Main'), 'JPEGImages'
 
@@ -67,8 +67,7 @@ def read_labelimg(root: Path) -> Found:
     beside = {path.with_suffix('.xml') for path in pictures}
     alone = [path for path in root.rglob('*.xml') if path not in beside and is_annotation(path)]
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
-        inside = path.relative_to(root)
-        split = next((name for name in map(split_name, inside.parts[:-1]) if name in ('train', 'val', 'test')), 'all')
+        split = split_of_folders(path.relative_to(root)) or 'all'
         splits.setdefault(split, []).append(_read_beside(root, path))
     return _found(splits)
 

@@ -25,10 +25,9 @@ from ...errors import DistillationError
 from ..annotated import Box, Picture, read_lines
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
-from .found import Found, pictures_in, split_name
+from .found import SPLITS, Found, pictures_in, split_name, split_of_folders
 
 _IMAGES, _LABELS, _CLASSES = 'images', 'labels', 'classes.txt'
-_SPLITS = ('train', 'val', 'test')
 
 
 def is_yolo(root: Path) -> bool:
@@ -64,15 +63,15 @@ def _splits_of(
     root: Path, paths: Sequence[Path], path: Path | None, description: Mapping[str, Any]
 ) -> dict[str, list[Path]]:
     """Split -> its pictures: as data.yaml or lists say, or else the names of their folders."""
-    named = {split: description[split] for split in _SPLITS if description.get(split)}
+    named = {split: description[split] for split in SPLITS if description.get(split)}
     if path is None:
-        named = {split_name(each.stem): each.name for each in root.glob('*.txt') if split_name(each.stem) in _SPLITS}
+        named = {split_name(each.stem): each.name for each in root.glob('*.txt') if split_name(each.stem) in SPLITS}
     there = {split: folders for split, entry in named.items() if (folders := _found_at(root, description, entry))}
     splits: dict[str, list[Path]] = {}
     nowhere = []
     for each in paths:
         by_file = [split for split, places in there.items() if places & {each, *each.parents}]
-        by_folder = next((n for n in map(split_name, each.relative_to(root).parts[:-1]) if n in _SPLITS), None)
+        by_folder = split_of_folders(each.relative_to(root))
         if by_folder in there:
             by_folder = None  # data.yaml says what is in it
         if not by_file and by_folder is None and named:
