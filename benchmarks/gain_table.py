@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmdet_kd.comparison import Row, gains, interval, name_of, paired, reach, spread
+from mmdet_kd.comparison import Row, bounds, gains, interval, name_of, paired, reach, spread
 from mmdet_kd.runtime.results import AP_KEYS
 
 #: What a step needs beyond the student's own peak, as costs.py calls it.
@@ -37,6 +38,38 @@ def table_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[li
         costs_of_row = cost_cells(found, memory, reach(paired(found, alone)))
         others = [f'{column[row]:.1f}' if row in column else '' for column in quoted.values()]
         cells.append([name_of(row, found), *scores, gain, *costs_of_row, str(len(found['seeds'])), *others])
+    return cells
+
+
+def difference_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[list[str]]:
+    """What one row has more than another, for the pairs of rows that a document compares; the head first.
+
+    Args:
+        content: row -> what was written of it.
+        table: its definition: ``differences``, pairs of rows. A pair of which a row has no results is left out.
+    """
+    cells = [['', 'AP more', 'seeds']]
+    for row, other in table['differences']:
+        if row in content and other in content:
+            of_seeds = gains(content[row], content[other])
+            cells.append([f'{row} than {other}', interval(of_seeds), str(len(of_seeds))])
+    return cells
+
+
+def goal_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[list[str]]:
+    """The AP that rows have, with its 95 % confidence interval, beside what they should have; the head first.
+
+    Args:
+        content: row -> what was written of it. A row with goals has two seeds or more.
+        table: its definition: ``goals``, row -> AP.
+    """
+    cells = [['', 'goal', 'AP', 'its interval', 'seeds']]
+    for row, goal in table['goals'].items():
+        scores = [run['scores']['AP'] for run in content[row]['seeds'].values()]
+        low, high = bounds(scores)
+        verdict = 'below the goal' if high < goal else 'above the goal' if low > goal else 'holds the goal'
+        where = f'{low:.1f} to {high:.1f}, {verdict}'
+        cells.append([row, f'{goal:.1f}', f'{statistics.mean(scores):.1f}', where, str(len(scores))])
     return cells
 
 

@@ -13,3 +13,4 @@ rows = {
     'crosskd': 'configs/bccd/gfl/bccd_gfl-crosskd.py',
     'crosskd-pkd': 'configs/bccd/gfl/bccd_gfl-crosskd-pkd.py',
 }
+differences = [('crosskd-pkd', other) for other in ('crosskd', 'dist', 'bckd', 'pkd')]

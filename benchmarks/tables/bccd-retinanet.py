@@ -17,3 +17,4 @@ rows = {
     'crosskd': 'configs/bccd/retinanet/bccd_retinanet-crosskd.py',
     'crosskd-pkd': 'configs/bccd/retinanet/bccd_retinanet-crosskd-pkd.py',
 }
+differences = [('crosskd-pkd', other) for other in ('crosskd', 'dist', 'bckd', 'pkd')]

@@ -7,3 +7,4 @@ rows = {
     'cwd': 'configs/bccd/two-stage/bccd_cwd.py',
     'dist': 'configs/bccd/two-stage/bccd_dist.py',
 }
+differences = [('cwd', 'dist')]

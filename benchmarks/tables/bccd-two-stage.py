@@ -20,3 +20,6 @@ rows = {
     'mgd': 'configs/bccd/two-stage/bccd_mgd.py',
     'fgd': 'configs/bccd/two-stage/bccd_fgd.py',
 }
+#: Of PKD, what mmrazor's has by this protocol.
+goals = {'pkd': 53.1, 'cwd': 52.5, 'fgd': 52.5, 'mgd': 52.5, 'pkd-chen2017': 54.0}
+differences = [('cwd', 'pkd-chen2017'), ('pkd-chen2017', 'pkd'), ('pkd-fgd', 'pkd'), ('cwd', 'cwd, T 1')]

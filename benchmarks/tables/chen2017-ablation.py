@@ -28,3 +28,10 @@ quoted = {
     },
     "the paper's, KITTI": {'L2': 48.5, 'L2-B': 50.1, 'CLS': 50.8, 'CLS-W': 51.3, 'Hints': 50.3, 'Hints-A': 52.1},
 }
+differences = [
+    ('Hints-A', 'Hints'),
+    ('all', 'Hints'),
+    ('CLS-W', 'CLS'),
+    ('L2-B', 'L2'),
+    ('control: L2-B, nu 0.05', 'L2-B'),
+]

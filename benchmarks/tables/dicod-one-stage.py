@@ -9,3 +9,4 @@ rows = {
     'hint': 'configs/demo/dicod/shapes_retinanet-hint.py',
     'both + hint': 'configs/demo/dicod/shapes_retinanet-dicod-hint.py',
 }
+differences = [('both', 'KD-cls'), ('both + hint', 'hint')]

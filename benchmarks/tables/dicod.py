@@ -10,3 +10,4 @@ rows = {
     'both + hint': 'configs/demo/dicod/shapes_dicod-hint.py',
     'control: KD-loc, weight 0.01': 'configs/demo/dicod/shapes_dicod-loc-weak.py',
 }
+differences = [('both', 'KD-cls'), ('both + hint', 'hint'), ('control: KD-loc, weight 0.01', 'KD-loc')]

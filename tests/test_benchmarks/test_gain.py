@@ -270,6 +270,28 @@ def test_means_spreads_gains_and_when_they_are_reached():
     assert worse[4:] == ['-2.0 (-40.1 to +36.1)', '', '', '', '', '2', '']  # one seed never has it
 
 
+def test_what_one_row_has_more_than_another_is_paired_by_seed():
+    content = {'alone': row((0, 30.0), (0, 34.0)), 'a': row((0, 36.0), (0, 38.0), (0, 50.0)), 'b': row((0, 36.0))}
+    definition = dict(rows=dict.fromkeys(content), differences=[('a', 'alone'), ('b', 'a'), ('b', 'unknown')])
+    heads, *cells = load_tool('benchmarks/gain_table.py').difference_cells(content, definition)
+    assert heads == ['', 'AP more', 'seeds']
+    # differences 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1; the third seed has no pair
+    assert cells == [['a than alone', '+5.0 (-7.7 to +17.7)', '2'], ['b than a', '+0.0', '1']]
+
+
+def test_goals_stand_beside_the_interval_of_the_mean():
+    content = {name: row((0, 36.0), (0, 38.0)) for name in ('low', 'within', 'high')}
+    definition = dict(rows=dict.fromkeys(content), goals=dict(low=49.8, within=49.6, high=24.2))
+    heads, *cells = load_tool('benchmarks/gain_table.py').goal_cells(content, definition)
+    assert heads == ['', 'goal', 'AP', 'its interval', 'seeds']
+    # 37 and t(0.975, 1) = 12.71 times the standard error, 1
+    assert cells == [
+        ['low', '49.8', '37.0', '24.3 to 49.7, below the goal', '2'],
+        ['within', '49.6', '37.0', '24.3 to 49.7, holds the goal', '2'],
+        ['high', '24.2', '37.0', '24.3 to 49.7, above the goal', '2'],
+    ]
+
+
 def test_a_row_that_inherits_is_named_as_such(taught):
     gain_py, config = load_tool('benchmarks/gain.py'), str(taught.parent / 'taught.py')
     option = {'model.teachers.large.inherit': True}

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks'), str(ROOT / 'tools' / 'dev')]
 
 from experiments import Experiments  # noqa: E402
-from gain_table import table_cells  # noqa: E402
+from gain_table import difference_cells, goal_cells, table_cells  # noqa: E402
 from leaderboard import detail_cells, leaderboard_cells, tried_cells  # noqa: E402
 from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa: E402
 from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
@@ -292,12 +292,20 @@ def demo_table() -> str:
 
 
 def gain_tables() -> dict[str, str]:
-    """Name -> table, of each table of benchmarks/gain.py that has results."""
+    """Name -> table, of each table of benchmarks/gain.py that has results, and of what its definition asks besides."""
     tables = {}
     for definition in sorted((ROOT / 'benchmarks' / 'tables').glob('*.py')):
-        results = read_json(RESULTS / f'{definition.stem}.json')
+        name, results, table = (
+            definition.stem,
+            read_json(RESULTS / f'{definition.stem}.json'),
+            Config.fromfile(definition),
+        )
         if results:
-            tables[definition.stem] = markdown(table_cells(results, Config.fromfile(definition)))
+            tables[name] = markdown(table_cells(results, table))
+            if 'differences' in table:
+                tables[f'{name}-differences'] = markdown(difference_cells(results, table))
+            if 'goals' in table:
+                tables[f'{name}-goals'] = markdown(goal_cells(results, table))
     return tables
 
 

@@ -1,0 +1,23 @@
+# The parts of Chen et al. 2017 and of DICOD on the demo's shapes, in a training at the end of which the student alone
+# does not rise. The detector that teaches is trained to its end too.
+title = 'The drawn set: 16 epochs'
+seeds = [0, 1, 2]
+long = {
+    'train_cfg.max_epochs': 16,
+    'train_cfg.val_interval': 2,
+    'param_scheduler.1.end': 16,
+    'param_scheduler.1.T_max': 16,
+}
+by_detector = {
+    **long,
+    'model.teacher.config': 'configs/demo/shapes_teacher-24e.py',
+    'model.teacher.checkpoint': 'work_dirs/demo/shapes_teacher-24e/epoch_24.pth',
+}
+rows = {'none': dict(config='configs/demo/ablation/shapes_none.py', options=long)}
+for row, part in {'CLS-W': 'cls-weighted', 'L2-B': 'l2-bounded', 'Hints-A': 'hint-adapted', 'all': 'all'}.items():
+    rows[row] = dict(config=f'configs/demo/ablation/shapes_{part}.py', options=by_detector)
+for row, part in {'KD-cls': 'dicod-cls', 'KD-loc': 'dicod-loc', 'both': 'dicod'}.items():
+    rows[row] = dict(config=f'configs/demo/dicod/shapes_{part}.py', options=long)
+still_longer = {**long, 'train_cfg.max_epochs': 32, 'param_scheduler.1.end': 32, 'param_scheduler.1.T_max': 32}
+rows['control: none, 32 epochs'] = dict(config='configs/demo/ablation/shapes_none.py', options=still_longer)
+del long, by_detector, row, part, still_longer
