@@ -45,14 +45,27 @@ def difference_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> li
     """What one row has more than another, for the pairs of rows that a document compares; the head first.
 
     Args:
-        content: row -> what was written of it.
+        content: row -> what was written of it, with the AP by class where its runs have ``classes``.
         table: its definition: ``differences``, pairs of rows. A pair of which a row has no results is left out.
     """
-    cells = [['', 'AP more', 'seeds']]
-    for row, other in table['differences']:
-        if row in content and other in content:
-            of_seeds = gains(content[row], content[other])
-            cells.append([f'{row} than {other}', interval(of_seeds), str(len(of_seeds))])
+    pairs = {
+        f'{row} than {other}': paired(content[row], content[other])
+        for row, other in table['differences']
+        if row in content and other in content
+    }
+    classes = list(dict.fromkeys(name for runs in pairs.values() for run, _ in runs for name in run.get('classes', {})))
+    cells = [['', 'AP more', *classes, 'seeds']]
+    for title, runs in pairs.items():
+        of_seeds = [run['scores']['AP'] - other['scores']['AP'] for run, other in runs]
+        by_class = [
+            [
+                run['classes'][name] - other['classes'][name]
+                for run, other in runs
+                if 'classes' in run and 'classes' in other
+            ]
+            for name in classes
+        ]
+        cells.append([title, *map(interval, [of_seeds, *by_class]), str(len(of_seeds))])
     return cells
 
 
@@ -61,10 +74,10 @@ def goal_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> list[lis
 
     Args:
         content: row -> what was written of it. A row with goals has two seeds or more.
-        table: its definition: ``goals``, row -> AP.
+        table: its definition: ``goals``, pairs of a row and an AP.
     """
     cells = [['', 'goal', 'AP', 'its interval', 'seeds']]
-    for row, goal in table['goals'].items():
+    for row, goal in table['goals']:
         scores = [run['scores']['AP'] for run in content[row]['seeds'].values()]
         low, high = bounds(scores)
         verdict = 'below the goal' if high < goal else 'above the goal' if low > goal else 'holds the goal'

@@ -13,4 +13,9 @@ rows = {
     'crosskd': 'configs/bccd/gfl/bccd_gfl-crosskd.py',
     'crosskd-pkd': 'configs/bccd/gfl/bccd_gfl-crosskd-pkd.py',
 }
-differences = [('crosskd-pkd', other) for other in ('crosskd', 'dist', 'bckd', 'pkd')]
+differences = [
+    *(('crosskd-pkd', other) for other in ('crosskd', 'dist', 'bckd', 'ld', 'pkd', 'cwd', 'mgd', 'fgd', 'alone')),
+    ('crosskd', 'dist'),
+    *((row, 'pkd') for row in ('crosskd', 'dist', 'bckd', 'ld')),
+    *((row, 'alone') for row in ('crosskd', 'dist', 'pkd', 'mgd', 'fgd')),
+]

@@ -17,4 +17,11 @@ rows = {
     'crosskd': 'configs/bccd/retinanet/bccd_retinanet-crosskd.py',
     'crosskd-pkd': 'configs/bccd/retinanet/bccd_retinanet-crosskd-pkd.py',
 }
-differences = [('crosskd-pkd', other) for other in ('crosskd', 'dist', 'bckd', 'pkd')]
+differences = [
+    *(
+        ('crosskd-pkd', other)
+        for other in ('crosskd', 'dist', 'bckd', 'fgd', 'pkd', 'cwd', 'hint', 'mgd', 'fkd', 'gid')
+    ),
+    *((row, 'fgd') for row in ('crosskd', 'dist', 'bckd')),
+    *((row, 'alone') for row in ('crosskd', 'fitnets', 'fgfi')),
+]

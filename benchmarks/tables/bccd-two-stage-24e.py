@@ -7,4 +7,4 @@ rows = {'alone': dict(config='configs/bccd/bccd_student.py', options=long)}
 for method in ('cwd', 'pkd-chen2017', 'pkd', 'fgd'):
     rows[method] = dict(config=f'configs/bccd/two-stage/bccd_{method}.py', options=long)
 del long, method
-differences = [('pkd', 'pkd-chen2017'), ('pkd', 'cwd'), ('pkd', 'fgd'), ('fgd', 'cwd')]
+differences = [('pkd-chen2017', 'pkd'), ('pkd-chen2017', 'cwd'), ('pkd', 'cwd'), ('pkd', 'fgd'), ('fgd', 'cwd')]

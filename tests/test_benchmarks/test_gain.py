@@ -278,10 +278,17 @@ def test_what_one_row_has_more_than_another_is_paired_by_seed():
     # differences 6 and 4: 5 and t(0.975, 1) = 12.71 times their standard error, 1; the third seed has no pair
     assert cells == [['a than alone', '+5.0 (-7.7 to +17.7)', '2'], ['b than a', '+0.0', '1']]
 
+    for name, aps in dict(alone=(10.0, 20.0), a=(11.0, 23.0, 0.0)).items():
+        for run, ap in zip(content[name]['seeds'].values(), aps, strict=True):
+            run['classes'] = dict(cell=ap)
+    heads, *cells = load_tool('benchmarks/gain_table.py').difference_cells(content, definition)
+    assert heads == ['', 'AP more', 'cell', 'seeds']
+    assert [row[2] for row in cells] == ['+2.0 (-10.7 to +14.7)', '']  # one of the runs does not know its classes
+
 
 def test_goals_stand_beside_the_interval_of_the_mean():
     content = {name: row((0, 36.0), (0, 38.0)) for name in ('low', 'within', 'high')}
-    definition = dict(rows=dict.fromkeys(content), goals=dict(low=49.8, within=49.6, high=24.2))
+    definition = dict(rows=dict.fromkeys(content), goals=[('low', 49.8), ('within', 49.6), ('high', 24.2)])
     heads, *cells = load_tool('benchmarks/gain_table.py').goal_cells(content, definition)
     assert heads == ['', 'goal', 'AP', 'its interval', 'seeds']
     # 37 and t(0.975, 1) = 12.71 times the standard error, 1

@@ -1,4 +1,4 @@
-# The two methods on maps that gain most alone, each with its own weight.
+# Two methods on maps, each with its own weight.
 _base_ = ['./bccd_pkd.py', '../../_base_/distillers/fgd-two-stage.py']
 
 _base_.distillers.fgd.loss.loss_weight = 64.0
