@@ -5,14 +5,16 @@ A table is a file in benchmarks/tables: rows, the first of which is the one that
 seeds. A row is a config, or dict(config=..., options={...}) with what differs from it, as --cfg-options take it.
 With one seed every row starts from the same weights, where they have the same student, and sees the same data in the
 same order. What benchmarks/results/<table>.json has is not trained again, an interrupted training continues; a row
-whose config or teacher is another one by now begins anew. When all rows of all seeds are asked for, what a step costs
-(see step_time.py) is measured last, with the weights of the first seed, which are trained for that if they are gone;
-leave the machine alone then. `make docs` puts the numbers into the documents.
+whose config, teacher or annotations are others by now begins anew, and is left out of the table until it is asked for.
+When all rows of all seeds are asked for, what a step costs (see step_time.py) is measured last, with the weights of the
+first seed, which are trained for that if they are gone; leave the machine alone then. `make docs` puts the numbers into
+the documents.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import re
@@ -40,10 +42,12 @@ from mmdet_kd.comparison import (  # noqa: E402
     Recipe,
     Training,
     Watch,
+    annotations_of,
     clear,
     console_of_command,
     run_command,
     shown,
+    teachers_in_files,
     train,
 )
 from mmdet_kd.errors import DistillationError, raise_if_any  # noqa: E402
@@ -53,7 +57,8 @@ from mmdet_kd.report.gather import silence  # noqa: E402
 from mmdet_kd.report.looking import look  # noqa: E402
 from mmdet_kd.report.work_dirs import classes_of, sizes_of  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
-from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
+from mmdet_kd.runtime.digests import files_digest  # noqa: E402
+from mmdet_kd.runtime.results import read_results, write_json  # noqa: E402
 from mmdet_kd.unknown_names import nearest  # noqa: E402
 
 STEP = distilled_by('as it comes')  # of a row's training, taught or not
@@ -88,7 +93,7 @@ def fill(args: argparse.Namespace) -> None:
     raise_if_any([p for recipe in recipes.values() for p in score_problems(recipe.config, recipe.read())])
     require_weights(recipes.values())
     results, folder = Path(args.results) / f'{path.stem}.json', Path(args.work_dir) / path.stem
-    require_first_row(table, recipes, read_json(results))
+    require_first_row(table, recipes, read_results(results))
     with_costs = not args.rows and not args.seeds
     runs = [
         training_of(row, recipe, seed, folder) for seed in args.seeds or table.seeds for row, recipe in recipes.items()
@@ -99,7 +104,7 @@ def fill(args: argparse.Namespace) -> None:
         finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    content = known_rows(read_json(results), table)
+    content = rows_of_now(known_rows(read_results(results), table), table)
     CONSOLE.print(shown(table_cells(content, table), table.title))
     if next(iter(table.rows)) in content:  # with which the others are compared
         costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
@@ -153,7 +158,7 @@ def require_first_row(table: Config, recipes: Mapping[str, Recipe], content: Map
         DistillationError: the first row is not asked for, and its numbers are of something else.
     """
     first, definition = next(iter(table.rows.items()))
-    if first in recipes or first not in content or content[first]['fingerprint'] == recipe_of(definition).fingerprint:
+    if first in recipes or first not in content or is_of(content[first], recipe_of(definition)):
         return
     raise DistillationError(
         [
@@ -163,13 +168,46 @@ def require_first_row(table: Config, recipes: Mapping[str, Recipe], content: Map
     )
 
 
+def is_of(row: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a row of results is of a recipe as its config, teacher and data are now.
+
+    Raises:
+        DistillationError: weights of the recipe are missing.
+    """
+    if row.get('fingerprint') != recipe.fingerprint:
+        return False
+    return 'inputs' not in row or row['inputs'] == inputs_of(recipe)  # older results do not have them
+
+
+def inputs_of(recipe: Recipe) -> str:
+    """What a result depends on beside the config and the weights: its teachers' own configs, and its annotations."""
+    cfg = recipe.read()
+    found = [files_digest(annotations_of(cfg))['digest'], *teachers_in_files(cfg)]
+    return hashlib.sha256('\n'.join(found).encode()).hexdigest()[:16]
+
+
+def rows_of_now(content: Mapping[str, Any], table: Config) -> dict[str, Any]:
+    """The rows that are of their configs as these are now; those left out, and those that cannot be told, are named."""
+    kept = {}
+    for row, found in content.items():
+        recipe = recipe_of(table.rows[row])
+        missing = [str(file) for file in recipe.weights if not file.is_file()]
+        if missing:
+            CONSOLE.print(f'{row} was not compared with its config: there is no {missing[0]}', markup=False)
+        elif not is_of(found, recipe):
+            CONSOLE.print(f'{row} is left out: its config, teacher or annotations have changed since', markup=False)
+            continue
+        kept[row] = found
+    return kept
+
+
 def is_known(run: Training, results: Path) -> bool:
-    """Whether the results have the numbers of a run, as its config and its teacher are now.
+    """Whether the results have the numbers of a run, as its config, its teacher and its data are now.
 
     Those by size and class may lack where its training is gone.
     """
-    row = read_json(results).get(run.title, {})
-    if row.get('fingerprint') != run.recipe.fingerprint or str(run.seed) not in row['seeds']:
+    row = read_results(results).get(run.title, {})
+    if not is_of(row, run.recipe) or str(run.seed) not in row['seeds']:
         return False
     return 'classes' in row['seeds'][str(run.seed)] or run.state != 'finished'
 
@@ -186,12 +224,13 @@ def finish(run: Training, watch: Watch, results: Path, order: list[str]) -> None
     clear(run)
     train(run, ROOT / 'tools', watch.follow)
     entry = {**run.reached(), **detail(run)}
-    content = read_json(results)  # now: another row may have been finished beside this one
+    content = read_results(results)  # now: another row may have been finished beside this one
     row = content.get(run.title, {})
-    if row.get('fingerprint') != run.recipe.fingerprint:
+    if not is_of(row, run.recipe):
         row = dict(seeds={})  # the old are of something else
+    known_by = dict(fingerprint=run.recipe.fingerprint, inputs=inputs_of(run.recipe))
     seeds = dict(sorted({**row['seeds'], str(run.seed): entry}.items()))
-    content[run.title] = {**row, **describe(run.recipe), 'fingerprint': run.recipe.fingerprint, 'seeds': seeds}
+    content[run.title] = {**row, **describe(run.recipe), **known_by, 'seeds': seeds}
     # in the table's order; a row that this table does not know stays, another version of the table has it
     write_json(results, {row: content[row] for row in (*order, *content) if row in content})
     CONSOLE.print(f'{run}: AP {entry["scores"]["AP"]:.1f}', markup=False)
@@ -227,7 +266,7 @@ def measure_costs(recipes: Mapping[str, Recipe], seed: int, results: Path, folde
         kinds = works_of(cfg, batch, weights=weights) if taught else {STEP: step_of(build(cfg, weights), cfg, batch)}
         works |= {(row, kind): work for kind, work in kinds.items()}
     found = in_turns(works, repeats)
-    content = read_json(results)
+    content = read_results(results)
     for row, (cfg, batch) in begun.items():
         content[row]['step, s'] = median(found[row, STEP])
         if (row, STUDENT) in found:

@@ -57,14 +57,11 @@ def difference_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> li
     cells = [['', 'AP more', *classes, 'seeds']]
     for title, runs in pairs.items():
         of_seeds = [run['scores']['AP'] - other['scores']['AP'] for run, other in runs]
-        by_class = [
-            [
-                run['classes'][name] - other['classes'][name]
-                for run, other in runs
-                if 'classes' in run and 'classes' in other
-            ]
-            for name in classes
+        with_classes = [
+            (run['classes'], other['classes']) for run, other in runs if {'classes'} <= run.keys() & other.keys()
         ]
+        is_known = len(with_classes) == len(runs)  # else the seeds would not be those of the last column
+        by_class = [[run[name] - other[name] for run, other in with_classes] if is_known else [] for name in classes]
         cells.append([title, *map(interval, [of_seeds, *by_class]), str(len(of_seeds))])
     return cells
 

@@ -185,8 +185,7 @@ main() {
     install_mmcv
     for part; do
         [[ $part == build ]] && continue  # done by now
-        "$part" || status=1
-        say "$part: $([[ $status == 0 ]] && echo done || echo 'something failed')"
+        if "$part"; then say "$part: done"; else status=1 && say "$part: something failed"; fi
     done
     return $status
 }

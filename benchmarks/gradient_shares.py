@@ -29,7 +29,7 @@ from mmengine.config import Config  # noqa: E402
 from mmdet_kd.checks import begin_training, quiet_config, take_training_steps  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
-from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
+from mmdet_kd.runtime.results import read_results, write_json  # noqa: E402
 
 #: Name of a distiller -> its gradient, as a multiple of the student's own.
 Shares = dict[str, float]
@@ -66,7 +66,7 @@ def measure_table(args: argparse.Namespace) -> None:
     results = results_folder / f'gradient_shares_{path.stem}.json'
     known: Known = {}
     for row, recipe in recipes.items():
-        entry = read_json(results).get(row, {})
+        entry = read_results(results).get(row, {})
         if entry.get('fingerprint') != recipe.fingerprint:
             entry = dict(**describe(recipe), fingerprint=recipe.fingerprint)
         if 'start' not in entry:
@@ -74,8 +74,9 @@ def measure_table(args: argparse.Namespace) -> None:
         later = f'epoch {args.epochs}'
         if args.epochs and later not in entry:
             entry[later] = after_epochs(recipe, args.steps, args.epochs)
-        content = {**read_json(results), row: entry}
-        write_json(results, {each: content[each] for each in table.rows if each in content})
+        content = {**read_results(results), row: entry}
+        # in the table's order; a row that this table does not know stays, another version of the table has it
+        write_json(results, {each: content[each] for each in (*table.rows, *content) if each in content})
         CONSOLE.print(f'{row}: {entry["start"]}' + (f', {later}: {entry[later]}' if later in entry else ''))
 
 

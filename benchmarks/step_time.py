@@ -35,7 +35,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from steps import DEVICE, Workload, build_distilled, loss_seconds, step_of, taught_by_a_detector_alone  # noqa: E402
 
-from mmdet_kd.runtime.results import read_json, write_json  # noqa: E402
+from mmdet_kd.runtime.results import read_results, write_json  # noqa: E402
 
 PAIR = 'faster-rcnn-r18-fpn-from-r50-fpn_1x_coco'
 CONFIGS = [f'configs/chen2017/{method}_{PAIR}.py' for method in ('chen2017-hint', 'chen2017-hint-adapted', 'chen2017')]
@@ -57,20 +57,18 @@ def main() -> None:
         ['step_time', *([args.name] if args.name else []), *(mark for mark, is_set in marks.items() if is_set)]
     )
     results = Path(args.results) / f'{stem}.json'
-    content = read_json(results)
+    content = read_results(results)
     if content.get('settings') != settings(work, args):
         content = dict(settings=settings(work, args), rows={}, growth={})
     for row, cfg in configs.items():
         content['rows'][row] = measure(cfg, work, args.repeats, teachers)
         write_json(results, content)  # at once: the next row takes minutes
     show({row: content['rows'][row] for row in configs}, 'Seconds a step, taxes, and memory')
-    if args.no_growth:
-        return
-    content['growth'] = {}
+    if args.no_growth or not (args.name or args.configs == CONFIGS):
+        return  # docs/numbers.md says that the growth beside the default configs is that of the last of them
     last = list(configs)[-1]
-    for row, costs in grow(configs[last], work, max(2, args.repeats // 4)):
-        content['growth'][row] = costs
-        write_json(results, content)
+    content['growth'] = dict(grow(configs[last], work, max(2, args.repeats // 4)))
+    write_json(results, content)
     show(content['growth'], f'How {last} grows')
 
 
@@ -95,7 +93,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', **halves, help='train in mixed precision, float16 if not said (GPUs alone)')
     parser.add_argument('--single', action='store_true', help='leave out the teacher in bfloat16')
     parser.add_argument('--name', help="put into the name of the results' file, so that it is one of its own")
-    parser.add_argument('--no-growth', action='store_true', help='leave out how it grows')
+    parser.add_argument(
+        '--no-growth',
+        action='store_true',
+        help='leave out how the last config grows; left out too of configs of your own without --name',
+    )
     parser.add_argument('--results', default='benchmarks/results', help='for the numbers (default: %(default)s)')
     return parser.parse_args()
 

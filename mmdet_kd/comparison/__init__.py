@@ -12,7 +12,7 @@ from .arms import arms_of, notes_on, number_of_parameters, rows_of, train_all, t
 from .command import add_options, compare, console_of_command, given_options, run_command
 from .delivery import export, exported_scores
 from .progress import Watch, bar
-from .recipe import Recipe, annotations_of, direction_problems, preferred_score
+from .recipe import Recipe, annotations_of, direction_problems, preferred_score, teachers_in_files
 from .stages import Lock, alone_in, run, running
 from .tables import (
     Row,
@@ -68,6 +68,7 @@ __all__ = [
     'running',
     'shown',
     'spread',
+    'teachers_in_files',
     'train',
     'train_all',
     'trainings_of',

@@ -1,9 +1,9 @@
 """What the scores of a comparison say: who is better, and whether the trainings were too short."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from ..comparison import Row, bounds, form_of, gains, interval
+from ..comparison import Row, bounds, form_of, interval, paired
 
 #: Points that a last validation gains over the one before where a training is not at its end.
 _STILL_RISING = 0.5
@@ -14,16 +14,19 @@ def verdict(rows: Mapping[str, Row]) -> list[str]:
     first, *others = rows
     score = main_score_of(rows[first])
     form = form_of(score)
-    reached = {title: mean(run['scores'][score] for run in row['seeds'].values()) for title, row in rows.items()}
     if not others:
-        return [f'{first} reaches {score} {reached[first]:{form}}.']
+        return [f'{first} reaches {score} {_mean(list(rows[first]["seeds"].values()), score):{form}}.']
     said = []
     for title in others:
-        values = gains(rows[title], rows[first], score)
-        start = f'{title} reaches {score} {reached[title]:{form}}, {first} {reached[first]:{form}}'
+        pairs = paired(rows[title], rows[first])
+        values = [run['scores'][score] - alone['scores'][score] for run, alone in pairs]
+        # of the seeds that both have, so that the gain is the difference of the means
+        runs = list(zip(*pairs, strict=True)) or [list(rows[each]['seeds'].values()) for each in (title, first)]
+        own, alone = (_mean(each, score) for each in runs)
+        start = f'{title} reaches {score} {own:{form}}, {first} {alone:{form}}'
         if not values:
             said.append(f'{start}. They have no seed in common, so no gain is given.')
-        elif not (reached[first] or reached[title]):
+        elif not any(float(f'{run["scores"][score]:{form}}') for pair in pairs for run in pair):
             said.append(f'{start}. Neither finds anything, so no gain is given.')
         elif len(values) == 1:
             ends = 'One seed has no interval: with another seed the gain may be another.'
@@ -36,6 +39,10 @@ def verdict(rows: Mapping[str, Row]) -> list[str]:
             seeds = f'95 % confidence interval over {len(values)} seeds in brackets'
             said.append(f'{start}: a gain of {interval(values, form)}, {seeds}. {ends}')
     return said
+
+
+def _mean(runs: Sequence[Row], score: str) -> float:
+    return mean(run['scores'][score] for run in runs)
 
 
 def main_score_of(row: Row) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import DistillationError
 from ..files import written_whole
 from .checkpoints import latest_checkpoint, read_checkpoint
 from .sessions import sessions_of
@@ -120,6 +121,20 @@ def read_json(path: str | Path) -> dict:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError):
         return {}
+
+
+def read_results(path: str | Path) -> dict:
+    """The numbers that a file keeps; none if there is no such file yet.
+
+    Raises:
+        DistillationError: it is broken. What takes it for empty would write over its numbers.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DistillationError([f'{path} is no JSON ({error}): mend it, or move it away']) from error
 
 
 def write_json(path: str | Path, content: Any) -> None:

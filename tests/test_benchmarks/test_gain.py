@@ -196,6 +196,55 @@ def test_no_row_is_compared_with_numbers_of_another_config(table):
         gain(table, '--rows', 'fast')
 
 
+def test_a_row_of_another_config_is_left_out_of_the_table(table, capsys):
+    gain_py = load_tool('benchmarks/gain.py')
+    read = gain_py.read_table(table)
+    current = gain_py.recipe_of(read.rows['slow']).fingerprint
+    content = dict(slow=dict(fingerprint=current), fast=dict(fingerprint='of before'))
+    assert list(gain_py.rows_of_now(content, read)) == ['slow']
+    assert 'fast is left out: its config, teacher or annotations have changed since' in capsys.readouterr().out
+    config = table.parent / 'fast.py'
+    config.write_text(config.read_text() + "\nload_from = 'work_dirs/nowhere.pth'\n")
+    assert list(gain_py.rows_of_now(content, gain_py.read_table(table))) == ['slow', 'fast']
+    assert 'fast was not compared with its config: there is no work_dirs/nowhere.pth' in capsys.readouterr().out
+
+
+def test_a_row_is_known_by_the_file_of_its_teacher_and_by_its_annotations(taught, tiny_set):
+    folder, gain_py = taught.parent, load_tool('benchmarks/gain.py')
+    teacher = folder / 'teacher.py'
+    teacher.write_text("model = dict(type='FasterRCNN', data_preprocessor=dict(type='DetDataPreprocessor', mean=[0]))")
+    config = folder / 'by_file.py'
+    named = {'model.teachers.large.config': str(teacher)}
+    config.write_text((folder / 'taught.py').read_text())
+
+    def recipe():
+        return gain_py.Recipe(str(config), tuple(named.items()))
+
+    row = dict(fingerprint=recipe().fingerprint, inputs=gain_py.inputs_of(recipe()))
+    assert gain_py.is_of(row, recipe())
+    teacher.write_text(teacher.read_text().replace('mean=[0]', 'mean=[100]'))
+    assert recipe().fingerprint == row['fingerprint']  # of the weights alone
+    assert not gain_py.is_of(row, recipe())
+    assert gain_py.is_of(dict(fingerprint=row['fingerprint']), recipe())  # what older results do not know
+
+    row = dict(fingerprint=recipe().fingerprint, inputs=gain_py.inputs_of(recipe()))
+    annotations, *_ = gain_py.annotations_of(recipe().read())
+    text = annotations.read_text()
+    try:
+        annotations.write_text(text + ' ')
+        assert not gain_py.is_of(row, recipe())
+    finally:
+        annotations.write_text(text)
+
+
+def test_a_broken_file_of_results_is_refused_and_stays(table):
+    results = table.parent / 'speeds.json'
+    results.write_text('{"slow": {}}\n<<<<<<< HEAD\n')
+    with pytest.raises(SystemExit, match=r'speeds\.json is no JSON .*: mend it, or move it away'):
+        gain(table, '--rows', 'slow')
+    assert results.read_text().endswith('<<<<<<< HEAD\n')
+
+
 def test_an_unknown_row_is_refused(table):
     with pytest.raises(SystemExit, match=r"the table has no row 'medium'\. Known are fast, slow"):
         gain(table, '--rows', 'medium')

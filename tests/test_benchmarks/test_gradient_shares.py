@@ -57,8 +57,11 @@ def test_an_epoch_is_trained_and_what_is_known_stays(table):
     first = shares(table, '--rows', 'hint 1')
     path = table.parent / 'one' / 'gradient_shares_weights.json'
     first['hint 1']['start']['hint'] = 123.0
+    first['of another version of the table'] = {}
     path.write_text(json.dumps(first))
-    second = shares(table, '--rows', 'hint 1', '--epochs', '1')['hint 1']
+    found = shares(table, '--rows', 'hint 1', '--epochs', '1')
+    assert list(found) == ['hint 1', 'of another version of the table']
+    second = found['hint 1']
     assert second['start']['hint'] == 123.0
     assert set(second['epoch 1']) == {'hint', 'rpn'}
     assert second['epoch 1']['rpn'] != second['start']['rpn']

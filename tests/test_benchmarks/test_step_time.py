@@ -114,7 +114,14 @@ def test_one_quantity_after_the_other_grows(steps, cfg):
 @pytest.mark.slow
 def test_the_whole_growth_is_measured_and_written(cfg, tmp_path, capsys):
     cfg.dump(tmp_path / 'whole.py')
-    content = step_time(tmp_path / 'whole.py', tmp_path)
+    before = dict(images=1)
+    content = step_time(tmp_path / 'whole.py', tmp_path, '--no-growth')
+    (tmp_path / 'step_time.json').write_text(json.dumps({**content, 'growth': before}))
+    # what is quoted beside the default configs stays
+    assert step_time(tmp_path / 'whole.py', tmp_path)['growth'] == before
+
+    step_time(tmp_path / 'whole.py', tmp_path, '--name', 'own')
+    content = json.loads((tmp_path / 'step_time_own.json').read_text())
     kinds = Counter(name.partition(':')[0] for name in content['growth'])
     assert kinds == {'images': 3, 'RoIs': 3, 'boxes an image': 3, 'hinted levels': 3}
     assert 'How whole grows' in capsys.readouterr().out

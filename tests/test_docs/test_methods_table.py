@@ -94,3 +94,22 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
     assert mgd['gain in AP, RetinaNet'] == '-1.5, 1 seed'
     assert chen['gain in AP, two-stage'] == ''
     assert table['[its adapted hint alone](../configs/chen2017/README.md)']['gain in AP, two-stage'] == '+1.0, 1 seed'
+
+
+def test_a_place_for_which_nothing_is_written_is_named(write_docs, monkeypatch, tmp_path):
+    """It would stay as it is: a misspelt name, or results that are gone."""
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- begin:bccd-glf -->\nold\n<!-- end:bccd-glf -->\n<!-- begin:sweep -->\n<!-- end:sweep -->\n')
+    monkeypatch.setattr(write_docs, 'RESULTS', REPO / 'benchmarks' / 'results')
+    monkeypatch.setattr(write_docs, 'ROOT', tmp_path)
+    monkeypatch.setattr(write_docs, 'PAGES', ('page.md',))
+    monkeypatch.setattr(write_docs, 'leaderboards', dict)
+    monkeypatch.setattr('sys.argv', ['write_docs.py', '--check'])
+    with pytest.raises(SystemExit, match=r'stay as it is: page\.md: bccd-glf$'):
+        write_docs.main()
+
+
+def test_results_of_a_config_as_it_was_before_are_named(write_docs, tmp_path):
+    rows = {row: dict(fingerprint='of before', seeds={}) for row in ('alone', 'pkd')}
+    (tmp_path / 'bccd-gfl.json').write_text(json.dumps(rows))
+    assert list(write_docs.results_of_other_configs()) == ['alone of bccd-gfl']

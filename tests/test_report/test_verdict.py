@@ -57,6 +57,14 @@ class TestTheVerdict:
         assert 'alone reaches AP 30.0, taught 42.0: a gain of -12.0 (-14.5 to -9.5)' in said
         assert said.endswith('alone is worse than taught.')
 
+    def test_takes_means_and_gain_over_the_seeds_in_common(self):
+        (said,) = verdict({'alone': row(40.0, 50.0), 'taught': row(42.0)})
+        assert said.startswith('taught reaches AP 42.0, alone 40.0: a gain of +2.0. ')
+
+    def test_gives_no_gain_of_scores_that_are_shown_as_nothing(self):
+        (said,) = verdict({'alone': row(0.01, 0.02), 'taught': row(0.03, 0.04)})
+        assert said == 'taught reaches AP 0.0, alone 0.0. Neither finds anything, so no gain is given.'
+
     def test_gives_no_gain_without_a_common_seed(self):
         rows = {'alone': row(30.0), 'taught': row(33.0, first=1)}
         (said,) = verdict(rows)

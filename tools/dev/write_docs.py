@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks'), str(ROOT / 'tools' / 'dev')]
 
 from experiments import Experiments  # noqa: E402
+from gain import recipe_of  # noqa: E402
 from gain_table import difference_cells, goal_cells, table_cells  # noqa: E402
 from leaderboard import detail_cells, leaderboard_cells, tried_cells  # noqa: E402
 from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa: E402
@@ -32,7 +33,7 @@ import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.losses import functional  # noqa: E402
-from mmdet_kd.runtime.results import read_json  # noqa: E402
+from mmdet_kd.runtime.results import read_results  # noqa: E402
 
 #: Where pages with tables may lie.
 PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', 'benchmarks/README.md')
@@ -63,6 +64,8 @@ DATA_SETS = {
     'kitti': 'KITTI',
     'ilsvrc': 'ILSVRC-DET 2014',
 }
+#: A block of docs/detectors.md that tests/test_detectors/detector_sweep.py writes.
+SWEEP = 'sweep'
 EPOCHS = {'1x': 12, '2x': 24}
 SORTS_OF_HEADS = {
     DenseView: 'Dense heads',
@@ -98,6 +101,12 @@ def main() -> None:
     pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
     texts = {path: quote(path.read_text(), blocks) for path in pages}
     texts |= {path: list_configs(path) for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))}
+    unknown = [f'{path.relative_to(ROOT)}: {name}' for path in pages for name in _marked(path) - {*blocks, SWEEP}]
+    if unknown:
+        sys.exit(f'nothing is written there, so it would stay as it is: {", ".join(sorted(unknown))}')
+    changed = list(results_of_other_configs())
+    if changed:
+        sys.exit(f'these results are of configs as they were before: {", ".join(changed)}. Train these rows again')
     stale = [str(path.relative_to(ROOT)) for path, text in texts.items() if text != path.read_text()]
     if not args.check:
         for path, text in texts.items():
@@ -113,6 +122,31 @@ def take_over_demo() -> None:
         shutil.copy(DEMO / f'table.{suffix}', RESULTS / f'demo.{suffix}')
     for picture in ('curves', 'detections'):
         shutil.copy(DEMO / f'{picture}.png', RESULTS / f'demo_{picture}.png')
+
+
+def results_of_other_configs() -> Iterator[str]:
+    """The rows, with which the others of a table are compared, whose configs have changed since they were trained.
+
+    They are students alone. What reads a teacher's weights cannot be told without them.
+    """
+    for name, results, table in gain_results():
+        row, definition = next(iter(table.rows.items()))
+        recipe = recipe_of(definition)
+        if row in results and not recipe.weights and results[row]['fingerprint'] != recipe.fingerprint:
+            yield f'{row} of {name}'
+
+
+def gain_results() -> Iterator[tuple[str, dict[str, Any], Config]]:
+    """The name, the results and the definition of each table of benchmarks/gain.py that has results."""
+    for definition in sorted((ROOT / 'benchmarks' / 'tables').glob('*.py')):
+        results = read_results(RESULTS / f'{definition.stem}.json')
+        if results:
+            yield definition.stem, results, Config.fromfile(definition)
+
+
+def _marked(page: Path) -> set[str]:
+    """The blocks that a page has places for."""
+    return set(re.findall('<!-- begin:(.+?) -->', page.read_text()))
 
 
 def quote(text: str, blocks: dict[str, str]) -> str:
@@ -167,8 +201,8 @@ def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
 
 def methods_table() -> str:
     """What is known of the gain and the cost of each method."""
-    gains = [[read_json(RESULTS / f'{name}.json') for name in names] for names in GAINS.values()]
-    costs = [read_json(RESULTS / f'{name}.json').get('rows', {}) for name in COSTS]
+    gains = [[read_results(RESULTS / f'{name}.json') for name in names] for names in GAINS.values()]
+    costs = [read_results(RESULTS / f'{name}.json').get('rows', {}) for name in COSTS]
     cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
     for method, _, name in methods():
         cells.append([name, *(gain_of(method, tables) for tables in gains), *costs_of(method, costs)])
@@ -196,14 +230,14 @@ def paper_of(method: Mapping[str, Any], collection: Mapping[str, Any]) -> str:
 
 
 def gain_of(method: Mapping[str, Any], tables: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
-    """The gain of a method over the first row of the first table that has it, its interval and its seeds.
+    """The gain of a method over the student alone in the first table that has it, its interval and its seeds.
 
-    Empty if there is no such row.
+    Empty if there is no such row, or nothing of the student alone.
     """
     for rows in tables:
         found = _first(rows, [method['Row'], *method['Fragments']])
         if found is not None:
-            of_seeds = gains(found, next(iter(rows.values())))
+            of_seeds = gains(found, rows.get('alone', {}))
             seeds = f', {len(of_seeds)} seed{"s" if len(of_seeds) > 1 else ""}' if of_seeds else ''
             return interval(of_seeds) + seeds + (' (inherits)' if found.get('inherits') else '')
     return ''
@@ -294,18 +328,12 @@ def demo_table() -> str:
 def gain_tables() -> dict[str, str]:
     """Name -> table, of each table of benchmarks/gain.py that has results, and of what its definition asks besides."""
     tables = {}
-    for definition in sorted((ROOT / 'benchmarks' / 'tables').glob('*.py')):
-        name, results, table = (
-            definition.stem,
-            read_json(RESULTS / f'{definition.stem}.json'),
-            Config.fromfile(definition),
-        )
-        if results:
-            tables[name] = markdown(table_cells(results, table))
-            if 'differences' in table:
-                tables[f'{name}-differences'] = markdown(difference_cells(results, table))
-            if 'goals' in table:
-                tables[f'{name}-goals'] = markdown(goal_cells(results, table))
+    for name, results, table in gain_results():
+        tables[name] = markdown(table_cells(results, table))
+        if 'differences' in table:
+            tables[f'{name}-differences'] = markdown(difference_cells(results, table))
+        if 'goals' in table:
+            tables[f'{name}-goals'] = markdown(goal_cells(results, table))
     return tables
 
 
@@ -313,7 +341,7 @@ def leaderboards() -> dict[str, str]:
     """The three tables of each student of the leaderboard that has results."""
     tables = {}
     for name, weights in LEADERBOARDS.items():
-        results, tried = (read_json(RESULTS / f'{each}.json') for each in (name, weights))
+        results, tried = (read_results(RESULTS / f'{each}.json') for each in (name, weights))
         if results:
             table = Config.fromfile(ROOT / 'benchmarks' / 'tables' / f'{name}.py')
             tables[f'{name}-leaderboard'] = markdown(leaderboard_cells(results, table))
@@ -327,7 +355,7 @@ def weights_tables() -> dict[str, str]:
     tables = {}
     for name, sets in TABLES.items():
         results = {
-            each: tuple(read_json(RESULTS / f'{kind}{table}.json') for kind in ('', 'gradient_shares_'))
+            each: tuple(read_results(RESULTS / f'{kind}{table}.json') for kind in ('', 'gradient_shares_'))
             for each, table in sets.items()
         }
         tables[name] = markdown(weights_cells(results), words=2)
@@ -336,7 +364,7 @@ def weights_tables() -> dict[str, str]:
 
 def shrinking_table() -> str:
     """What benchmarks/shrinking.py found."""
-    results = read_json(RESULTS / 'shrinking.json')
+    results = read_results(RESULTS / 'shrinking.json')
     heads = ['', *next(iter(results.values()), {})]
     return markdown(
         [heads, *([name, *(f'{value:.1f}' for value in found.values())] for name, found in results.items())]
@@ -345,7 +373,7 @@ def shrinking_table() -> str:
 
 def step_time_tables() -> dict[str, str]:
     """What benchmarks/step_time.py measured: each config, how the last one grows, and compiled teachers."""
-    found, compiled = (read_json(RESULTS / f'{name}.json') for name in ('step_time', 'step_time_compiled'))
+    found, compiled = (read_results(RESULTS / f'{name}.json') for name in ('step_time', 'step_time_compiled'))
     taxes = {
         row: {name: value for name, value in costs.items() if name.startswith('tax')}
         for row, costs in compiled.get('rows', {}).items()
