@@ -58,7 +58,7 @@ def difference_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> li
     for title, runs in pairs.items():
         of_seeds = [run['scores']['AP'] - other['scores']['AP'] for run, other in runs]
         with_classes = [
-            (run['classes'], other['classes']) for run, other in runs if {'classes'} <= run.keys() & other.keys()
+            (run['classes'], other['classes']) for run, other in runs if 'classes' in run and 'classes' in other
         ]
         is_known = len(with_classes) == len(runs)  # else the seeds would not be those of the last column
         by_class = [[run[name] - other[name] for run, other in with_classes] if is_known else [] for name in classes]

@@ -33,6 +33,7 @@ import mmdet_kd  # noqa: E402, F401  (registers what is listed)
 from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
 from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
 from mmdet_kd.losses import functional  # noqa: E402
+from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_results  # noqa: E402
 
 #: Where pages with tables may lie.
@@ -402,4 +403,5 @@ def measured(name: str, value: dict[str, float] | float) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    with command_line():
+        main()
