@@ -60,25 +60,52 @@ def classes_of_dataset(dataset: Mapping[str, Any], where: str) -> tuple[str, ...
     return read_class_names(classes, where) if classes else None
 
 
-def classes_of_config(cfg: Config, where: str = 'train_dataloader.dataset.metainfo') -> tuple[str, ...] | None:
-    """The classes of the training set of a whole config; None if it does not say.
+def classes_of_config(
+    cfg: Config, where: str = 'train_dataloader.dataset.metainfo', loader: str = 'train_dataloader'
+) -> tuple[str, ...] | None:
+    """The classes of a set of a whole config, by default the one that it trains on; None if it does not say.
 
     Of sets that are joined, these are the classes of the first one, as in mmengine.
 
     Args:
         cfg: the config.
         where: what to call the place of the classes in a message.
+        loader: that of the set.
 
     Raises:
         DistillationError: as :func:`read_class_names` does.
     """
-    dataset = cfg.get('train_dataloader', {}).get('dataset')
+    dataset = (cfg.get(loader) or {}).get('dataset')
     while dataset is not None and 'type' in dataset:
         inner = dataset.get('dataset') or next(iter(dataset.get('datasets', ())), None)
         if inner is None or (dataset.get('metainfo') or {}).get('classes'):
             return classes_of_dataset(dataset, where)
         dataset = inner
     return None
+
+
+def require_order(classes: Sequence[str] | None, trained: Sequence[str] | None, source: str | Path) -> None:
+    """Refuse weights that were trained on the same classes in another order: their labels mean something else.
+
+    Other names pass: a set may call its classes otherwise. So does what is not known.
+
+    Args:
+        classes: of the config.
+        trained: those that the weights were trained on.
+        source: of the weights; for the message.
+
+    Raises:
+        DistillationError: the order is another one.
+    """
+    names, theirs = comparable_names(classes or (), trained or ())
+    if names != theirs and sorted(names) == sorted(theirs):
+        raise DistillationError(
+            [
+                f'{source} was trained on the classes {", ".join(trained or ())}, and the config has them in another '
+                f'order, {", ".join(classes or ())}, so that its labels mean something else. Take the config that it '
+                f'was trained with, or write metainfo=dict(classes={tuple(trained or ())!r}) for its data set'
+            ]
+        )
 
 
 def same_classes(student: Sequence[str], teacher: Sequence[str]) -> bool:

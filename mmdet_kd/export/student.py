@@ -14,9 +14,10 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from ..class_names import classes_of_config, require_order
 from ..errors import DistillationError, raise_if_any
 from ..files import written_whole
-from ..runtime.checkpoints import find_weights, read_checkpoint
+from ..runtime.checkpoints import classes_of_checkpoint, find_weights, read_checkpoint
 from ..unknown_names import some
 from .checkpoint import DISTILLERS_PREFIX, save_student, student_state_dict
 from .misfits import COUNTER, Misfits, load_with_misfits, no_weights
@@ -40,7 +41,8 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
 
     Raises:
         DistillationError: the checkpoint does not open, its weights are not those of the config's student, there is a
-            `student.py` or a `student.pth` that was not exported, or the config has a number that no file can say.
+            `student.py` or a `student.pth` that was not exported, the config has a number that no file can say, or its
+            classes are those of the checkpoint in another order.
     """
     out_dir = Path(out_dir)
     weights, config = out_dir / 'student.pth', out_dir / 'student.py'
@@ -49,6 +51,7 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
         if file.exists() and (not is_exported or file.resolve() == Path(checkpoint).resolve()):
             raise DistillationError([f'{file} is no exported one, so it is not replaced: name another folder by --out'])
     content = read_checkpoint(checkpoint)
+    require_order(classes_of_config(cfg), classes_of_checkpoint(content, checkpoint), checkpoint)
     plain = plain_student_config(cfg)
     for key in _RUN_SETTINGS:
         plain.pop(key, None)

@@ -253,3 +253,34 @@ def _offender(error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     line = str(error).strip().split('\n')[0][:300] or type(error).__name__
     return line if line.isprintable() else ascii(line)  # a file's own bytes must not reach the terminal
+
+
+def classes_of_checkpoint(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None:
+    """The classes that a checkpoint was trained on, as mmdet 2.x or 3.x notes them; None if it does not say.
+
+    Raises:
+        DistillationError: it names them by something else than strings.
+    """
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict):
+        return None
+    dataset_meta = meta.get('dataset_meta')
+    dataset_meta = dataset_meta if isinstance(dataset_meta, dict) else {}
+    # mmdet 2.x: meta['CLASSES']; early 3.x: dataset_meta['CLASSES']
+    for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
+        classes = holder.get(key)
+        if classes:
+            if isinstance(classes, str):
+                raise DistillationError(
+                    [
+                        f'the checkpoint {source} names its classes by one string, {classes!r}, most likely a tuple '
+                        f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with all its '
+                        'names'
+                    ]
+                )
+            if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+                raise DistillationError(
+                    [f'the checkpoint {source} names its classes by something else than strings: {classes!r:.200}']
+                )
+            return tuple(classes)
+    return None

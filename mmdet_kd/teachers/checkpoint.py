@@ -3,13 +3,14 @@
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ..errors import DistillationError
 from ..export import student_state_dict
 from ..runtime import downloaded, find_weights, kept_at, read_checkpoint
+from ..runtime.checkpoints import classes_of_checkpoint
 from .paths import candidates
 
 
@@ -42,7 +43,7 @@ def read_weights(source: str | Path) -> Weights:
     plain = OrderedDict((re.sub(r'^module\.', '', key), value) for key, value in state_dict.items())
     if hasattr(state_dict, '_metadata'):  # the versions by which modules convert old weights
         plain._metadata = {re.sub(r'^module(\.|$)', '', k): v for k, v in state_dict._metadata.items()}
-    return Weights(student_state_dict(plain), _find_classes(checkpoint, source))
+    return Weights(student_state_dict(plain), classes_of_checkpoint(checkpoint, source))
 
 
 def extraction(prefix: str, source: str | Path) -> str:
@@ -76,29 +77,3 @@ def _local_file(source: str) -> Path:
             'first, correct the path, or write checkpoint=None for an untrained teacher'
         ]
     )
-
-
-def _find_classes(checkpoint: Any, source: str | Path) -> tuple[str, ...] | None:
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    if not isinstance(meta, dict):
-        return None
-    dataset_meta = meta.get('dataset_meta')
-    dataset_meta = dataset_meta if isinstance(dataset_meta, dict) else {}
-    # mmdet 2.x: meta['CLASSES']; early 3.x: dataset_meta['CLASSES']
-    for holder, key in ((dataset_meta, 'classes'), (dataset_meta, 'CLASSES'), (meta, 'CLASSES')):
-        classes = holder.get(key)
-        if classes:
-            if isinstance(classes, str):
-                raise DistillationError(
-                    [
-                        f'the checkpoint {source} names its classes by one string, {classes!r}, most likely a tuple '
-                        f'without its comma. Save it with meta[...][{key!r}] = ({classes!r},), or with all its '
-                        'names'
-                    ]
-                )
-            if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
-                raise DistillationError(
-                    [f'the checkpoint {source} names its classes by something else than strings: {classes!r:.200}']
-                )
-            return tuple(classes)
-    return None

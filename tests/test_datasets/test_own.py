@@ -106,6 +106,16 @@ def test_a_wrong_line_is_named_and_nothing_is_written(tmp_path, line, said):
     assert 'p1' not in truth_of(tmp_path, own.files, ('train', 'val'))
 
 
+def test_a_set_whose_every_line_is_wrong_says_so_and_not_that_it_has_no_box(tmp_path):
+    yolo(tmp_path)
+    for label in tmp_path.glob('labels/*/*.txt'):
+        label.write_text('0 100 50 20 10\n')
+    with pytest.raises(DistillationError, match='its numbers are no shares of a picture'):
+        convert_own(tmp_path)
+    with pytest.raises(DistillationError, match='has a box, so nothing can be trained'):
+        convert_own(tmp_path, leave_out_broken=True)
+
+
 @pytest.mark.parametrize(
     ('change', 'said'),
     [

@@ -59,3 +59,16 @@ def test_a_number_that_no_file_can_say_is_refused(student_cfg, tmp_path):
     with pytest.raises(DistillationError, match=r'clip_grad\.max_norm=inf has no name in a config file'):
         export_student(student_cfg, tmp_path / 'trained.pth', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_classes_in_another_order_are_refused(student_cfg, tmp_path):
+    """The weights fit all the same, and every label would mean something else."""
+    weights = {'state_dict': MODELS.build(copy.deepcopy(student_cfg.model)).state_dict()}
+    classes = student_cfg.train_dataloader.dataset.metainfo.classes
+    for trained, is_refused in ((classes, False), (classes[::-1], True), (('one', 'two', 'three'), False)):
+        torch.save({**weights, 'meta': dict(dataset_meta=dict(classes=trained))}, tmp_path / 'trained.pth')
+        if is_refused:
+            with pytest.raises(DistillationError, match=r'trained\.pth was trained on the classes .* in another order'):
+                export_student(student_cfg, tmp_path / 'trained.pth', tmp_path / 'out')
+        else:
+            export_student(student_cfg, tmp_path / 'trained.pth', tmp_path / 'out')

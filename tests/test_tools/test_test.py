@@ -58,3 +58,12 @@ def test_augmentation_without_a_pipeline_is_refused(config_and_checkpoint, tmp_p
     cfg.dump(config)
     with pytest.raises(SystemExit, match=r'^\nerror: --tta needs a tta_pipeline'):
         call_tool('tools/test.py', config, checkpoint, '--tta', '--work-dir', tmp_path / 'run')
+
+
+def test_a_checkpoint_of_classes_in_another_order_is_refused(config_and_checkpoint, tmp_path):
+    config, checkpoint = config_and_checkpoint
+    classes = Config.fromfile(config).test_dataloader.dataset.metainfo.classes
+    content = torch.load(checkpoint, weights_only=False)
+    torch.save({**content, 'meta': dict(dataset_meta=dict(classes=classes[::-1]))}, checkpoint)
+    with pytest.raises(SystemExit, match=r'checkpoint\.pth was trained on the classes .* in another order'):
+        call_tool('tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'test')

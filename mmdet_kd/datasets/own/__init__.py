@@ -70,7 +70,8 @@ def convert_own(
     leave_out_flat(found)
     sources = {path.resolve() for path in found.sources}
     found = with_splits(found, val_share, seed)
-    if not any(picture.boxes for picture in found.pictures):
+    is_explained = not leave_out_broken and any(picture.problems for picture in found.pictures)  # below, as they are
+    if not is_explained and not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])
     require_apart({split: [picture.file_name for picture in each] for split, each in found.splits.items()}, root)
     folder = Path(out) if out is not None else root / 'coco'
