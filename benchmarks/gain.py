@@ -104,7 +104,7 @@ def fill(args: argparse.Namespace) -> None:
         finish(run, watch, results, list(table.rows))
     if with_costs:
         measure_costs(recipes, table.seeds[0], results, folder, args.repeats)
-    content = rows_of_now(known_rows(read_results(results), table), table)
+    content = rows_of_now(known_rows(read_results(results), table), table, recipes)
     CONSOLE.print(shown(table_cells(content, table), table.title))
     if next(iter(table.rows)) in content:  # with which the others are compared
         costs = {row: Cost(found['step, s']['value']) for row, found in content.items() if 'step, s' in found}
@@ -186,11 +186,17 @@ def inputs_of(recipe: Recipe) -> str:
     return hashlib.sha256('\n'.join(found).encode()).hexdigest()[:16]
 
 
-def rows_of_now(content: Mapping[str, Any], table: Config) -> dict[str, Any]:
-    """The rows that are of their configs as these are now; those left out, and those that cannot be told, are named."""
+def rows_of_now(content: Mapping[str, Any], table: Config, read: Mapping[str, Recipe]) -> dict[str, Any]:
+    """The rows that are of their configs as these are now; those left out, and those that cannot be told, are named.
+
+    Args:
+        content: row -> what was written of it.
+        table: with what each row trains.
+        read: the same of those rows whose configs were read already, which takes a while.
+    """
     kept = {}
     for row, found in content.items():
-        recipe = recipe_of(table.rows[row])
+        recipe = read.get(row) or recipe_of(table.rows[row])
         missing = [str(file) for file in recipe.weights if not file.is_file()]
         if missing:
             CONSOLE.print(f'{row} was not compared with its config: there is no {missing[0]}', markup=False)

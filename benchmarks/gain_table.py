@@ -49,20 +49,18 @@ def difference_cells(content: Mapping[str, Row], table: Mapping[str, Any]) -> li
         table: its definition: ``differences``, pairs of rows. A pair of which a row has no results is left out.
     """
     pairs = {
-        f'{row} than {other}': paired(content[row], content[other])
+        (row, other): paired(content[row], content[other])
         for row, other in table['differences']
-        if row in content and other in content
+        if {row, other} <= content.keys()
     }
     classes = list(dict.fromkeys(name for runs in pairs.values() for run, _ in runs for name in run.get('classes', {})))
     cells = [['', 'AP more', *classes, 'seeds']]
-    for title, runs in pairs.items():
-        of_seeds = [run['scores']['AP'] - other['scores']['AP'] for run, other in runs]
-        with_classes = [
-            (run['classes'], other['classes']) for run, other in runs if 'classes' in run and 'classes' in other
-        ]
-        is_known = len(with_classes) == len(runs)  # else the seeds would not be those of the last column
-        by_class = [[run[name] - other[name] for run, other in with_classes] if is_known else [] for name in classes]
-        cells.append([title, *map(interval, [of_seeds, *by_class]), str(len(of_seeds))])
+    for (row, other), runs in pairs.items():
+        # of all runs or of none: the last column says of how many seeds a number is
+        is_known = all('classes' in run for pair in runs for run in pair)
+        by_class = [[run['classes'][name] - its['classes'][name] for run, its in runs if is_known] for name in classes]
+        differences = [gains(content[row], content[other]), *by_class]
+        cells.append([f'{row} than {other}', *map(interval, differences), str(len(runs))])
     return cells
 
 

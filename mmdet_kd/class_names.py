@@ -61,7 +61,7 @@ def classes_of_dataset(dataset: Mapping[str, Any], where: str) -> tuple[str, ...
 
 
 def classes_of_config(
-    cfg: Config, where: str = 'train_dataloader.dataset.metainfo', loader: str = 'train_dataloader'
+    cfg: Config, where: str | None = None, loader: str = 'train_dataloader'
 ) -> tuple[str, ...] | None:
     """The classes of a set of a whole config, by default the one that it trains on; None if it does not say.
 
@@ -69,7 +69,7 @@ def classes_of_config(
 
     Args:
         cfg: the config.
-        where: what to call the place of the classes in a message.
+        where: what to call the place of the classes in a message; by default the place in the config.
         loader: that of the set.
 
     Raises:
@@ -79,33 +79,9 @@ def classes_of_config(
     while dataset is not None and 'type' in dataset:
         inner = dataset.get('dataset') or next(iter(dataset.get('datasets', ())), None)
         if inner is None or (dataset.get('metainfo') or {}).get('classes'):
-            return classes_of_dataset(dataset, where)
+            return classes_of_dataset(dataset, where or f'{loader}.dataset.metainfo')
         dataset = inner
     return None
-
-
-def require_order(classes: Sequence[str] | None, trained: Sequence[str] | None, source: str | Path) -> None:
-    """Refuse weights that were trained on the same classes in another order: their labels mean something else.
-
-    Other names pass: a set may call its classes otherwise. So does what is not known.
-
-    Args:
-        classes: of the config.
-        trained: those that the weights were trained on.
-        source: of the weights; for the message.
-
-    Raises:
-        DistillationError: the order is another one.
-    """
-    names, theirs = comparable_names(classes or (), trained or ())
-    if names != theirs and sorted(names) == sorted(theirs):
-        raise DistillationError(
-            [
-                f'{source} was trained on the classes {", ".join(trained or ())}, and the config has them in another '
-                f'order, {", ".join(classes or ())}, so that its labels mean something else. Take the config that it '
-                f'was trained with, or write metainfo=dict(classes={tuple(trained or ())!r}) for its data set'
-            ]
-        )
 
 
 def same_classes(student: Sequence[str], teacher: Sequence[str]) -> bool:

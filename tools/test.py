@@ -17,12 +17,10 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 from torch import nn  # noqa: E402
 
-from mmdet_kd.class_names import classes_of_config, require_order  # noqa: E402
 from mmdet_kd.errors import DistillationError  # noqa: E402
-from mmdet_kd.export import plain_student_config, require_fit  # noqa: E402
+from mmdet_kd.export import plain_student_config, require_class_order, require_fit  # noqa: E402
 from mmdet_kd.hooks import StudentOnlyHook  # noqa: E402
 from mmdet_kd.runtime import check_data_files, cli, require_test_annotations  # noqa: E402
-from mmdet_kd.runtime.checkpoints import classes_of_checkpoint  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,8 +48,7 @@ def main() -> None:
         checkpoint = cli.check_checkpoint(args.checkpoint)
         check_data_files(cfg, ['test'])
         if checkpoint is not None:
-            classes = classes_of_config(cfg, 'test_dataloader.dataset.metainfo', loader='test_dataloader')
-            require_order(classes, classes_of_checkpoint(checkpoint, args.checkpoint), args.checkpoint)
+            require_class_order(cfg, checkpoint, args.checkpoint, 'test_dataloader')
         cfg.load_from = args.checkpoint
         cfg.resume = False
         if args.show or args.show_dir:

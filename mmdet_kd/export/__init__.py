@@ -12,7 +12,7 @@ from .plain_config import (
     unwritable_numbers,
     with_num_classes,
 )
-from .student import export_student, require_fit, require_start
+from .student import export_student, require_class_order, require_fit, require_start
 
 __all__ = [
     'COUNTER',
@@ -26,6 +26,7 @@ __all__ = [
     'no_weights',
     'num_classes_problems',
     'plain_student_config',
+    'require_class_order',
     'require_fit',
     'require_start',
     'save_student',

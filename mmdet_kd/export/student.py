@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from ..class_names import classes_of_config, require_order
+from ..class_names import classes_of_config, comparable_names
 from ..errors import DistillationError, raise_if_any
 from ..files import written_whole
 from ..runtime.checkpoints import classes_of_checkpoint, find_weights, read_checkpoint
@@ -51,7 +51,7 @@ def export_student(cfg: Config, checkpoint: str | Path, out_dir: str | Path) -> 
         if file.exists() and (not is_exported or file.resolve() == Path(checkpoint).resolve()):
             raise DistillationError([f'{file} is no exported one, so it is not replaced: name another folder by --out'])
     content = read_checkpoint(checkpoint)
-    require_order(classes_of_config(cfg), classes_of_checkpoint(content, checkpoint), checkpoint)
+    require_class_order(cfg, content, checkpoint)
     plain = plain_student_config(cfg)
     for key in _RUN_SETTINGS:
         plain.pop(key, None)
@@ -80,6 +80,32 @@ def _check_fit(plain: Config, checkpoint: object, source: str | Path) -> None:
     misfits = load_with_misfits(student, _on_meta(student_state_dict(find_weights(checkpoint, source))))
     if any(misfits):
         _refuse(misfits, source, 'student')
+
+
+def require_class_order(cfg: Config, checkpoint: object, source: str | Path, loader: str = 'train_dataloader') -> None:
+    """Refuse weights that were trained on a config's classes in another order: their labels mean something else.
+
+    Other names pass: a set may call its classes otherwise. So does what is not known.
+
+    Args:
+        cfg: the config.
+        checkpoint: its content; tensors on the meta device will do.
+        source: its path, for the error.
+        loader: that of the set whose classes count.
+
+    Raises:
+        DistillationError: the order is another one.
+    """
+    classes, trained = classes_of_config(cfg, loader=loader) or (), classes_of_checkpoint(checkpoint, source) or ()
+    names, theirs = comparable_names(classes, trained)
+    if names != theirs and sorted(names) == sorted(theirs):
+        raise DistillationError(
+            [
+                f'{source} was trained on the classes {", ".join(trained)}, and the config has them in another order, '
+                f'{", ".join(classes)}, so that its labels mean something else. Take the config that it was trained '
+                f'with, or write metainfo=dict(classes={trained!r}) for its data set'
+            ]
+        )
 
 
 def require_fit(detector: nn.Module, checkpoint: object, source: str | Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from ..comparison import Row, bounds, form_of, interval, paired
+from ..comparison import Row, bounds, form_of, gains, interval, paired
 
 #: Points that a last validation gains over the one before where a training is not at its end.
 _STILL_RISING = 0.5
@@ -19,7 +19,7 @@ def verdict(rows: Mapping[str, Row]) -> list[str]:
     said = []
     for title in others:
         pairs = paired(rows[title], rows[first])
-        values = [run['scores'][score] - alone['scores'][score] for run, alone in pairs]
+        values = gains(rows[title], rows[first], score)
         # of the seeds that both have, so that the gain is the difference of the means
         runs = list(zip(*pairs, strict=True)) or [list(rows[each]['seeds'].values()) for each in (title, first)]
         own, alone = (_mean(each, score) for each in runs)

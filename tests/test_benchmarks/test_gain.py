@@ -201,11 +201,11 @@ def test_a_row_of_another_config_is_left_out_of_the_table(table, capsys):
     read = gain_py.read_table(table)
     current = gain_py.recipe_of(read.rows['slow']).fingerprint
     content = dict(slow=dict(fingerprint=current), fast=dict(fingerprint='of before'))
-    assert list(gain_py.rows_of_now(content, read)) == ['slow']
+    assert list(gain_py.rows_of_now(content, read, {})) == ['slow']
     assert 'fast is left out: its config, teacher or annotations have changed since' in capsys.readouterr().out
     config = table.parent / 'fast.py'
     config.write_text(config.read_text() + "\nload_from = 'work_dirs/nowhere.pth'\n")
-    assert list(gain_py.rows_of_now(content, gain_py.read_table(table))) == ['slow', 'fast']
+    assert list(gain_py.rows_of_now(content, gain_py.read_table(table), {})) == ['slow', 'fast']
     assert 'fast was not compared with its config: there is no work_dirs/nowhere.pth' in capsys.readouterr().out
 
 

@@ -341,10 +341,9 @@ def gain_tables() -> dict[str, str]:
 def leaderboards() -> dict[str, str]:
     """The three tables of each student of the leaderboard that has results."""
     tables = {}
-    for name, weights in LEADERBOARDS.items():
-        results, tried = (read_results(RESULTS / f'{each}.json') for each in (name, weights))
-        if results:
-            table = Config.fromfile(ROOT / 'benchmarks' / 'tables' / f'{name}.py')
+    for name, results, table in gain_results():
+        if name in LEADERBOARDS:
+            tried = read_results(RESULTS / f'{LEADERBOARDS[name]}.json')
             tables[f'{name}-leaderboard'] = markdown(leaderboard_cells(results, table))
             tables[f'{name}-detail'] = markdown(detail_cells(results, table))
             tables[f'{name}-tried'] = markdown(tried_cells(table, tried), words=2)
