@@ -13,6 +13,7 @@ from .pair import describe_pair
 from .pictures import Pictures, training_pictures, validation_pictures
 from .places import watched_places
 from .scale import judge_scale
+from .schedule import judge_schedule
 from .start import set_ramps
 from .teacher_quality import judge_teacher
 from .trained_parts import judge_training
@@ -43,6 +44,7 @@ def check_training(
         who = 'teacher' if len(model.teachers) == 1 else f'teachers.{name}'
         yield judge_teacher(teacher, who, _pictures_for(teacher, runner, pictures), name in comparing, tell)
     yield from judge_scale(runner)
+    yield from judge_schedule(runner)
     yield from judge_training(model, runner.build_optim_wrapper(runner.cfg.optim_wrapper))
     with watched_places(model) as places:
         taken = take_training_steps(runner, steps, tell)

@@ -51,6 +51,7 @@ def test_a_user_reads_a_verdict_a_line_and_the_cure_below(call, config, tmp_path
     )
     subjects = [line[8:].split(':')[0] for line in lines if line.startswith('ok      ')]
     assert subjects == [
+        *2 * ['the learning rate'],
         'adapters',
         'student',
         'distillers.hint.loss_feat',

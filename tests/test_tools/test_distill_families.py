@@ -57,6 +57,7 @@ def write_detector(config: str, path: Path, masks: bool) -> dict[str, Any]:
     flip = dict(type='RandomFlip', prob=0.5)
     cfg.train_pipeline = [*load, RESIZE, flip, dict(type='PackDetInputs')]
     cfg.test_pipeline = [load[0], RESIZE, load[1], dict(type='PackDetInputs', meta_keys=TEST_KEYS)]
+    cfg.param_scheduler = [each for each in cfg.param_scheduler if each.type != 'LinearLR']  # longer than this training
     for split, pipeline in (('train', cfg.train_pipeline), ('val', cfg.test_pipeline), ('test', cfg.test_pipeline)):
         cfg[f'{split}_dataloader'].update(num_workers=0, persistent_workers=False)
         cfg[f'{split}_dataloader'].dataset.pipeline = pipeline
