@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from mmdet.models import DetDataPreprocessor
 from torch import Tensor, nn
 
+from ..runtime.split_files import seen_in_training
 from ..teachers import BaseTeacher, ClassifierTeacher, DetectorTeacher
 from .class_order import describe, exchanged_names, order_cure, renamed, what_a_classifier_calls, what_is_called
 from .detections import average_precision, finds_boxes, labels_of, plain_detector, predict
@@ -67,6 +68,7 @@ def _judge_detector(teacher: DetectorTeacher, who: str, pictures: Pictures, comp
     own = average_precision(found, pictures, by_name=compares)
     said = f'AP {own["AP"]:.1f}, AP50 {own["AP50"]:.1f} on {len(pictures)} {pictures.split} pictures'
     said += '' if compares else ', all classes as one, since nobody compares its classes'
+    said += _seen_before(teacher, pictures)
     exchanged = exchanged_names(what_is_called(found, pictures)) if compares else {}
     by_their_names = average_precision(renamed(found, exchanged), pictures)['AP50'] if exchanged else 0.0
     reading = _better_reading(detector, teacher, pictures, labels, compares, own['AP50'])
@@ -88,6 +90,20 @@ def _judge_detector(teacher: DetectorTeacher, who: str, pictures: Pictures, comp
             'of its config?',
         )
     return Verdict(who, said)
+
+
+def _seen_before(teacher: DetectorTeacher, pictures: Pictures) -> str:
+    """That a teacher was trained on validation pictures that it is tested on, where its config says so."""
+    paths = [item['data_samples'].get('img_path') for item in pictures.items]
+    if pictures.split == 'training' or None in paths:
+        return ''
+    count = len(seen_in_training(teacher.cfg, paths))
+    if not count:
+        return ''
+    return (
+        f'; its config trains it on {count} of these pictures, so its AP is too high, and the student is judged on '
+        'pictures of which it was taught'
+    )
 
 
 class _Reading(NamedTuple):

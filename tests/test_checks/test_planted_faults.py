@@ -32,7 +32,7 @@ def world(tmp_path_factory):
 def pair(world, tmp_path):
     """Makes the config of a distillation of the trained teacher."""
 
-    def make(family='faster', weights=None, teacher=(), **distillers):
+    def make(family='faster', weights=None, teacher=(), taught_on=None, **distillers):
         cfg, checkpoint = world.teachers[family]
         if weights is not None:
             state = torch.load(checkpoint, weights_only=True)['state_dict']
@@ -42,7 +42,8 @@ def pair(world, tmp_path):
         model['data_preprocessor'].update(teacher)
         student = FAMILIES[family](tiny_student_cfg(world.root, tmp_path / 'run'))
         # no names: the last resort is to look at what the teacher finds
-        return distilled_cfg(student, dict(model=model), checkpoint, **(distillers or {'roi': ROI}))
+        config = dict(model=model) | ({} if taught_on is None else dict(train_dataloader=student[taught_on].to_dict()))
+        return distilled_cfg(student, config, checkpoint, **(distillers or {'roi': ROI}))
 
     return make
 
@@ -87,6 +88,13 @@ def test_a_correct_pair_is_not_blamed(pair, check, family, name):
     assert failed == []
     assert code == 0
     assert float(said.partition('AP50 ')[2].split()[0]) > 40
+
+
+@pytest.mark.parametrize(('taught_on', 'is_said'), [('val_dataloader', True), ('train_dataloader', False)])
+def test_a_teacher_of_the_pictures_on_which_the_student_is_judged_is_said(pair, check, taught_on, is_said):
+    code, failed, said = check(pair(taught_on=taught_on))
+    assert (code, failed) == (0, [])
+    assert ('; its config trains it on 12 of these pictures, so its AP is too high' in said) == is_said
 
 
 def turned(order):
