@@ -264,6 +264,68 @@ def test_labelimgs_splits_are_found_below_other_folders(tmp_path, folders):
     assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
 
 
+def labelimg_in(root, *folders):
+    for folder, names in zip(folders, (TRAIN, VAL), strict=True):
+        draw(root / folder, names)
+        for name in names:
+            write_xml(root / folder / f'{name}.xml', TRUTH[name])
+
+
+def yolo_in(root, *folders):
+    yolo(root)
+    for split, folder in (('val', folders[1]), ('train', folders[0])):
+        for kind in ('images', 'labels'):
+            (root / kind / split).rename(root / kind / folder)
+    (root / 'data.yaml').write_text('names: [cat, dog]\n')
+
+
+def voc_of(root, *lists):
+    voc(root)
+    for split, name in zip(('train', 'val'), lists, strict=True):
+        path = root / 'ImageSets' / 'Main' / f'{split}.txt'
+        path.rename(path.with_name(f'{name}.txt'))
+
+
+def coco_of(root, *names):
+    coco(root)
+    for split, name in zip(('train', 'val'), names, strict=True):
+        path = root / 'annotations' / f'instances_{split}2017.json'
+        path.rename(path.with_name(f'instances_{name}.json'))
+        (root / f'{split}2017').rename(root / name)
+
+
+@pytest.mark.parametrize('write', [labelimg_in, yolo_in])
+def test_folders_of_no_splits_name_are_drawn_from_together_only_if_asked(tmp_path, write):
+    write(tmp_path, 'fit', 'eval')
+    said = r'its pictures lie in .*eval, .*fit, and nothing is named val or test\. Name what is for what train, val and'
+    with pytest.raises(DistillationError, match=said):
+        convert_own(tmp_path)
+    assert not (tmp_path / 'coco').exists()
+    call_tool('tools/dataset_converters/own.py', tmp_path, '--val-share', '0.2')  # as the message says
+    files = {split: tmp_path / 'coco' / f'{split}.json' for split in ('train', 'val')}
+    assert truth_of(tmp_path, files, files).keys() == TRUTH.keys()
+
+
+@pytest.mark.parametrize('write', [labelimg_in, yolo_in])
+@pytest.mark.parametrize('named', ['train', 'val'])
+def test_a_folder_of_no_splits_name_beside_one_of_a_splits_is_refused(tmp_path, write, named):
+    write(tmp_path, named, 'holdout')
+    said = rf'3 pictures are in no split, those in .*holdout; its splits are {named}\. Name what is for what'
+    for share in (None, 0.2):
+        with pytest.raises(DistillationError, match=said):
+            convert_own(tmp_path, val_share=share)
+
+
+@pytest.mark.parametrize('write', [voc_of, coco_of])
+def test_a_list_of_no_splits_name_beside_train_is_not_passed_over(tmp_path, write):
+    write(tmp_path, 'train', 'holdout')
+    with pytest.raises(DistillationError, match=r'beside train it has holdout, .* or draw from train: python tools/'):
+        convert_own(tmp_path)
+    own = convert_own(tmp_path, val_share=0.2)
+    assert (len(names_of(own, 'train')), len(names_of(own, 'val'))) == (4, 1)
+    assert names_of(own, 'holdout') == VAL
+
+
 def test_lists_beside_classes_txt_say_what_a_picture_is_for(tmp_path):
     yolo(tmp_path, '{kind}/all_{split}')
     (tmp_path / 'data.yaml').unlink()

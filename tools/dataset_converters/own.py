@@ -28,8 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--val-share',
         type=float,
-        default=0.2,
-        help='of the pictures, drawn where the set has no split to validate on (default: %(default)s)',
+        help='of the pictures, drawn where the set has no split to validate on (default: 0.2; needed where names of '
+        'folders or lists leave open what they are for)',
     )
     parser.add_argument('--seed', type=int, default=0, help='of that draw (default: %(default)s)')
     parser.add_argument(

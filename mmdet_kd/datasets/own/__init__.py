@@ -8,7 +8,7 @@ from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
 from .coco_json import is_coco, read_coco_folder
-from .found import Found, describe, leave_out_flat, require_apart, with_splits
+from .found import Found, describe, leave_out_flat, require_apart, require_named, with_splits
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
 from .yolo import is_yolo, read_yolo
 
@@ -43,7 +43,7 @@ def convert_own(
     root: str | Path,
     out: str | Path | None = None,
     layout: str | None = None,
-    val_share: float = 0.2,
+    val_share: float | None = None,
     seed: int = 0,
     leave_out_broken: bool = False,
 ) -> OwnData:
@@ -54,6 +54,7 @@ def convert_own(
         out: folder to write to; ``root/coco`` if not given.
         layout: one of :data:`LAYOUTS`; looked for if not given.
         val_share: of the pictures, in (0, 1), that are drawn for validation where the set has no split to validate on.
+            Without it 0.2 are drawn, unless the name of a folder or a list leaves open what it is for.
         seed: of that draw.
         leave_out_broken: leave out pictures that something is wrong with, instead of refusing the set.
 
@@ -63,13 +64,14 @@ def convert_own(
     root = Path(root)
     if not root.is_dir():
         raise DistillationError([f'there is no folder {root.absolute()}'])
-    if not 0 < val_share < 1:
+    if val_share is not None and not 0 < val_share < 1:
         raise DistillationError([f'val_share must lie between 0 and 1, not {val_share}'])
     layout = layout or _layout_of(root)
     found = LAYOUTS[layout][1](root)
     leave_out_flat(found)
     sources = {path.resolve() for path in found.sources}
-    found = with_splits(found, val_share, seed)
+    require_named(found, root)
+    found = with_splits(found, val_share, seed, root)
     is_explained = not leave_out_broken and any(picture.problems for picture in found.pictures)  # below, as they are
     if not is_explained and not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from ...errors import raise_if_any
+from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import Picture, repeated
 
@@ -15,6 +15,9 @@ PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 SPLITS = ('train', 'val', 'test')
 _SAME = {'valid': 'val', 'validation': 'val', 'training': 'train', 'testing': 'test'}
 _TRAINED_ON, _HELD_OUT = ('train', 'trainval'), ('val', 'test')
+#: The split of pictures of which nothing says what they are for.
+UNNAMED = 'all'
+_VAL_SHARE = 0.2
 _COPY = '.rf.'  # Roboflow names the copies that it makes of a.jpg a_jpg.rf.NUMBER.jpg
 _SMALL, _LARGE = 32**2, 96**2  # pixels of area, COCO's
 
@@ -27,12 +30,14 @@ class Found:
         splits: name -> pictures; names are train, val, test, trainval or the set's own.
         classes: names, in the order of the labels.
         notes: what was done to the data, one sentence each.
+        folders: from the root, of the pictures in :data:`UNNAMED`, where those of others say what they are for.
         sources: the files that were read, if one of them could be taken for one that is written.
     """
 
     splits: dict[str, list[Picture]]
     classes: list[str]
     notes: list[str] = field(default_factory=list)
+    folders: Collection[str] = ()
     sources: list[Path] = field(default_factory=list)
 
     @property
@@ -50,6 +55,12 @@ def split_name(name: str) -> str:
 def split_of_folders(path: Path) -> str | None:
     """The split after which the outermost folder of a path is named, among those that are; None if none is."""
     return next((name for name in map(split_name, path.parts[:-1]) if name in SPLITS), None)
+
+
+def folders_of(pictures: Iterable[Picture]) -> set[str]:
+    """The folders of pictures, from the root of their set."""
+    folders = {Path(picture.file_name).parent for picture in pictures}
+    return {folder.as_posix() if folder.parts else 'the root' for folder in folders}
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -83,21 +94,56 @@ def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
     raise_if_any(sorted(problems))
 
 
-def with_splits(found: Found, val_share: float, seed: int) -> Found:
+def require_named(found: Found, root: Path) -> None:
+    """Refuse pictures that lie in a folder of no split's name beside folders that have one.
+
+    Args:
+        found: what there is.
+        root: of the set, for the message.
+
+    Raises:
+        DistillationError: there are such pictures.
+    """
+    if found.folders and len(found.splits) > 1:
+        named = ', '.join(sorted(found.splits.keys() - {UNNAMED}))
+        raise DistillationError(
+            [
+                f'{root.absolute()}: {len(found.splits[UNNAMED])} pictures are in no split, those in '
+                f'{some(sorted(found.folders))}; its splits are {named}. {_rename()}, or move them away'
+            ]
+        )
+
+
+def with_splits(found: Found, val_share: float | None, seed: int, root: Path) -> Found:
     """Make a split where there is none to validate on: a part of the pictures, drawn, of the only list or of 'train'.
 
     The copies that Roboflow makes of a picture are drawn together.
 
     Args:
         found: what there is.
-        val_share: of the pictures that become 'val', in (0, 1).
+        val_share: of the pictures that become 'val', in (0, 1); None is 0.2, where nothing can be meant for validation.
         seed: of the draw, which depends on it and on the pictures' names alone.
+        root: of the set, for messages.
+
+    Raises:
+        DistillationError: what is there may be meant for validation, by a name that is none of a split.
     """
-    if {'val', 'test'} & found.splits.keys():
+    if {*_HELD_OUT} & found.splits.keys():
         return found
     if len(found.splits) > 1 and 'train' not in found.splits:
         return found
     name = 'train' if 'train' in found.splits else next(iter(found.splits))
+    strange = sorted(found.folders) if len(found.folders) > 1 else sorted(found.splits.keys() - {name, *_TRAINED_ON})
+    if strange and val_share is None:
+        kind = 'its pictures lie in' if found.folders else f'beside {name} it has'
+        raise DistillationError(
+            [
+                f'{root.absolute()}: {kind} {some(strange)}, and nothing is named val or test. {_rename()}, or draw '
+                f'from {"all" if found.folders else name}: python tools/dataset_converters/own.py {root} --val-share '
+                f'{_VAL_SHARE}'
+            ]
+        )
+    val_share = val_share or _VAL_SHARE
     copies: dict[str, list[Picture]] = {}
     for picture in sorted(found.splits[name], key=lambda picture: picture.file_name):
         copies.setdefault(picture.file_name.partition(_COPY)[0], []).append(picture)
@@ -113,6 +159,10 @@ def with_splits(found: Found, val_share: float, seed: int) -> Found:
         note += f', the copies that Roboflow made of each of {len(copies)} together'
     others = {split: each for split, each in found.splits.items() if split != name}
     return Found({**halves, **others}, found.classes, [*found.notes, note])
+
+
+def _rename() -> str:
+    return f'Name what is for what {", ".join(SPLITS[:-1])} and {SPLITS[-1]}'
 
 
 def leave_out_flat(found: Found) -> None:

@@ -16,12 +16,13 @@ reads it without a converter.) Difficult boxes are ignored regions.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import DistillationError
 from ..annotated import Picture, read_lines
 from ..voc_xml import is_annotation, read_xml
-from .found import PICTURE_SUFFIXES, Found, pictures_in, split_name, split_of_folders
+from .found import PICTURE_SUFFIXES, UNNAMED, Found, folders_of, pictures_in, split_name, split_of_folders
 
 LISTS, PICTURES = Path('ImageSets', 'Main'), 'JPEGImages'
 
@@ -52,8 +53,8 @@ def read_voc(root: Path) -> Found:
         )
     lists, notes = _read_lists(root / LISTS), []
     if not lists:
-        lists = {'all': [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
-        others = {path.stem for path in pictures_in(root / PICTURES)} - {*lists['all']}
+        lists = {UNNAMED: [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
+        others = {path.stem for path in pictures_in(root / PICTURES)} - {*lists[UNNAMED]}
         if others:
             notes.append(f'{len(others)} pictures of {PICTURES} without an annotation were left out')
     pictures = {name: _read_named(root, name) for names in lists.values() for name in names}
@@ -67,9 +68,9 @@ def read_labelimg(root: Path) -> Found:
     beside = {path.with_suffix('.xml') for path in pictures}
     alone = [path for path in root.rglob('*.xml') if path not in beside and is_annotation(path)]
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
-        split = split_of_folders(path.relative_to(root)) or 'all'
+        split = split_of_folders(path.relative_to(root)) or UNNAMED
         splits.setdefault(split, []).append(_read_beside(root, path))
-    return _found(splits)
+    return replace(_found(splits), folders=folders_of(splits.get(UNNAMED, ())))
 
 
 def _read_beside(root: Path, path: Path) -> Picture:

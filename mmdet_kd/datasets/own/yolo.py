@@ -25,7 +25,7 @@ from ...errors import DistillationError
 from ..annotated import Box, Picture, read_lines
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
-from .found import SPLITS, Found, pictures_in, split_name, split_of_folders
+from .found import SPLITS, UNNAMED, Found, folders_of, pictures_in, split_name, split_of_folders
 
 _IMAGES, _LABELS, _CLASSES = 'images', 'labels', 'classes.txt'
 
@@ -56,7 +56,8 @@ def read_yolo(root: Path) -> Found:
             label = _swapped(root, each, _IMAGES, _LABELS, '.txt')
             picture.boxes, picture.problems = _read_label(label, size, classes, keypoints)
     splits = _splits_of(root, paths, path, description)
-    return Found({split: [pictures[each] for each in inside] for split, inside in splits.items()}, classes)
+    found = {split: [pictures[each] for each in inside] for split, inside in splits.items()}
+    return Found(found, classes, folders=folders_of(found.get(UNNAMED, ())))
 
 
 def _splits_of(
@@ -76,7 +77,7 @@ def _splits_of(
             by_folder = None  # data.yaml says what is in it
         if not by_file and by_folder is None and named:
             nowhere.append(each)
-        for split in by_file or [by_folder or 'all']:
+        for split in by_file or [by_folder or UNNAMED]:
             splits.setdefault(split, []).append(each)
     if nowhere:
         said = ', '.join(f'{split}: {entry}' for split, entry in named.items())
