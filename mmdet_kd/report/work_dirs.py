@@ -54,7 +54,7 @@ def finished_trainings(folders: Sequence[str | Path]) -> list[Training]:
     by_seed: dict[tuple[str, int | None], Training] = {}
     for training in found:
         other = by_seed.setdefault((training.title, training.seed), training)
-        if other is not training:
+        if other is not training and training.title not in twice:
             problems.append(
                 f'{other.work_dir} and {training.work_dir} were both trained with seed {training.seed}, and an arm has '
                 'one number a seed: leave one of them out, or train it with another seed'

@@ -398,6 +398,34 @@ def test_vocs_files_in_folders_of_splits_are_named(tmp_path):
         convert_own(tmp_path)
 
 
+def test_pictures_in_another_folder_than_vocs_are_one_error(tmp_path):
+    voc(tmp_path)
+    (tmp_path / 'JPEGImages').rename(tmp_path / 'Images')
+    with pytest.raises(DistillationError, match='has no folder JPEGImages: put the pictures there') as caught:
+        convert_own(tmp_path)
+    assert len(caught.value.problems) == 1
+
+
+def test_corners_in_a_file_of_cocos_are_one_error(tmp_path):
+    def to_corners(content, count):
+        for each in content['annotations'][:count]:
+            x, y, w, h = each['bbox']
+            each['bbox'] = [x, y, x + w, y + h]
+
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: to_corners(content, None))
+    with pytest.raises(
+        DistillationError, match=r'labels\.json: each bbox is two corners, .*: write the widths and hei'
+    ) as caught:
+        convert_own(tmp_path)
+    assert len(caught.value.problems) == 1
+
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: to_corners(content, 4))  # so they are not of all boxes
+    with pytest.raises(DistillationError, match='reaches out of the picture'):
+        convert_own(tmp_path)
+
+
 def test_what_an_earlier_conversion_left_is_not_taken_for_a_split(tmp_path):
     one_coco_file(tmp_path)
     convert_own(tmp_path)

@@ -141,6 +141,12 @@ class TestFolders:
             f'{tmp_path}/empty: {tmp_path}/empty is no work dir of a training that validated. Name one, or a config',
         ]
 
+    def test_of_one_name_are_told_to_be_renamed_and_nothing_of_their_seeds(self, compared, tmp_path):
+        shutil.copytree(compared / 'out' / 'slow', tmp_path / 'slow')
+        with pytest.raises(DistillationError) as caught:
+            finished_trainings([compared / 'out' / 'slow', tmp_path / 'slow'])
+        assert caught.value.problems == ['two folders are called slow, and the report calls them so: rename one']
+
     def test_two_trainings_of_one_seed_are_refused(self, compared, tmp_path):
         """One of them would take the place of the other without a word."""
         for name in ('seed0', 'seed1'):

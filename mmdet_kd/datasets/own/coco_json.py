@@ -14,12 +14,16 @@ import os
 from pathlib import Path
 
 from ...errors import DistillationError, raise_if_any
-from ..annotated import Box, Picture
+from ..annotated import Box, Picture, reaches_out
 from ..coco import is_ignored, read_coco
 from ..data_files import read_json
 from .found import PICTURE_SUFFIXES, Found, split_name
 
 _ROBOFLOW = '_annotations.coco.json'
+_CORNERS = (
+    '{path}: each bbox is two corners, x1, y1, x2, y2, since read as COCO means it, x, y, width, height, some reach out '
+    'of their pictures: write the widths and heights'
+)
 
 
 def is_coco(root: Path) -> bool:
@@ -42,6 +46,7 @@ def read_coco_folder(root: Path) -> Found:
         contents[path], found = read_coco(path)
         problems += found
     raise_if_any(problems)
+    raise_if_any([_CORNERS.format(path=path) for path, content in contents.items() if _has_corners(content)])
     categories = _categories(list(contents.values()))
     used = {annotation['category_id'] for content in contents.values() for annotation in content['annotations']}
     groups = {number for number in categories.keys() - used if _is_group(number, categories)}
@@ -85,6 +90,15 @@ def _categories(contents: list[dict]) -> dict[int | str, dict]:
                 names = f"'{known['name']}' in one file and '{category['name']}' in another"
                 raise DistillationError([f'category {category["id"]} is {names}: give both the same categories'])
     return found
+
+
+def _has_corners(content: dict) -> bool:
+    """Whether the boxes of a file are rather corners: as such all lie in their pictures, and as boxes some do not."""
+    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
+    boxes = [(each['bbox'], sizes[each['image_id']]) for each in content['annotations']]
+    if not all(x < z and y < w and not reaches_out((x, y, z, w), size) for (x, y, z, w), size in boxes):
+        return False
+    return sum(reaches_out((x, y, x + z, y + w), size) for (x, y, z, w), size in boxes) > 1  # one may be a fault
 
 
 def _is_group(number: int | str, categories: dict[int | str, dict]) -> bool:

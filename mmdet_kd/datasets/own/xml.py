@@ -41,7 +41,7 @@ def read_voc(root: Path) -> Found:
     """Read a set in VOC's folders.
 
     Raises:
-        DistillationError: a list cannot be read, or files lie in other folders.
+        DistillationError: a list cannot be read, or files or pictures lie in other folders.
     """
     deeper = next(iter(sorted((root / 'Annotations').glob('*/**/*.xml'))), None)
     if deeper is not None:
@@ -51,6 +51,8 @@ def read_voc(root: Path) -> Found:
                 f'into {PICTURES}, and a list of the names of each split into {LISTS}, as train.txt and val.txt'
             ]
         )
+    if not (root / PICTURES).is_dir():
+        raise DistillationError([f'{root.absolute()} has no folder {PICTURES}: put the pictures there'])
     lists, notes = _read_lists(root / LISTS), []
     if not lists:
         lists = {UNNAMED: [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
