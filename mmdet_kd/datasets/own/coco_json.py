@@ -21,8 +21,8 @@ from .found import PICTURE_SUFFIXES, Found, split_name
 
 _ROBOFLOW = '_annotations.coco.json'
 _CORNERS = (
-    '{path}: each bbox is two corners, x1, y1, x2, y2, since as x, y, width, height, which COCO means, some reach out of '
-    'their pictures: write the widths and heights'
+    '{path}: each bbox is two corners, x1, y1, x2, y2, since as x, y, width, height, which COCO means, some reach out '
+    'of their pictures: write the widths and heights'
 )
 
 
