@@ -95,6 +95,9 @@ def main() -> None:
     """Survey, choose, decompose, write, load what was written."""
     args = parse_args()
     with cli.command_line():
+        stem = Path(args.out or '.') / f'{Path(args.config).stem}_tucker'
+        if args.out and not args.dry_run:
+            cli.require_free(*compression.files_of(stem))
         source = cli.read_config(args.config)
         source.merge_from_dict(args.cfg_options or {})
         cfg = compression.plain_config(source)
@@ -125,7 +128,6 @@ def main() -> None:
             compression.write_fragment(Path(args.fragment), Path(args.config), source.model, detector, layers, command)
             CONSOLE.print(f'Wrote {args.fragment}')
         if args.out:
-            stem = Path(args.out) / f'{Path(args.config).stem}_tucker'
             written = compression.write_decomposed(cfg, detector, layers, meta, stem)
             check_written(*written, survey)
 

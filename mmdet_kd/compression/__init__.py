@@ -10,6 +10,7 @@ from .report import table_of_layers
 from .student import (
     build_detector,
     decompose_detector,
+    files_of,
     initial_weights,
     plain_config,
     ranks_of_config,
@@ -37,6 +38,7 @@ __all__ = [
     'evbmf_base',
     'evbmf_rank',
     'evbmf_ranks',
+    'files_of',
     'initial_weights',
     'low_rank',
     'measure_flops',

@@ -113,6 +113,11 @@ def ranks_of_config(detector: nn.Module, survey: Survey, model: dict) -> RanksBy
     return {name: ranks if isinstance(ranks, tuple) else (layers[name].full[0], ranks) for name, ranks in given.items()}
 
 
+def files_of(stem: Path) -> tuple[Path, Path]:
+    """The config and the weights that :func:`write_decomposed` writes."""
+    return stem.with_name(stem.name + '.py'), stem.with_name(stem.name + '.pth')
+
+
 def write_decomposed(
     cfg: Config, detector: nn.Module, layers: Mapping[str, Ranks], meta: Mapping[str, Any], stem: Path
 ) -> tuple[Path, Path]:
@@ -130,7 +135,7 @@ def write_decomposed(
     Returns:
         The paths of the config and of the weights.
     """
-    weights, config = stem.with_name(stem.name + '.pth'), stem.with_name(stem.name + '.py')
+    config, weights = files_of(stem)
     cfg = copy.deepcopy(cfg)
     cfg.model = decomposed_model(cfg.model, detector, layers)
     drop_pretrained(cfg.model)  # it would bring weights of the layers that are no more

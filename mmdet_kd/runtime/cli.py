@@ -92,6 +92,16 @@ def read_config(name: str | Path) -> Config:
         raise DistillationError([f"the config '{name}' cannot be read ({reason}). Mend it, or name another"]) from error
 
 
+def require_free(*paths: str | Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        DistillationError: with each path that is there.
+    """
+    there = [path for path in paths if Path(path).exists()]
+    raise_if_any([f'{path} is there already and is not replaced: name another place, or remove it' for path in there])
+
+
 def check_checkpoint(name: str, resume: bool = False) -> dict[str, Any] | None:
     """Check that a checkpoint opens and holds weights, without reading them.
 

@@ -44,6 +44,14 @@ def test_what_is_written_is_what_the_network_loads(narrow, tmp_path, capsys):
         assert torch.equal(module.bias, torch.from_numpy(narrow[f'{name}.bias'])), name
 
 
+def test_what_is_there_is_not_replaced(narrow, tmp_path):
+    np.savez(tmp_path / 'caffe.npz', **narrow)
+    (tmp_path / 'trained.pth').write_text('mine')
+    with pytest.raises(SystemExit, match=r'trained\.pth is there already and is not replaced: name another place'):
+        call_tool(TOOL, 'alexnet', tmp_path / 'caffe.npz', tmp_path / 'trained.pth')
+    assert (tmp_path / 'trained.pth').read_text() == 'mine'
+
+
 def test_what_does_not_fit_is_one_error_and_leaves_nothing(narrow, tmp_path):
     del narrow['conv2.weight'], narrow['fc7.bias']
     np.savez(tmp_path / 'caffe.npz', **narrow)

@@ -120,6 +120,15 @@ def test_the_ranks_of_one_network_serve_another_of_its_kind(trained, decomposed,
     assert ranks != ranks_of_model(Config.fromfile(decomposed[0]).model)
 
 
+@pytest.mark.parametrize('name', ['net_tucker.py', 'net_tucker.pth'])
+def test_what_was_written_before_and_edited_since_is_not_replaced(trained, tmp_path, name):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_text('mine')
+    with pytest.raises(SystemExit, match=f'{name} is there already and is not replaced'):
+        call_tool(TOOL, *trained, '--flops', '0.4', '--out', tmp_path / 'out', '--shape', 64, 96)
+    assert [(path.name, path.read_text()) for path in (tmp_path / 'out').iterdir()] == [(name, 'mine')]
+
+
 def test_a_dry_run_writes_nothing(trained, tmp_path, capsys):
     call_tool(TOOL, *trained, '--flops', '0.4', '--out', tmp_path / 'out', '--dry-run', '--shape', 64, 96)
     printed = capsys.readouterr().out

@@ -36,6 +36,7 @@ def main() -> None:
     """Convert, and say what was written."""
     args = parse_args()
     with cli.command_line():
+        cli.require_free(args.out)
         weights = convert(read_caffe_weights(args.source), args.network)
         save_student({'state_dict': weights}, args.out)  # tensors alone, and whole or not at all
         print(f'Wrote {len(weights)} tensors of {args.network} to {args.out}.')
