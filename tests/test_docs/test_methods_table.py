@@ -30,8 +30,8 @@ COST = 'cost, passes of the teacher'
 NUMBERS = {*(f'gain in AP, {student}' for student in ('two-stage', 'RetinaNet', 'GFL')), COST, 'memory, MiB'}
 
 
-def test_every_method_of_a_folder_has_a_row_and_an_entry(write_docs):
-    rows = cells_of(write_docs.methods_table())
+def test_every_method_of_a_folder_has_a_row_and_an_entry(write_docs, tmp_path):
+    rows = cells_of(write_docs.methods_table(tmp_path))
     folders = {line.removeprefix('configs/').split('/')[0] for line in load(str(REPO / 'model-index.yml'))['Import']}
     folders.remove('baselines')  # plain detectors
     assert {name.partition('](../configs/')[2].split('/')[0] for name in rows} == folders
@@ -76,7 +76,7 @@ def test_gains_and_costs_are_those_of_the_method(write_docs, tmp_path):
     dense = {**costs, 'beyond it, MiB': 90.0}
     (tmp_path / 'step_time_methods-dense.json').write_text(json.dumps(dict(rows={'ld': dense, 'gid': dense})))
 
-    table = cells_of(write_docs.methods_table())
+    table = cells_of(write_docs.methods_table(tmp_path))
     assert table['[LD](../configs/ld/README.md)']['memory, MiB'] == '90'
     assert table['[GID](../configs/gid/README.md)']['memory, MiB'] == '160.5'  # of the pair of most methods
     pkd, fgd, mgd, chen = (

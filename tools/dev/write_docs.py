@@ -11,8 +11,7 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import isfunction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,13 @@ from gain import recipe_of  # noqa: E402
 from gain_table import difference_cells, goal_cells, table_cells  # noqa: E402
 from leaderboard import detail_cells, leaderboard_cells, tried_cells  # noqa: E402
 from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa: E402
-from mmdet.registry import DATASETS, HOOKS, METRICS, MODELS  # noqa: E402
+from method_tables import methods_gallery, methods_table  # noqa: E402
 from mmengine.config import Config  # noqa: E402
-from mmengine.fileio import load  # noqa: E402
+from package_tables import heads_tables, reference, registered_table  # noqa: E402
+from step_tables import step_time_tables  # noqa: E402
 from weights_table import TABLES, weights_cells  # noqa: E402
 
-import mmdet_kd  # noqa: E402, F401  (registers what is listed)
-from mmdet_kd.comparison import gains, interval, markdown  # noqa: E402
-from mmdet_kd.heads import BoxHeadView, DenseView, MaskView, RoIView, RPNView, known_heads  # noqa: E402
-from mmdet_kd.losses import functional  # noqa: E402
+from mmdet_kd.comparison import markdown  # noqa: E402
 from mmdet_kd.runtime.cli import command_line  # noqa: E402
 from mmdet_kd.runtime.results import read_results  # noqa: E402
 
@@ -41,14 +38,6 @@ PAGES = ('README.md', 'docs/*.md', 'configs/README.md', 'configs/*/README.md', '
 DEMO = ROOT / 'work_dirs' / 'demo'
 RESULTS = ROOT / 'benchmarks' / 'results'
 REPORTS = ROOT / 'docs' / 'reports'
-#: The tables of gains that have a row a method: what their column says -> their results; the first that has it counts.
-GAINS = {
-    'gain in AP, two-stage': ('bccd-two-stage', 'bccd-two-stage-dist'),
-    'gain in AP, RetinaNet': ('bccd-retinanet',),
-    'gain in AP, GFL': ('bccd-gfl',),
-}
-#: What a step of each method costs, on a two-stage pair and on one with dense heads; the first that has it counts.
-COSTS = ('step_time_methods', 'step_time_methods-dense')
 #: The tables of gains that the leaderboard has -> those in which their rows' values were chosen.
 LEADERBOARDS = {
     'bccd-two-stage': 'bccd-two-stage-weights',
@@ -68,13 +57,6 @@ DATA_SETS = {
 #: A block of docs/detectors.md that tests/test_detectors/detector_sweep.py writes.
 SWEEP = 'sweep'
 EPOCHS = {'1x': 12, '2x': 24}
-SORTS_OF_HEADS = {
-    DenseView: 'Dense heads',
-    RPNView: 'Region proposal networks',
-    RoIView: 'RoI heads',
-    BoxHeadView: 'Box heads of RoI heads',
-    MaskView: 'Mask heads',
-}
 
 
 def main() -> None:
@@ -88,7 +70,7 @@ def main() -> None:
     blocks = {
         'registered': registered_table(),
         'reference': reference(),
-        'methods': methods_table(),
+        'methods': methods_table(RESULTS),
         'gallery': methods_gallery(),
         'demo': demo_table(),
         **gain_tables(),
@@ -97,7 +79,7 @@ def main() -> None:
         'shrinking': shrinking_table(),
         'heads': heads_tables(),
         'reported': reported_tables(),
-        **step_time_tables(),
+        **step_time_tables(RESULTS),
     }
     pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
     texts = {path: quote(path.read_text(), blocks) for path in pages}
@@ -192,135 +174,6 @@ def reported_tables() -> str:
     return '\n\n'.join(f'**The numbers of {by}**\n\n{markdown(cells, words=3)}' for by, cells in tables.items())
 
 
-def methods() -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
-    """Each method of the metafiles, the collection that it belongs to, and its name with a link for docs/methods.md."""
-    for metafile in all_metafiles():
-        (collection,) = load(str(metafile))['Collections']
-        for method in collection['Metadata'].get('Methods', []):  # plain detectors have none
-            yield method, collection, f'[{method["Name"]}](../{collection["README"]})'
-
-
-def methods_table() -> str:
-    """What is known of the gain and the cost of each method."""
-    gains = [[read_results(RESULTS / f'{name}.json') for name in names] for names in GAINS.values()]
-    costs = [read_results(RESULTS / f'{name}.json').get('rows', {}) for name in COSTS]
-    cells = [['method', *GAINS, 'cost, passes of the teacher', 'memory, MiB']]
-    for method, _, name in methods():
-        cells.append([name, *(gain_of(method, tables) for tables in gains), *costs_of(method, costs)])
-    return markdown(cells)
-
-
-def methods_gallery() -> str:
-    """What each method compares, for which detectors, its fragments and its paper."""
-    entries = []
-    for method, collection, name in methods():
-        fragments = ', '.join(f'`{fragment}`' for fragment in method['Fragments'])
-        entries.append(
-            f'**{name}** ({paper_of(method, collection)})\n\n'
-            f'* What it compares: {method["Distils"]}\n'
-            f'* Detectors: {method["Families"]}\n'
-            f'* Fragments: {fragments}'
-        )
-    return '\n\n'.join(entries)
-
-
-def paper_of(method: Mapping[str, Any], collection: Mapping[str, Any]) -> str:
-    """Who wrote a method, with a link to the paper where there is one."""
-    paper = collection.get('Paper')
-    return method['Authors'] if paper is None else f'[{method["Authors"]}]({paper["URL"]})'
-
-
-def gain_of(method: Mapping[str, Any], tables: Sequence[Mapping[str, Mapping[str, Any]]]) -> str:
-    """The gain of a method over the student alone in the first table that has it, its interval and its seeds.
-
-    Empty if there is no such row, or nothing of the student alone.
-    """
-    for rows in tables:
-        found = _first(rows, [method['Row'], *method['Fragments']])
-        if found is not None:
-            of_seeds = gains(found, rows.get('alone', {}))
-            seeds = f', {len(of_seeds)} seed{"s" if len(of_seeds) > 1 else ""}' if of_seeds else ''
-            return interval(of_seeds) + seeds + (' (inherits)' if found.get('inherits') else '')
-    return ''
-
-
-def costs_of(method: Mapping[str, Any], pairs: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """The tax of a method, with its interval, and the memory beyond the student's, on the first pair that has them.
-
-    Empty if not measured.
-    """
-    by_method = [{row.partition('_')[0]: found for row, found in rows.items()} for rows in pairs]
-    of_pairs = (_first(rows, [method['Row'], *method['Fragments']]) for rows in by_method)
-    found = next((found for found in of_pairs if found is not None), None)
-    names = ('tax, teacher as it comes', 'beyond it, MiB')
-    return ['', ''] if found is None else [measured(name, found[name]) for name in names]
-
-
-def _first(rows: Mapping[str, Any], names: list[str]) -> Any:
-    """The row of the first of the names that there is; None if there is none."""
-    return next((rows[name] for name in names if name in rows), None)
-
-
-def registered_table() -> str:
-    """What a config can name, in the order of the rooms."""
-    rows = ['| `type` | room | what it does |', '|-|-|-|']
-    rows += [f'| `{name}` | {room} | {_summary(module)} |' for room, name, module in _registered()]
-    return '\n'.join(rows)
-
-
-def reference() -> str:
-    """For Sphinx, what :func:`registered_table` lists, by its room; and the functions of the losses."""
-    rooms: dict[str, list[str]] = {}
-    for room, _, module in _registered():
-        rooms.setdefault(room, []).append(_directive(f'mmdet_kd.{room}', module))
-    members = [getattr(functional, name) for name in sorted(functional.__all__)]
-    rooms['losses.functional'] = [_directive(functional.__name__, each) for each in members if isfunction(each)]
-    return '\n\n'.join(
-        f'### {room}\n\n```{{eval-rst}}\n' + '\n\n'.join(lines) + '\n```' for room, lines in rooms.items()
-    )
-
-
-def _directive(room: str, module: Callable) -> str:
-    return f'.. {"autofunction" if isfunction(module) else "autoclass"}:: {room}.{module.__name__}'
-
-
-def _registered() -> list[tuple[str, str, Callable]]:
-    """The room, the name and the class of all that this package registers, in the order of the rooms and names."""
-    found = []
-    for registry in (MODELS, HOOKS, DATASETS, METRICS):
-        for name, module in registry.module_dict.items():
-            package, _, rest = module.__module__.partition('.')
-            if package == 'mmdet_kd':
-                found.append((rest.partition('.')[0], name, module))
-    return sorted(found, key=lambda entry: entry[:2])
-
-
-def _summary(module: Callable) -> str:
-    """The first sentence of a docstring, without Sphinx's roles."""
-    paragraph = (module.__doc__ or '').strip().split('\n\n')[0]
-    sentence = re.split(r'(?<=\.) (?=[A-Z])', ' '.join(paragraph.split()))[0]
-    return re.sub(r':\w+:`~?([\w.]+)`', lambda m: f'`{m[1].rpartition(".")[2]}`', sentence).replace('``', '`')
-
-
-def heads_tables() -> str:
-    """Of each sort of heads a table, head x question; and the reasons for each no."""
-    sections = []
-    for sort, title in SORTS_OF_HEADS.items():
-        views = {head.__name__: view for head, view in known_heads().items() if issubclass(view, sort)}
-        reasons: dict[str, int] = {}
-        rows = [['', *sort.questions]]
-        for name, view in sorted(views.items()):
-            cannot = [view.cannot.get(question) for question in sort.questions]
-            rows.append([f'`{name}`', *(f'no ({_number(reasons, why)})' if why else 'yes' for why in cannot)])
-        listed = [f'{number}. {reason}' for reason, number in reasons.items()]
-        sections += [f'## {title}', markdown(rows), '\n'.join(listed)]
-    return '\n\n'.join(sections)
-
-
-def _number(reasons: dict[str, int], reason: str) -> int:
-    return reasons.setdefault(reason, len(reasons) + 1)
-
-
 def demo_table() -> str:
     """The table of the demo, as it printed it."""
     return (RESULTS / 'demo.md').read_text().rstrip()
@@ -369,36 +222,6 @@ def shrinking_table() -> str:
     return markdown(
         [heads, *([name, *(f'{value:.1f}' for value in found.values())] for name, found in results.items())]
     )
-
-
-def step_time_tables() -> dict[str, str]:
-    """What benchmarks/step_time.py measured: each config, how the last one grows, and compiled teachers."""
-    found, compiled = (read_results(RESULTS / f'{name}.json') for name in ('step_time', 'step_time_compiled'))
-    taxes = {
-        row: {name: value for name, value in costs.items() if name.startswith('tax')}
-        for row, costs in compiled.get('rows', {}).items()
-    }
-    return {
-        'step_time': measured_table(found.get('rows', {})),
-        'step_time_growth': measured_table(found.get('growth', {})),
-        'step_time_compiled': measured_table(taxes),
-    }
-
-
-def measured_table(rows: dict[str, dict]) -> str:
-    """Medians of seconds, taxes with their confidence intervals, and the rest as it is."""
-    names = list(next(iter(rows.values()), {}))
-    cells = [[row.partition('_')[0], *(measured(name, result[name]) for name in names)] for row, result in rows.items()]
-    return markdown([['', *names], *cells])
-
-
-def measured(name: str, value: dict[str, float] | float) -> str:
-    """A cell of such a table."""
-    if not isinstance(value, dict):
-        return f'{value:g}'
-    if not name.startswith('tax'):
-        return f'{value["value"]:.2g}' if value['value'] < 0.1 else f'{value["value"]:.2f}'
-    return f'{value["value"]:.2f} ({value["low"]:.2f} to {value["high"]:.2f})'
 
 
 if __name__ == '__main__':
