@@ -138,7 +138,10 @@ def check(trainings: Sequence[Training], is_skipped: bool) -> None:
     show(f'\nA look at {config} before it trains:')
     if subprocess.run([sys.executable, TOOLS / 'check.py', config]).returncode:
         raise DistillationError(
-            [f'the training would be wasted, as said above. Edit {config}, or write --no-check if you know better']
+            [
+                f'the training would be wasted, as said above. Edit {config}, or {STUDENT} beside it where it concerns '
+                'both, or write --no-check if you know better'
+            ]
         )
     show('')
 

@@ -135,7 +135,8 @@ def test_a_distillation_that_would_be_wasted_is_not_trained(small_pair):
     assert done.returncode == 1
     assert 'FAILED  teacher: ' in done.stdout
     assert (
-        'error: the training would be wasted, as said above. Edit out/distilled.py, or write --no-check' in done.stderr
+        'error: the training would be wasted, as said above. Edit out/distilled.py, or student.py beside it'
+        in done.stderr
     )
     assert not Path('out/student').exists()
 
