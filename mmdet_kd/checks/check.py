@@ -9,6 +9,7 @@ from ..detectors import KnowledgeDistillationMixin
 from ..errors import DistillationError
 from ..teachers import BaseTeacher, ClassifierTeacher
 from .gradients import Steps, judge_losses, take_steps
+from .held_out import judge_validation
 from .pair import describe_pair
 from .pictures import Pictures, training_pictures, validation_pictures
 from .places import watched_places
@@ -43,6 +44,7 @@ def check_training(
     for name, teacher in model.teachers.items():
         who = 'teacher' if len(model.teachers) == 1 else f'teachers.{name}'
         yield judge_teacher(teacher, who, _pictures_for(teacher, runner, pictures), name in comparing, tell)
+    yield from judge_validation(runner)
     yield from judge_scale(runner)
     yield from judge_schedule(runner)
     yield from judge_training(model, runner.build_optim_wrapper(runner.cfg.optim_wrapper))

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from ..comparison import Training, preferred_score, rows_of
+from ..comparison import Row, Training, preferred_score, rows_of
 from ..errors import DistillationError
 from ..runtime.checkpoints import read_checkpoint
 from ..runtime.data_files import leaf_configs
@@ -18,7 +18,7 @@ from ..runtime.results import table_scores
 from ..runtime.run_record import distilled_parts
 from .alike import require_one_score, unlike_rows, unlike_trainings
 from .detectors import Detector, detector_of, size_of, teachers_of
-from .findings import Cost, Findings, Model
+from .findings import Cost, Findings, Model, Split
 from .judging import LEAST_OVERLAP, most_different, side_by_side
 from .looking import LEAST_SCORE, Looked, look, look_once, machine, speeds_of
 from .splits import seen_before, split_of
@@ -55,11 +55,13 @@ def findings_of(
     firsts = {training.title: training for training in reversed(trainings)}
     firsts = {title: firsts[title] for title in rows}
     splits = {words: split_of(trainings[0].recipe.read(), split) for words, split in _SPLITS.items()}
+    configs = {title: training.recipe.read() for title, training in firsts.items()}
     findings = Findings(
         rows,
         beside=others,
         unlike=[*unlike_rows(rows), *unlike_trainings(trainings, kept)],
         about=_about(trainings, kept),
+        notes=_seen_before(configs, splits['validation'], rows),
         data={words: split for words, split in splits.items() if split is not None},
         sizes=_by_seed(trainings, {each: kept[each].sizes for each in trainings}),
         classes=_by_seed(trainings, {each: kept[each].classes for each in trainings}),
@@ -171,10 +173,16 @@ def _with_detectors(findings: Findings, trainings: Mapping[str, Training], keep:
         return findings
     which = ' First seed.' if any(len(row['seeds']) > 1 for row in findings.rows.values()) else ''
     findings = _with_tests(_with_pictures(findings, detectors, looked, which), trainings, looked, which)
-    taught_by = {title: detector.cfg for title, detector in detectors.items() if detector.teaches is not None}
-    score, judged = main_score_of(next(iter(findings.rows.values()))), findings.data.get('validation')
-    notes = [seen_before(title, cfg, judged, score) for title, cfg in taught_by.items() if title in findings.beside]
-    return replace(findings, notes=[sentence for found in notes for sentence in found])
+    teachers = {title: each.cfg for title, each in detectors.items() if each.teaches is not None}
+    shown = {title: cfg for title, cfg in teachers.items() if title in findings.beside}
+    notes = _seen_before(shown, findings.data.get('validation'), findings.rows)
+    return replace(findings, notes=[*findings.notes, *notes])
+
+
+def _seen_before(configs: Mapping[str, Config], judged: Split | None, rows: Mapping[str, Row]) -> list[str]:
+    """Which models, by title, were trained on pictures on which they are judged, a sentence each."""
+    score = main_score_of(next(iter(rows.values())))
+    return [sentence for title, cfg in configs.items() for sentence in seen_before(title, cfg, judged, score)]
 
 
 @contextmanager

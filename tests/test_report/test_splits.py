@@ -1,6 +1,7 @@
 """What annotation files hold, counted by hand, and the pictures of a validation that a model was trained on."""
 
 import json
+import shutil
 
 import pytest
 from helpers.distil import distilled_cfg, save_teacher
@@ -87,6 +88,18 @@ def test_pictures_that_a_model_was_trained_on_are_found_by_their_files(tiny_set,
     assert seen_before('teacher', cfg, judged, 'AP') == []
     cfg.pop('train_dataloader')
     assert seen_before('teacher', cfg, judged, 'AP') == []
+
+
+def test_an_arm_that_was_trained_on_what_it_is_judged_on_is_named(compared, tmp_path):
+    shutil.copytree(compared / 'out' / 'slow' / 'seed0', tmp_path / 'slow')
+    assert findings_of(finished_trainings([tmp_path / 'slow']), looks=False).notes == []
+    for config in tmp_path.glob('slow/*/vis_data/config.py'):
+        text = config.read_text()
+        assert 'train.json' in text
+        config.write_text(text.replace('train.json', 'val.json').replace("img='train/'", "img='val/'"))
+    assert findings_of(finished_trainings([tmp_path / 'slow']), looks=False).notes == [
+        '2 of the 2 pictures of this set are in the training set of slow, as its config says, so its AP is too high.'
+    ]
 
 
 @pytest.mark.slow

@@ -75,6 +75,15 @@ def test_an_untrained_teacher_and_a_frozen_neck_are_said(call, config, capsys):
     assert said.count('FAILED') == 2
 
 
+def test_a_student_that_is_judged_on_what_it_is_trained_on_is_said(call, config, capsys):
+    same = ('train_dataloader.dataset.ann_file=val.json', 'train_dataloader.dataset.data_prefix.img=val/')
+    with pytest.raises(SystemExit):
+        call(config(hint=HINT), '--steps', 1, '--cfg-options', *same)
+    said = capsys.readouterr().out
+    assert 'FAILED  the validation set: 4 of its 4 pictures are in the training set too, such as ' in said
+    assert 'val/000.png\n        validate on pictures that are not trained on' in said
+
+
 def test_what_the_build_refuses_is_said_as_in_a_training(call, config, teacher_cfg, student_cfg, tmp_path):
     teacher_cfg.model.rpn_head.anchor_generator.scales = [8]
     with pytest.raises(
