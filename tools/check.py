@@ -48,6 +48,13 @@ def parse_args() -> argparse.Namespace:
         '--pictures', type=cli.positive, default=24, help='to test each teacher on (default: %(default)s)'
     )
     parser.add_argument(
+        '--gpus',
+        type=cli.positive,
+        default=1,
+        metavar='N',
+        help='that will train: each takes fewer of the iterations that a schedule counts (default: 1)',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -71,7 +78,7 @@ def main() -> None:
 def judge(runner: Runner, args: argparse.Namespace) -> bool:
     """Print a line a verdict, and the cure below it; returns whether all is well."""
     well = True
-    for verdict in check_training(runner, args.steps, args.pictures, tell):
+    for verdict in check_training(runner, args.steps, args.pictures, tell, args.gpus):
         show(f'{"ok" if verdict.passed else "FAILED":{len(INDENT)}}{verdict.subject}: {verdict.found}')
         if not verdict.passed:
             well = False

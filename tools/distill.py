@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,14 +119,14 @@ def go_on(args: argparse.Namespace, plan: Plan, written: Mapping[str, str], lock
         return
     names = [STUDENT, DISTILLED] if args.only is None else [f'{args.only}.py']
     configs = [folder / name for name in names]
-    trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.no_check))
+    trainings = compare(configs, args, TOOLS, CONSOLE, lock, lambda planned: check(planned, args.gpus, args.no_check))
     deliver(trainings, folder, lock)
     if not args.no_report:
         said = commands(folder, given_options(args), trainings[-1].checkpoint.name, args.only)
         report(trainings, folder, CONSOLE, commands=said, pictures=not args.no_pictures)
 
 
-def check(trainings: Sequence[Training], is_skipped: bool) -> None:
+def check(trainings: Sequence[Training], gpus: int, is_skipped: bool) -> None:
     """Look at the distillation, unless it is training already or the check is skipped.
 
     Raises:
@@ -136,7 +137,7 @@ def check(trainings: Sequence[Training], is_skipped: bool) -> None:
         return
     config = distilled[0].recipe.config
     show(f'\nA look at {config} before it trains:')
-    if subprocess.run([sys.executable, TOOLS / 'check.py', config]).returncode:
+    if subprocess.run([sys.executable, TOOLS / 'check.py', config, '--gpus', str(gpus)]).returncode:
         raise DistillationError(
             [
                 f'the training would be wasted, as said above. Edit {config}, or {STUDENT} beside it where it concerns '
@@ -166,8 +167,9 @@ def commands(
     student, distilled, exported = folder / STUDENT, folder / DISTILLED, folder / 'exported'
     if only == 'student':
         return [command('compare', student, '--out', folder, *options)]
+    gpus = [part for pair in pairwise(options) if pair[0] == '--gpus' for part in pair]
     return [
-        command('check', distilled),
+        command('check', distilled, *gpus),
         command('compare', student, distilled, '--out', folder, *options),
         command('export_student', distilled, folder / distilled.stem / 'seed0' / checkpoint, '--out', exported),
         command('test', exported / 'student.py', exported / 'student.pth'),

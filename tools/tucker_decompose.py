@@ -95,9 +95,8 @@ def main() -> None:
     """Survey, choose, decompose, write, load what was written."""
     args = parse_args()
     with cli.command_line():
-        stem = Path(args.out or '.') / f'{Path(args.config).stem}_tucker'
         if args.out and not args.dry_run:
-            cli.require_free(*compression.files_of(stem))
+            cli.require_free(*compression.files_of(stem_of(args)))
         source = cli.read_config(args.config)
         source.merge_from_dict(args.cfg_options or {})
         cfg = compression.plain_config(source)
@@ -128,8 +127,13 @@ def main() -> None:
             compression.write_fragment(Path(args.fragment), Path(args.config), source.model, detector, layers, command)
             CONSOLE.print(f'Wrote {args.fragment}')
         if args.out:
-            written = compression.write_decomposed(cfg, detector, layers, meta, stem)
+            written = compression.write_decomposed(cfg, detector, layers, meta, stem_of(args))
             check_written(*written, survey)
+
+
+def stem_of(args: argparse.Namespace) -> Path:
+    """Of the two files of a decomposed detector."""
+    return Path(args.out) / f'{Path(args.config).stem}_tucker'
 
 
 def find_weights(args: argparse.Namespace, cfg: Config) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:

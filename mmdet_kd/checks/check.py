@@ -22,7 +22,7 @@ from .verdict import Tell, Verdict
 
 
 def check_training(
-    runner: Runner, steps: int = 3, pictures: int = 24, tell: Tell = lambda line: None
+    runner: Runner, steps: int = 3, pictures: int = 24, tell: Tell = lambda line: None, ranks: int = 1
 ) -> Iterator[Verdict]:
     """Look at a distillation; what the build refuses is not looked at again.
 
@@ -35,6 +35,7 @@ def check_training(
         steps: batches to take, > 0.
         pictures: that each teacher is tested on, > 0.
         tell: is told how long a part of the check will take, if that is long.
+        ranks: processes that will train together, > 0.
 
     Raises:
         DistillationError: the model of the config has no teacher.
@@ -46,8 +47,9 @@ def check_training(
         yield judge_teacher(teacher, who, _pictures_for(teacher, runner, pictures), name in comparing, tell)
     yield from judge_validation(runner)
     yield from judge_scale(runner)
-    yield from judge_schedule(runner)
-    yield from judge_training(model, runner.build_optim_wrapper(runner.cfg.optim_wrapper))
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    yield from judge_training(model, runner.optim_wrapper)
+    yield from judge_schedule(runner, ranks)
     with watched_places(model) as places:
         taken = take_training_steps(runner, steps, tell)
     yield from judge_losses(model, taken)

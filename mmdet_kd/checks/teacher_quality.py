@@ -101,8 +101,8 @@ def _seen_before(teacher: DetectorTeacher, pictures: Pictures) -> str:
     if not count:
         return ''
     return (
-        f'; its config trains it on {count} of these pictures, so its AP is too high, and the student is judged on '
-        'pictures of which it was taught'
+        f'; its config trains it on {count} of these pictures, so its AP here is too high, and so may be what the '
+        'student gains'
     )
 
 

@@ -101,7 +101,7 @@ def choose_splits(names: Collection[str], root: str = '') -> Splits:
         raise DistillationError(
             [
                 f'--data {root}: of its splits, {", ".join(sorted(names))}, none is to train on and another to '
-                'validate on: name them train and val'
+                f'validate on: name them train and val, and remove {Path(root) / FOLDER}'
             ]
         )
     return Splits(train, held_out[0], held_out[-1])

@@ -19,31 +19,28 @@ class SplitFile(NamedTuple):
 
     @property
     def pictures(self) -> list[Path]:
-        """Their files."""
+        """The files of the pictures that it lists."""
         return [self.folder / image['file_name'] for image in self.content['images']]
 
 
-def split_files(cfg: Config, split: str, of: Collection[Path] | None = None) -> list[SplitFile]:
+def split_files(cfg: Config, split: str, having: Collection[Path] | None = None) -> list[SplitFile]:
     """The files of a split.
 
     Args:
         cfg: of a training.
         split: 'train' or 'val'.
-        of: pictures; files whose folders have none of them are left out unread, since that of COCO takes seconds.
+        having: pictures. Of a folder that has none of them the file is left out unread: COCO's takes seconds.
 
     Returns:
-        Each once; no file at all where one is not in COCO's format, does not open, or is used in part.
+        Each once; no file at all where one that was read is not in COCO's format, or one is used in part.
     """
     leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
     sets = {(annotation_file(leaf), _folder(leaf)): leaf for leaf in leaves}
-    above = (
-        None if of is None else {folder for path in of for each in (path, path.resolve()) for folder in each.parents}
-    )
     files = []
     for (path, folder), dataset in sets.items():
         if path is None or dataset.get('indices') is not None:
             return []
-        if above is not None and not above & {folder, folder.resolve()}:
+        if having is not None and not {folder, folder.resolve()} & _folders_above(having):
             continue
         content, problems = read_coco(path, labelled=False)
         if problems:
@@ -52,10 +49,15 @@ def split_files(cfg: Config, split: str, of: Collection[Path] | None = None) -> 
     return files
 
 
+def _folders_above(pictures: Collection[Path]) -> set[Path]:
+    return {folder for path in pictures for each in (path, path.resolve()) for folder in each.parents}
+
+
 def seen_in_training(cfg: Config, pictures: Collection[str | Path]) -> set[Path]:
     """Those of some pictures that the training set of a config has; none where that cannot be told.
 
-    Pictures are the same where they are the same file. A copy of one in another folder is not found.
+    Pictures are the same where they are the same file, also through a linked folder. A copy in another folder is not
+    found, nor one that the training reaches by a link of its own.
 
     Args:
         cfg: of a training.
@@ -64,7 +66,10 @@ def seen_in_training(cfg: Config, pictures: Collection[str | Path]) -> set[Path]
     wanted = {Path(each).absolute() for each in pictures}
     names = {path.name for path in wanted} | {path.resolve().name for path in wanted}
     listed = {
-        path.resolve() for file in split_files(cfg, 'train', of=wanted) for path in file.pictures if path.name in names
+        path.resolve()
+        for file in split_files(cfg, 'train', having=wanted)
+        for path in file.pictures
+        if path.name in names
     }
     return {path for path in wanted if path.resolve() in listed}
 

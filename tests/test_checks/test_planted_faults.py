@@ -94,7 +94,7 @@ def test_a_correct_pair_is_not_blamed(pair, check, family, name):
 def test_a_teacher_of_the_pictures_on_which_the_student_is_judged_is_said(pair, check, taught_on, is_said):
     code, failed, said = check(pair(taught_on=taught_on))
     assert (code, failed) == (0, [])
-    assert ('; its config trains it on 12 of these pictures, so its AP is too high' in said) == is_said
+    assert ('; its config trains it on 12 of these pictures, so its AP here is too high' in said) == is_said
 
 
 def turned(order):

@@ -297,7 +297,9 @@ def coco_of(root, *names):
 @pytest.mark.parametrize('write', [labelimg_in, yolo_in])
 def test_folders_of_no_splits_name_are_drawn_from_together_only_if_asked(tmp_path, write):
     write(tmp_path, 'fit', 'eval')
-    said = r'its pictures lie in .*eval, .*fit, and nothing is named val or test\. Name what is for what train, val and'
+    said = (
+        r'its pictures lie in .*eval, .*fit, which leaves open what is for what\. Rename .*, or draw from all of them: '
+    )
     with pytest.raises(DistillationError, match=said):
         convert_own(tmp_path)
     assert not (tmp_path / 'coco').exists()
@@ -310,20 +312,42 @@ def test_folders_of_no_splits_name_are_drawn_from_together_only_if_asked(tmp_pat
 @pytest.mark.parametrize('named', ['train', 'val'])
 def test_a_folder_of_no_splits_name_beside_one_of_a_splits_is_refused(tmp_path, write, named):
     write(tmp_path, named, 'holdout')
-    said = rf'3 pictures are in no split, those in .*holdout; its splits are {named}\. Name what is for what'
     for share in (None, 0.2):
-        with pytest.raises(DistillationError, match=said):
+        with pytest.raises(DistillationError, match=rf'3 lie in .*holdout, beside {named}, .* what is no data$'):
             convert_own(tmp_path, val_share=share)
 
 
 @pytest.mark.parametrize('write', [voc_of, coco_of])
 def test_a_list_of_no_splits_name_beside_train_is_not_passed_over(tmp_path, write):
     write(tmp_path, 'train', 'holdout')
-    with pytest.raises(DistillationError, match=r'beside train it has holdout, .* or draw from train: python tools/'):
+    with pytest.raises(DistillationError, match=r'its splits are holdout, train, .* or draw from train: python tools/'):
         convert_own(tmp_path)
     own = convert_own(tmp_path, val_share=0.2)
     assert (len(names_of(own, 'train')), len(names_of(own, 'val'))) == (4, 1)
     assert names_of(own, 'holdout') == VAL
+
+
+@pytest.mark.parametrize('write', [voc_of, coco_of])
+@pytest.mark.parametrize('names', [('fit', 'eval'), ('trainval', 'holdout'), ('fit', 'val')])
+def test_lists_that_are_not_to_train_on_and_to_judge_on_are_refused(tmp_path, write, names):
+    write(tmp_path, *names)
+    for share in (None, 0.2):
+        with pytest.raises(DistillationError, match=r'its splits are .*, which leaves open .* what is no data$'):
+            convert_own(tmp_path, val_share=share)
+    assert not (tmp_path / 'coco').exists()
+
+
+def test_folders_that_are_not_the_users_are_passed_over(tmp_path):
+    labelimg(tmp_path)
+    for folder in ('.ipynb_checkpoints', '__MACOSX/set'):
+        draw(tmp_path / folder, NAMES[:1])
+    assert sorted(names_of(convert_own(tmp_path), 'train') + names_of(convert_own(tmp_path), 'val')) == NAMES
+
+
+def test_notes_beside_yolos_files_are_no_annotations(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'notes.json').write_text('{"categories": [], "info": {}}')  # of Label Studio
+    assert convert_own(tmp_path).layout == 'yolo'
 
 
 def test_lists_beside_classes_txt_say_what_a_picture_is_for(tmp_path):
@@ -407,6 +431,9 @@ def test_pictures_in_another_folder_than_vocs_are_one_error(tmp_path):
 
 
 def test_corners_in_a_file_of_cocos_are_one_error(tmp_path):
+    def flat(content):
+        return dict(content['annotations'][0], id=99, bbox=[20, 20, 20, 40])
+
     def to_corners(content, count):
         for each in content['annotations'][:count]:
             x, y, w, h = each['bbox']
@@ -419,6 +446,10 @@ def test_corners_in_a_file_of_cocos_are_one_error(tmp_path):
     ) as caught:
         convert_own(tmp_path)
     assert len(caught.value.problems) == 1
+
+    rewritten(tmp_path / 'labels.json', lambda content: content['annotations'].append(flat(content)))
+    with pytest.raises(DistillationError, match='each bbox is two corners'):
+        convert_own(tmp_path)
 
     one_coco_file(tmp_path)
     rewritten(tmp_path / 'labels.json', lambda content: to_corners(content, 4))  # so they are not of all boxes

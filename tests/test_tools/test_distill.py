@@ -112,9 +112,9 @@ def test_commands_are_those_of_the_place(monkeypatch, tmp_path):
     monkeypatch.chdir(REPO)
     assert tool.command('train', 'a b.py') == "python tools/train.py 'a b.py'"
     monkeypatch.setattr(tool, '__file__', str(tmp_path / 'mmdet_kd' / '.mim' / 'tools' / 'distill.py'))
-    assert tool.commands(Path('out'), ['--auto-scale-lr']) == [
-        'mim run mmdet_kd check out/distilled.py',
-        'mim run mmdet_kd compare out/student.py out/distilled.py --out out --auto-scale-lr',
+    assert tool.commands(Path('out'), ['--gpus', '8', '--auto-scale-lr']) == [
+        'mim run mmdet_kd check out/distilled.py --gpus 8',
+        'mim run mmdet_kd compare out/student.py out/distilled.py --out out --gpus 8 --auto-scale-lr',
         'mim run mmdet_kd export_student out/distilled.py out/distilled/seed0/epoch_N.pth --out out/exported',
         'mim test mmdet_kd out/exported/student.py --checkpoint out/exported/student.pth',
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from metafiles import all_metafiles
 from mmengine.fileio import load
-from step_tables import measured
+from step_table import measured
 
 from mmdet_kd.comparison import gains, interval, markdown
 from mmdet_kd.runtime.results import read_results

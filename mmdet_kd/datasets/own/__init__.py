@@ -8,7 +8,7 @@ from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
 from .coco_json import is_coco, read_coco_folder
-from .found import Found, describe, leave_out_flat, require_apart, require_named, with_splits
+from .found import VAL_SHARE, Found, describe, leave_out_flat, require_apart, require_clear, with_splits
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
 from .yolo import is_yolo, read_yolo
 
@@ -70,8 +70,8 @@ def convert_own(
     found = LAYOUTS[layout][1](root)
     leave_out_flat(found)
     sources = {path.resolve() for path in found.sources}
-    require_named(found, root)
-    found = with_splits(found, val_share, seed, root)
+    require_clear(found, val_share is not None, root)
+    found = with_splits(found, val_share or VAL_SHARE, seed)
     is_explained = not leave_out_broken and any(picture.problems for picture in found.pictures)  # below, as they are
     if not is_explained and not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])

@@ -17,7 +17,8 @@ _SAME = {'valid': 'val', 'validation': 'val', 'training': 'train', 'testing': 't
 _TRAINED_ON, _HELD_OUT = ('train', 'trainval'), ('val', 'test')
 #: The split of pictures of which nothing says what they are for.
 UNNAMED = 'all'
-_VAL_SHARE = 0.2
+#: Of the pictures, drawn for validation where no other share is asked for.
+VAL_SHARE = 0.2
 _COPY = '.rf.'  # Roboflow names the copies that it makes of a.jpg a_jpg.rf.NUMBER.jpg
 _SMALL, _LARGE = 32**2, 96**2  # pixels of area, COCO's
 
@@ -30,14 +31,14 @@ class Found:
         splits: name -> pictures; names are train, val, test, trainval or the set's own.
         classes: names, in the order of the labels.
         notes: what was done to the data, one sentence each.
-        folders: from the root, of the pictures in :data:`UNNAMED`, where those of others say what they are for.
+        unnamed_in: the folders of the pictures in :data:`UNNAMED`, where it is folders that name splits.
         sources: the files that were read, if one of them could be taken for one that is written.
     """
 
     splits: dict[str, list[Picture]]
     classes: list[str]
     notes: list[str] = field(default_factory=list)
-    folders: Collection[str] = ()
+    unnamed_in: Collection[str] = ()
     sources: list[Path] = field(default_factory=list)
 
     @property
@@ -58,14 +59,20 @@ def split_of_folders(path: Path) -> str | None:
 
 
 def folders_of(pictures: Iterable[Picture]) -> set[str]:
-    """The folders of pictures, from the root of their set."""
-    folders = {Path(picture.file_name).parent for picture in pictures}
+    """The folders of pictures that are there, from the root of their set."""
+    folders = {Path(picture.file_name).parent for picture in pictures if picture.path.exists()}
     return {folder.as_posix() if folder.parts else 'the root' for folder in folders}
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder and of those in it, in the order of the alphabet."""
-    return sorted(path for path in folder.rglob('*') if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    """The picture files of a folder and of those in it, in the order of the alphabet; none of hidden folders."""
+    found = (path for path in folder.rglob('*') if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    return sorted(path for path in found if not any(map(_is_hidden, path.relative_to(folder).parts)))
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a folder or a file is none of the user's: `.ipynb_checkpoints`, or what macOS puts into archives."""
+    return name.startswith('.') or name == '__MACOSX'
 
 
 def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
@@ -94,56 +101,52 @@ def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
     raise_if_any(sorted(problems))
 
 
-def require_named(found: Found, root: Path) -> None:
-    """Refuse pictures that lie in a folder of no split's name beside folders that have one.
+def require_clear(found: Found, is_asked: bool, root: Path) -> None:
+    """Refuse names of folders and lists that leave open what their pictures are for.
 
     Args:
         found: what there is.
-        root: of the set, for the message.
+        is_asked: whether the user asks to draw a validation set, whatever the names are.
+        root: of the set, for messages.
 
     Raises:
-        DistillationError: there are such pictures.
+        DistillationError: something may be meant for validation, or lies beside the splits.
     """
-    if found.folders and len(found.splits) > 1:
-        named = ', '.join(sorted(found.splits.keys() - {UNNAMED}))
+    folders, named = sorted(found.unnamed_in), sorted(found.splits.keys() & {*_TRAINED_ON, *_HELD_OUT})
+    lists = sorted(found.splits.keys() - {*named, UNNAMED})
+    can_train, can_judge = {*named} & {*_TRAINED_ON}, {*named} & {*_HELD_OUT}
+    problem, draw_from = '', ''
+    if folders and named:
+        problem = f'of its pictures, {len(found.splits[UNNAMED])} lie in {some(folders)}, beside {", ".join(named)}'
+    elif len(folders) > 1 and not is_asked:
+        problem, draw_from = f'its pictures lie in {some(folders)}', 'all of them'
+    elif lists and len(found.splits) > 1 and not (can_train and can_judge):
+        draw_from = 'train' if 'train' in named and not can_judge else ''
+        if not (is_asked and draw_from):
+            problem = f'its splits are {some(sorted(found.splits))}'
+    if problem:
+        draw = f', or draw from {draw_from}: python tools/dataset_converters/own.py {root} --val-share {VAL_SHARE}'
         raise DistillationError(
             [
-                f'{root.absolute()}: {len(found.splits[UNNAMED])} pictures are in no split, those in '
-                f'{some(sorted(found.folders))}; its splits are {named}. {_rename()}, or move them away'
+                f'{root.absolute()}: {problem}, which leaves open what is for what. Rename to train, val and test, or '
+                f'move away what is no data{draw if draw_from else ""}'
             ]
         )
 
 
-def with_splits(found: Found, val_share: float | None, seed: int, root: Path) -> Found:
+def with_splits(found: Found, val_share: float, seed: int) -> Found:
     """Make a split where there is none to validate on: a part of the pictures, drawn, of the only list or of 'train'.
 
     The copies that Roboflow makes of a picture are drawn together.
 
     Args:
-        found: what there is.
-        val_share: of the pictures that become 'val', in (0, 1); None is 0.2, where nothing can be meant for validation.
+        found: what there is; see :func:`require_clear`.
+        val_share: of the pictures that become 'val', in (0, 1).
         seed: of the draw, which depends on it and on the pictures' names alone.
-        root: of the set, for messages.
-
-    Raises:
-        DistillationError: what is there may be meant for validation, by a name that is none of a split.
     """
     if {*_HELD_OUT} & found.splits.keys():
         return found
-    if len(found.splits) > 1 and 'train' not in found.splits:
-        return found
     name = 'train' if 'train' in found.splits else next(iter(found.splits))
-    strange = sorted(found.folders) if len(found.folders) > 1 else sorted(found.splits.keys() - {name, *_TRAINED_ON})
-    if strange and val_share is None:
-        kind = 'its pictures lie in' if found.folders else f'beside {name} it has'
-        raise DistillationError(
-            [
-                f'{root.absolute()}: {kind} {some(strange)}, and nothing is named val or test. {_rename()}, or draw '
-                f'from {"all" if found.folders else name}: python tools/dataset_converters/own.py {root} --val-share '
-                f'{_VAL_SHARE}'
-            ]
-        )
-    val_share = val_share or _VAL_SHARE
     copies: dict[str, list[Picture]] = {}
     for picture in sorted(found.splits[name], key=lambda picture: picture.file_name):
         copies.setdefault(picture.file_name.partition(_COPY)[0], []).append(picture)
@@ -159,10 +162,6 @@ def with_splits(found: Found, val_share: float | None, seed: int, root: Path) ->
         note += f', the copies that Roboflow made of each of {len(copies)} together'
     others = {split: each for split, each in found.splits.items() if split != name}
     return Found({**halves, **others}, found.classes, [*found.notes, note])
-
-
-def _rename() -> str:
-    return f'Name what is for what {", ".join(SPLITS[:-1])} and {SPLITS[-1]}'
 
 
 def leave_out_flat(found: Found) -> None:

@@ -72,7 +72,7 @@ def read_labelimg(root: Path) -> Found:
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
         split = split_of_folders(path.relative_to(root)) or UNNAMED
         splits.setdefault(split, []).append(_read_beside(root, path))
-    return replace(_found(splits), folders=folders_of(splits.get(UNNAMED, ())))
+    return replace(_found(splits), unnamed_in=folders_of(splits.get(UNNAMED, ())))
 
 
 def _read_beside(root: Path, path: Path) -> Picture:

@@ -57,7 +57,7 @@ def read_yolo(root: Path) -> Found:
             picture.boxes, picture.problems = _read_label(label, size, classes, keypoints)
     splits = _splits_of(root, paths, path, description)
     found = {split: [pictures[each] for each in inside] for split, inside in splits.items()}
-    return Found(found, classes, folders=folders_of(found.get(UNNAMED, ())))
+    return Found(found, classes, unnamed_in=folders_of(found.get(UNNAMED, ())))
 
 
 def _splits_of(
