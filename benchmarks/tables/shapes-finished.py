@@ -20,5 +20,5 @@ for row, part in {'KD-cls': 'dicod-cls', 'KD-loc': 'dicod-loc', 'both': 'dicod'}
     rows[row] = dict(config=f'configs/demo/dicod/shapes_{part}.py', options=long)
 still_longer = {**long, 'train_cfg.max_epochs': 32, 'param_scheduler.1.end': 32, 'param_scheduler.1.T_max': 32}
 rows['control: none, 32 epochs'] = dict(config='configs/demo/ablation/shapes_none.py', options=still_longer)
-differences = [('all', 'Hints-A'), ('L2-B', 'CLS-W')]
+differences = [('all', 'Hints-A'), ('L2-B', 'CLS-W'), ('KD-loc', 'L2-B')]
 del long, by_detector, row, part, still_longer
