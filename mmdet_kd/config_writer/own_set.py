@@ -72,7 +72,8 @@ def read_own_set(root: str) -> OwnSet:
         elif not (folder.parent / content['images'][0]['file_name']).is_file():
             problems.append(
                 f'{folder}/{split}.json: its first picture {content["images"][0]["file_name"]} is not in '
-                f'{folder.parent}, from which pictures are named. Remove {folder}, and the set is converted anew'
+                f'{folder.parent}, from which pictures are named. If own.py wrote {folder}, remove it, and the set is '
+                f'converted anew; if you did, call it {folder.with_name("annotations")}'
             )
     raise_if_any(problems)
     counts = ', '.join(f'{len(content["images"])} pictures in {split}' for split, content in used.items())

@@ -180,7 +180,9 @@ def _fault(box: Box, size: tuple[int, int]) -> str | None:
     x1, y1, x2, y2 = box.corners
     if not all(math.isfinite(value) for value in box.corners):
         return 'is not finite'
-    if x2 <= x1 or y2 <= y1:
+    if x2 < x1 or y2 < y1:
+        return 'has its second corner before the first'
+    if x2 == x1 or y2 == y1:
         return 'has no area'
     if reaches_out(box.corners, size):
         return f'reaches out of the picture, which is {size[0]}x{size[1]}'

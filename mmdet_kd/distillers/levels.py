@@ -152,7 +152,7 @@ def _undecided(
 def _level_problems(who: str, side: str, source: str, levels: Sequence[int], maps: Sequence[MapShape]) -> list[str]:
     return [
         f"{who}: the {side}'s {source} has no level {level}; it has levels 0 to {len(maps) - 1} (strides "
-        f'{_listed(maps)})'
+        f'{_listed(maps)}): name those in levels'
         for level in levels
         if not 0 <= level < len(maps)
     ]

@@ -281,7 +281,9 @@ def test_a_converted_set_is_used_as_it_is(write, voc_set):
     assert any(note.endswith('\nclasses: cat, dog; 5 pictures in train, 3 pictures in val') for note in notes)
     assert (voc_set / 'coco' / 'train.json').stat().st_mtime_ns == before
     (voc_set / 'JPEGImages').rename(voc_set / 'elsewhere')
-    with pytest.raises(DistillationError, match=r'p0\.jpg is not in .*Remove .*coco, and the set is converted anew'):
+    with pytest.raises(
+        DistillationError, match=r'p0\.jpg is not in .*If own.py wrote .*coco, remove it, and the set is converted anew'
+    ):
         write(FASTER, ['pkd'], voc_set)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -337,11 +338,92 @@ def test_lists_that_are_not_to_train_on_and_to_judge_on_are_refused(tmp_path, wr
     assert not (tmp_path / 'coco').exists()
 
 
-def test_folders_that_are_not_the_users_are_passed_over(tmp_path):
-    labelimg(tmp_path)
-    for folder in ('.ipynb_checkpoints', '__MACOSX/set'):
-        draw(tmp_path / folder, NAMES[:1])
-    assert sorted(names_of(convert_own(tmp_path), 'train') + names_of(convert_own(tmp_path), 'val')) == NAMES
+@by_layout
+def test_files_that_are_not_the_users_are_passed_over(tmp_path, draw_layout):
+    draw_layout(tmp_path / 'clean')
+    draw_layout(tmp_path / 'dirty')
+    for path in [*(tmp_path / 'dirty').rglob('*.*')]:
+        path.with_name(f'._{path.name}').write_bytes(b'of macOS')
+        (path.parent / '.ipynb_checkpoints').mkdir(exist_ok=True)
+        shutil.copy(path, path.parent / '.ipynb_checkpoints')
+    shutil.copytree(tmp_path / 'clean', tmp_path / 'dirty' / '__MACOSX' / 'set')
+    clean, own = (convert_own(tmp_path / name) for name in ('clean', 'dirty'))
+    assert own.said.replace('/dirty/', '/clean/') == clean.said
+
+
+def test_annotations_in_upper_case_are_not_taken_for_none(tmp_path):
+    for draw_layout, suffix in ((yolo, 'txt'), (voc_without_lists, 'xml'), (labelimg, 'xml')):
+        root = tmp_path / draw_layout.__name__
+        draw_layout(root)
+        first = next(path for path in sorted(root.rglob(f'*.{suffix}')) if path.stem in NAMES)
+        first.rename(first.with_suffix(f'.{suffix.upper()}'))
+        with pytest.raises(DistillationError, match=rf'{first.stem}\.{suffix.upper()}, and 0 more, end in upper case'):
+            convert_own(root)
+
+
+def test_exchanged_corners_are_no_flat_boxes(tmp_path):
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: content['annotations'][0].update(bbox=[60, 20, -30, 20]))
+    with pytest.raises(DistillationError, match='has its second corner before the first: correct its annotation'):
+        convert_own(tmp_path)
+
+
+@pytest.mark.parametrize('other', ['annotations/val.json', 'val.json'])
+def test_a_file_of_cocos_that_would_not_be_read_is_named(tmp_path, other):
+    coco(tmp_path)
+    (tmp_path / 'annotations' / 'captions_train2017.json').write_text('{}')  # COCO's own
+    (tmp_path / 'annotations' / 'instances_val2017.json').rename(tmp_path / other)
+    with pytest.raises(
+        DistillationError, match=rf'instances_train2017\.json would be read and .*{other} not: name them'
+    ):
+        convert_own(tmp_path)
+
+
+def test_one_file_of_cocos_over_folders_of_splits_has_these_splits(tmp_path):
+    for split, names in (('train', TRAIN), ('val', VAL)):
+        draw(tmp_path / 'images' / split, names)
+    content = coco_content(NAMES, dict(cat=1, dog=2))
+    for image in content['images']:
+        image['file_name'] = f'{"train" if image["file_name"][:-4] in TRAIN else "val"}/{image["file_name"]}'
+    (tmp_path / 'annotations').mkdir()
+    (tmp_path / 'annotations' / 'instances_default.json').write_text(json.dumps(content))  # as CVAT exports it
+    own = convert_own(tmp_path)
+    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
+
+
+def test_a_split_of_data_yaml_that_is_not_there_is_named(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'data.yaml').write_text(
+        'train: images/train\nval: images/val\ntest: ../test/images\nnames: [cat, dog]\n'
+    )
+    with pytest.raises(DistillationError, match=r'data\.yaml names test: \.\./test/images, where no picture is'):
+        convert_own(tmp_path)
+
+
+def test_a_list_beside_whole_splits_is_said_to_be_of_no_use(tmp_path):
+    voc(tmp_path)
+    (tmp_path / 'ImageSets' / 'Main' / 'eval.txt').write_text('\n'.join(VAL))
+    assert 'nothing is trained or judged on eval' in convert_own(tmp_path).said
+    (tmp_path / 'ImageSets' / 'Main' / 'val.txt').rename(tmp_path / 'ImageSets' / 'Main' / 'test.txt')
+    with pytest.raises(DistillationError, match='its splits are eval, test, train, which leaves open'):
+        convert_own(tmp_path, tmp_path / 'other')
+
+
+def test_classes_of_other_numbers_in_other_files_are_said_once(tmp_path):
+    coco(tmp_path)
+
+    def renumber(content):
+        for each in content['categories']:
+            each['id'] += 100
+        for each in content['annotations']:
+            each['category_id'] += 100
+
+    rewritten(tmp_path / 'annotations' / 'instances_val2017.json', renumber)
+    assert convert_own(tmp_path).classes == CLASSES
+    yolo(tmp_path / 'yolo')
+    (tmp_path / 'yolo' / 'data.yaml').write_text('names: [cat, cat]\n')
+    with pytest.raises(DistillationError, match='it names cat twice: give each class a name of its own'):
+        convert_own(tmp_path / 'yolo')
 
 
 def test_notes_beside_yolos_files_are_no_annotations(tmp_path):

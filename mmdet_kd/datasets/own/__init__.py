@@ -8,7 +8,15 @@ from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
 from .coco_json import is_coco, read_coco_folder
-from .found import VAL_SHARE, Found, describe, leave_out_flat, require_apart, require_clear, with_splits
+from .found import (
+    VAL_SHARE,
+    Found,
+    describe,
+    leave_out_flat,
+    require_apart,
+    require_clear,
+    with_splits,
+)
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
 from .yolo import is_yolo, read_yolo
 

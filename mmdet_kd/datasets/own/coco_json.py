@@ -17,13 +17,15 @@ from ...errors import DistillationError, raise_if_any
 from ..annotated import Box, Picture, reaches_out
 from ..coco import is_ignored, read_coco
 from ..data_files import read_json
-from .found import PICTURE_SUFFIXES, Found, split_name
+from .found import PICTURE_SUFFIXES, SPLITS, Found, split_name, split_of_folders, visible
 
 _ROBOFLOW = '_annotations.coco.json'
 _CORNERS = (
     '{path}: each bbox is two corners, x1, y1, x2, y2, since as x, y, width, height, which COCO means, some reach out '
     'of their pictures: write the widths and heights'
 )
+#: How the names of files begin that COCO publishes beside its boxes.
+_OTHER_TASKS = ('captions_', 'person_keypoints_', 'image_info_', 'stuff_', 'panoptic_')
 _FAULTY = 0.2  # share of boxes that may reach out by mistake
 
 
@@ -41,7 +43,8 @@ def read_coco_folder(root: Path) -> Found:
     Raises:
         DistillationError: a file is not as it should be, or none of its pictures is found.
     """
-    contents, problems = {}, []
+    contents, problems = {}, _left_aside(root)
+    raise_if_any(problems)
     for path in _files(root):
         _refuse_labelme(path)
         contents[path], found = read_coco(path)
@@ -56,19 +59,38 @@ def read_coco_folder(root: Path) -> Found:
     splits: dict[str, list[Picture]] = {}
     for path, content in contents.items():
         splits.setdefault(_split_of(path), []).extend(_pictures(root, path, content, names))
-    return Found(splits, list(names.values()), notes, sources=list(contents))
+    return Found(_by_folder(splits), list(dict.fromkeys(names.values())), notes, sources=list(contents))
+
+
+def _by_folder(splits: dict[str, list[Picture]]) -> dict[str, list[Picture]]:
+    """The splits after which the folders of all pictures are named, where one file of another name lists them."""
+    if len(splits) != 1 or splits.keys() & {*SPLITS}:
+        return splits
+    (pictures,) = splits.values()
+    named = [split_of_folders(Path(picture.file_name)) for picture in pictures]
+    if 'train' not in named or None in named:
+        return splits
+    return {
+        split: [picture for picture, its in zip(pictures, named, strict=True) if its == split]
+        for split in dict.fromkeys(named)
+        if split is not None
+    }
 
 
 def _files(root: Path) -> list[Path]:
-    roboflow = sorted(root.glob(f'*/{_ROBOFLOW}'))
-    annotations = root / 'annotations'
-    cocos = sorted(annotations.glob('instances_*.json'))  # beside its captions and its keypoints
-    return (
-        roboflow
-        or cocos
-        or sorted(annotations.glob('*.json'))
-        or [p for p in sorted(root.glob('*.json')) if _may_be(p)]
-    )
+    roboflow = visible(root, f'*/{_ROBOFLOW}')
+    cocos = visible(root, 'annotations/instances_*.json')  # beside its captions and its keypoints
+    return roboflow or cocos or visible(root, 'annotations/*.json') or list(filter(_may_be, visible(root, '*.json')))
+
+
+def _left_aside(root: Path) -> list[str]:
+    """The problem of files in COCO's format that lie beside those that are read, such as val.json in the root."""
+    read = _files(root)
+    others = [path for path in visible(root, 'annotations/*.json') if not path.name.startswith(_OTHER_TASKS)]
+    aside = [path for path in [*others, *filter(_may_be, visible(root, '*.json'))] if path not in read]
+    if not aside:
+        return []
+    return [f'{read[0]} would be read and {aside[0]} not: name them alike in one folder, or move one away']
 
 
 def _may_be(path: Path) -> bool:

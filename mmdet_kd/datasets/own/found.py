@@ -66,13 +66,29 @@ def folders_of(pictures: Iterable[Picture]) -> set[str]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder and of those in it, in the order of the alphabet; none of hidden folders."""
-    found = (path for path in folder.rglob('*') if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-    return sorted(path for path in found if not any(map(_is_hidden, path.relative_to(folder).parts)))
+    return [path for path in visible(folder, '**/*') if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a folder or a file is none of the user's: `.ipynb_checkpoints`, or what macOS puts into archives."""
-    return name.startswith('.') or name == '__MACOSX'
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """What a pattern finds in a folder, sorted, without what is none of the user's.
+
+    That is hidden files and folders, such as `.ipynb_checkpoints`, and `__MACOSX`, which macOS puts into archives.
+    """
+    found = ((path, path.relative_to(folder).parts) for path in folder.glob(pattern))
+    return sorted(path for path, parts in found if not any(name[:1] == '.' or name == '__MACOSX' for name in parts))
+
+
+def require_lower_case(paths: Iterable[Path]) -> None:
+    """Refuse annotations whose suffix is in upper case: they would not be found, and their pictures have no object.
+
+    Raises:
+        DistillationError: there are some.
+    """
+    upper = [path for path in paths if not path.suffix.islower()]
+    if upper:
+        raise DistillationError(
+            [f'{upper[0]}, and {len(upper) - 1} more, end in upper case: rename them to {upper[0].suffix.lower()}']
+        )
 
 
 def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
@@ -114,14 +130,14 @@ def require_clear(found: Found, is_asked: bool, root: Path) -> None:
     """
     folders, named = sorted(found.unnamed_in), sorted(found.splits.keys() & {*_TRAINED_ON, *_HELD_OUT})
     lists = sorted(found.splits.keys() - {*named, UNNAMED})
-    can_train, can_judge = {*named} & {*_TRAINED_ON}, {*named} & {*_HELD_OUT}
+    can_train = {*named} & {*_TRAINED_ON}
     problem, draw_from = '', ''
     if folders and named:
         problem = f'of its pictures, {len(found.splits[UNNAMED])} lie in {some(folders)}, beside {", ".join(named)}'
     elif len(folders) > 1 and not is_asked:
         problem, draw_from = f'its pictures lie in {some(folders)}', 'all of them'
-    elif lists and len(found.splits) > 1 and not (can_train and can_judge):
-        draw_from = 'train' if 'train' in named and not can_judge else ''
+    elif lists and len(found.splits) > 1 and not (can_train and 'val' in named):
+        draw_from = 'train' if 'train' in named and not {*named} & {*_HELD_OUT} else ''
         if not (is_asked and draw_from):
             problem = f'its splits are {some(sorted(found.splits))}'
     if problem:
@@ -132,6 +148,7 @@ def require_clear(found: Found, is_asked: bool, root: Path) -> None:
                 f'move away what is no data{draw if draw_from else ""}'
             ]
         )
+    found.notes += [f'nothing is trained or judged on {name}' for name in lists if len(found.splits) > 1]
 
 
 def with_splits(found: Found, val_share: float, seed: int) -> Found:
@@ -169,7 +186,7 @@ def leave_out_flat(found: Found) -> None:
     count = 0
     every = {id(picture): picture for each in found.splits.values() for picture in each}  # each file may read it anew
     for picture in every.values():
-        whole = [box for box in picture.boxes if box.corners[2] > box.corners[0] and box.corners[3] > box.corners[1]]
+        whole = [box for box in picture.boxes if box.corners[2] != box.corners[0] and box.corners[3] != box.corners[1]]
         count += len(picture.boxes) - len(whole)
         picture.boxes = whole
     if count:

@@ -22,9 +22,20 @@ from pathlib import Path
 from ...errors import DistillationError
 from ..annotated import Picture, read_lines
 from ..voc_xml import is_annotation, read_xml
-from .found import PICTURE_SUFFIXES, UNNAMED, Found, folders_of, pictures_in, split_name, split_of_folders
+from .found import (
+    PICTURE_SUFFIXES,
+    UNNAMED,
+    Found,
+    folders_of,
+    pictures_in,
+    require_lower_case,
+    split_name,
+    split_of_folders,
+    visible,
+)
 
 LISTS, PICTURES = Path('ImageSets', 'Main'), 'JPEGImages'
+_XML = '*.[xX][mM][lL]'
 
 
 def is_voc(root: Path) -> bool:
@@ -43,7 +54,7 @@ def read_voc(root: Path) -> Found:
     Raises:
         DistillationError: a list cannot be read, or files or pictures lie in other folders.
     """
-    deeper = next(iter(sorted((root / 'Annotations').glob('*/**/*.xml'))), None)
+    deeper = next(iter(visible(root / 'Annotations', '*/**/*.xml')), None)
     if deeper is not None:
         raise DistillationError(
             [
@@ -53,9 +64,10 @@ def read_voc(root: Path) -> Found:
         )
     if not (root / PICTURES).is_dir():
         raise DistillationError([f'{root.absolute()} has no folder {PICTURES}: put the pictures there'])
+    require_lower_case(visible(root / 'Annotations', _XML))
     lists, notes = _read_lists(root / LISTS), []
     if not lists:
-        lists = {UNNAMED: [path.stem for path in sorted((root / 'Annotations').glob('*.xml'))]}
+        lists = {UNNAMED: [path.stem for path in visible(root / 'Annotations', '*.xml')]}
         others = {path.stem for path in pictures_in(root / PICTURES)} - {*lists[UNNAMED]}
         if others:
             notes.append(f'{len(others)} pictures of {PICTURES} without an annotation were left out')
@@ -68,7 +80,9 @@ def read_labelimg(root: Path) -> Found:
     splits: dict[str, list[Picture]] = {}
     pictures = pictures_in(root)
     beside = {path.with_suffix('.xml') for path in pictures}
-    alone = [path for path in root.rglob('*.xml') if path not in beside and is_annotation(path)]
+    written = visible(root, f'**/{_XML}')
+    require_lower_case(written)
+    alone = [path for path in written if path not in beside and is_annotation(path)]
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
         split = split_of_folders(path.relative_to(root)) or UNNAMED
         splits.setdefault(split, []).append(_read_beside(root, path))
@@ -90,7 +104,7 @@ def _read_named(root: Path, name: str) -> Picture:
 def _read_lists(folder: Path) -> dict[str, list[str]]:
     """Split -> names, of the lists that are not of one class."""
     lists: dict[str, list[str]] = {}
-    for path in sorted(folder.glob('*.txt')):
+    for path in visible(folder, '*.txt'):
         try:
             lines = read_lines(path)
         except (OSError, ValueError) as error:

@@ -22,10 +22,20 @@ from typing import Any
 import yaml
 
 from ...errors import DistillationError
-from ..annotated import Box, Picture, read_lines
+from ..annotated import Box, Picture, read_lines, repeated
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
-from .found import SPLITS, UNNAMED, Found, folders_of, pictures_in, split_name, split_of_folders
+from .found import (
+    SPLITS,
+    UNNAMED,
+    Found,
+    folders_of,
+    pictures_in,
+    require_lower_case,
+    split_name,
+    split_of_folders,
+    visible,
+)
 
 _IMAGES, _LABELS, _CLASSES = 'images', 'labels', 'classes.txt'
 
@@ -47,7 +57,9 @@ def read_yolo(root: Path) -> Found:
     if not paths:
         raise DistillationError([f'there is no picture in a folder "{_IMAGES}" of {root.absolute()}: put them there'])
     labels = {_swapped(root, path, _IMAGES, _LABELS, '.txt') for path in paths}
-    others = [each for folder in _label_folders(root) for each in folder.rglob('*.txt') if each.name != _CLASSES]
+    written = [each for folder in _label_folders(root) for each in visible(folder, '**/*.[tT][xX][tT]')]
+    require_lower_case(written)
+    others = [each for each in written if each.name != _CLASSES]
     paths += [_swapped(root, each, _LABELS, _IMAGES, '.jpg') for each in others if each not in labels]
     pictures = {}
     for each, size in zip(paths, picture_sizes(paths), strict=True):
@@ -66,7 +78,7 @@ def _splits_of(
     """Split -> its pictures: as data.yaml or lists say, or else the names of their folders."""
     named = {split: description[split] for split in SPLITS if description.get(split)}
     if path is None:
-        named = {split_name(each.stem): each.name for each in root.glob('*.txt') if split_name(each.stem) in SPLITS}
+        named = {split_name(each.stem): each.name for each in visible(root, '*.txt') if split_name(each.stem) in SPLITS}
     there = {split: folders for split, entry in named.items() if (folders := _found_at(root, description, entry))}
     splits: dict[str, list[Path]] = {}
     nowhere = []
@@ -87,6 +99,9 @@ def _splits_of(
                 ': correct it, or move them away'
             ]
         )
+    gone = [f'{split}: {entry}' for split, entry in named.items() if split not in splits]
+    if gone:
+        raise DistillationError([f'{path or root} names {", ".join(gone)}, where no picture is: correct it'])
     return splits
 
 
@@ -110,7 +125,7 @@ def _first_there(places: Iterable[Path]) -> Path | None:
 
 
 def _label_folders(root: Path) -> list[Path]:
-    return [path for path in (root / _LABELS, *root.glob(f'*/{_LABELS}')) if path.is_dir()]
+    return [path for path in (root / _LABELS, *visible(root, f'*/{_LABELS}')) if path.is_dir()]
 
 
 def _swapped(root: Path, path: Path, folder: str, other: str, suffix: str) -> Path:
@@ -159,7 +174,7 @@ def _parse(words: Sequence[str], size: tuple[int, int], classes: Sequence[str]) 
 
 def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
     """The file that names the classes, and what it says."""
-    found = {path: _read_yaml(path) for path in sorted([*root.glob('*.yaml'), *root.glob('*.yml')])}
+    found = {path: _read_yaml(path) for path in [*visible(root, '*.yaml'), *visible(root, '*.yml')]}
     found = {path: content for path, content in found.items() if isinstance(content, dict) and 'names' in content}
     if not found:
         return None, {}
@@ -203,4 +218,7 @@ def _listed(names: Any, path: Path) -> list[str]:
     strange = [name for name in names if isinstance(name, bool) or not isinstance(name, (str, int, float))]
     if strange:
         raise DistillationError([f"{path}: {strange[0]} of its names is no text: quote it, as in 'yes'"])
-    return [str(name) for name in names]
+    names = [str(name) for name in names]
+    if repeated(names):
+        raise DistillationError([f'{path}: it names {repeated(names)[0]} twice: give each class a name of its own'])
+    return names
