@@ -76,6 +76,15 @@ def test_an_untrained_teacher_and_a_frozen_neck_are_said(call, config, capsys):
     assert said.count('FAILED') == 2
 
 
+@pytest.mark.parametrize(('gpus', 'iterations', 'passes'), [(1, 8, True), (4, 2, False)])
+def test_a_schedule_is_judged_by_the_iterations_of_each_gpu(call, config, capsys, gpus, iterations, passes):
+    with pytest.raises(SystemExit):
+        call(config(hint=HINT), '--steps', 1, '--gpus', gpus)
+    said = capsys.readouterr().out
+    verdict = 'ok      ' if passes else 'FAILED  '
+    assert f'{verdict}param_scheduler: LinearLR ends at 2, of {iterations} iterations' in said
+
+
 def test_a_student_that_is_judged_on_what_it_is_trained_on_is_said(call, config, capsys):
     same = ('train_dataloader.dataset.ann_file=val.json', 'train_dataloader.dataset.data_prefix.img=val/')
     with pytest.raises(SystemExit):
