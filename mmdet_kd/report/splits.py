@@ -42,8 +42,7 @@ def seen_before(title: str, cfg: Config, judged: Split | None, score: str) -> li
         judged: the pictures on which it is judged; None if they are not known.
         score: by which.
     """
-    both = set() if judged is None else seen_in_training(cfg, judged.pictures)
-    if judged is None or not both:
+    if judged is None or not (both := seen_in_training(cfg, judged.pictures)):
         return []
     share = f'{len(both)} of the {len(judged.pictures)} pictures of this set'
     return [f'{share} are in the training set of {title}, as its config says, so its {score} is too high.']

@@ -36,11 +36,12 @@ def split_files(cfg: Config, split: str, having: Collection[Path] | None = None)
     """
     leaves = leaf_configs((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
     sets = {(annotation_file(leaf), _folder(leaf)): leaf for leaf in leaves}
+    above = None if having is None else _folders_above(having)
     files = []
     for (path, folder), dataset in sets.items():
         if path is None or dataset.get('indices') is not None:
             return []
-        if having is not None and not {folder, folder.resolve()} & _folders_above(having):
+        if above is not None and not {folder, folder.resolve()} & above:
             continue
         content, problems = read_coco(path, labelled=False)
         if problems:
@@ -63,15 +64,15 @@ def seen_in_training(cfg: Config, pictures: Collection[str | Path]) -> set[Path]
         cfg: of a training.
         pictures: their files.
     """
-    wanted = {Path(each).absolute() for each in pictures}
-    names = {path.name for path in wanted} | {path.resolve().name for path in wanted}
+    wanted = {path: path.resolve() for path in map(Path.absolute, map(Path, pictures))}
+    names = {path.name for pair in wanted.items() for path in pair}
     listed = {
         path.resolve()
         for file in split_files(cfg, 'train', having=wanted)
         for path in file.pictures
         if path.name in names
     }
-    return {path for path in wanted if path.resolve() in listed}
+    return {path for path, file in wanted.items() if file in listed}
 
 
 def _folder(dataset: Mapping[str, Any]) -> Path:

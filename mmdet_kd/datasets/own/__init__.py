@@ -79,6 +79,7 @@ def convert_own(
     leave_out_flat(found)
     sources = {path.resolve() for path in found.sources}
     require_clear(found, val_share is not None, root)
+    found.notes += [f'nothing is trained or judged on {name}' for name in found.unused]
     found = with_splits(found, val_share or VAL_SHARE, seed)
     is_explained = not leave_out_broken and any(picture.problems for picture in found.pictures)  # below, as they are
     if not is_explained and not any(picture.boxes for picture in found.pictures):

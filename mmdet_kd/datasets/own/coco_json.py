@@ -11,6 +11,7 @@ Files whose names differ in digits at the end are one split: task_1.json and tas
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import DistillationError, raise_if_any
@@ -43,9 +44,10 @@ def read_coco_folder(root: Path) -> Found:
     Raises:
         DistillationError: a file is not as it should be, or none of its pictures is found.
     """
-    contents, problems = {}, _left_aside(root)
-    raise_if_any(problems)
-    for path in _files(root):
+    files = _files(root)
+    raise_if_any(_left_aside(root, files))
+    contents, problems = {}, []
+    for path in files:
         _refuse_labelme(path)
         contents[path], found = read_coco(path)
         problems += found
@@ -83,14 +85,16 @@ def _files(root: Path) -> list[Path]:
     return roboflow or cocos or visible(root, 'annotations/*.json') or list(filter(_may_be, visible(root, '*.json')))
 
 
-def _left_aside(root: Path) -> list[str]:
+def _left_aside(root: Path, read: Sequence[Path]) -> list[str]:
     """The problem of files in COCO's format that lie beside those that are read, such as val.json in the root."""
-    read = _files(root)
-    others = [path for path in visible(root, 'annotations/*.json') if not path.name.startswith(_OTHER_TASKS)]
-    aside = [path for path in [*others, *filter(_may_be, visible(root, '*.json'))] if path not in read]
-    if not aside:
-        return []
-    return [f'{read[0]} would be read and {aside[0]} not: name them alike in one folder, or move one away']
+    beside = [path for path in visible(root, 'annotations/*.json') if not path.name.startswith(_OTHER_TASKS)]
+    aside = [path for path in beside if path not in read]
+    aside += [path for path in visible(root, '*.json') if path not in read and _may_be(path)]
+    return (
+        [f'{read[0]} would be read and {aside[0]} not: name them alike in one folder, or move one away']
+        if aside
+        else []
+    )
 
 
 def _may_be(path: Path) -> bool:

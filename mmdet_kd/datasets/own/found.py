@@ -46,6 +46,12 @@ class Found:
         """All pictures, each once."""
         return list({str(picture.path): picture for each in self.splits.values() for picture in each}.values())
 
+    @property
+    def unused(self) -> list[str]:
+        """Its own names of splits, beside others, on which nothing is trained or judged."""
+        own = sorted(self.splits.keys() - {*_TRAINED_ON, *_HELD_OUT, UNNAMED})
+        return own if len(self.splits) > 1 else []
+
 
 def split_name(name: str) -> str:
     """One name for each split: 'instances_train2017' and 'training' are 'train', 'valid' is 'val'."""
@@ -129,15 +135,14 @@ def require_clear(found: Found, is_asked: bool, root: Path) -> None:
         DistillationError: something may be meant for validation, or lies beside the splits.
     """
     folders, named = sorted(found.unnamed_in), sorted(found.splits.keys() & {*_TRAINED_ON, *_HELD_OUT})
-    lists = sorted(found.splits.keys() - {*named, UNNAMED})
-    can_train = {*named} & {*_TRAINED_ON}
+    can_train, can_judge = ({*named} & {*names} for names in (_TRAINED_ON, _HELD_OUT))
     problem, draw_from = '', ''
     if folders and named:
         problem = f'of its pictures, {len(found.splits[UNNAMED])} lie in {some(folders)}, beside {", ".join(named)}'
     elif len(folders) > 1 and not is_asked:
         problem, draw_from = f'its pictures lie in {some(folders)}', 'all of them'
-    elif lists and len(found.splits) > 1 and not (can_train and 'val' in named):
-        draw_from = 'train' if 'train' in named and not {*named} & {*_HELD_OUT} else ''
+    elif found.unused and not (can_train and 'val' in named):
+        draw_from = 'train' if 'train' in named and not can_judge else ''
         if not (is_asked and draw_from):
             problem = f'its splits are {some(sorted(found.splits))}'
     if problem:
@@ -148,7 +153,6 @@ def require_clear(found: Found, is_asked: bool, root: Path) -> None:
                 f'move away what is no data{draw if draw_from else ""}'
             ]
         )
-    found.notes += [f'nothing is trained or judged on {name}' for name in lists if len(found.splits) > 1]
 
 
 def with_splits(found: Found, val_share: float, seed: int) -> Found:
