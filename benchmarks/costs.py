@@ -10,6 +10,7 @@ from meter import Work, median, peak_bytes
 from mmengine.config import Config
 from scipy.stats import bootstrap
 from steps import Batch, PlainTeacher, build_distilled, state_bytes, step_of, student_step
+from torch import nn
 
 #: Name -> options of a teacher.
 AS_IT_COMES: dict[str, dict] = {'as it comes': {}}
@@ -81,15 +82,29 @@ def memory_of(cfg: Config, batch: Batch) -> dict[str, float]:
     """
     model = build_distilled(cfg)
     step = step_of(model, cfg, batch)
-    teacher = PlainTeacher(model, step)
+    return memory_beyond(model, step, student_step(cfg, batch), PlainTeacher(model, step), batch)
+
+
+def memory_beyond(
+    model: nn.Module, distilled: Work, student: Work, plain: PlainTeacher, batch: Batch
+) -> dict[str, float]:
+    """The same of steps that are built already.
+
+    Args:
+        model: a distillation with one teacher, a detector.
+        distilled: its step.
+        student: the step of its student alone.
+        plain: its teacher, as it is in mmdet.
+        batch: of these steps.
+    """
     adapters = state_bytes(model.distillers)
     held = state_bytes(model.teacher.detector) + 2 * adapters  # which have momentum too
-    alone = peak_bytes(student_step(cfg, batch))
-    extra = held + peak_bytes(step) - alone
-    plain = teacher.weight_bytes + peak_bytes(teacher.pass_over(batch))
+    alone = peak_bytes(student)
+    extra = held + peak_bytes(distilled) - alone
+    of_plain = plain.weight_bytes + peak_bytes(plain.pass_over(batch))
     mib = 2**20
     return {
         'peak of the student, MiB': round(alone / mib, 1),
         'beyond it, MiB': round(extra / mib, 1),
-        'of weights and a pass': round(extra / plain, 3),
+        'of weights and a pass': round(extra / of_plain, 3),
     }

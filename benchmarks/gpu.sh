@@ -13,7 +13,7 @@
 #   OUT          for logs and results                                          (benchmarks/results)
 #   PIECES       leave a freshly built mmcv in OUT too, in pieces of this size ('15m', say); joined again from
 #                MMCV_WHEELS or WHEELS
-#   BUILD_LIMIT, CHECK_LIMIT, SUITE_LIMIT, MEASURE_LIMIT   seconds             (540, 150, 300, 300)
+#   BUILD_LIMIT, CHECK_LIMIT, SUITE_LIMIT, MEASURE_LIMIT   seconds             (540, 150, 300, 540)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -170,10 +170,8 @@ suite() {
 # Steps, taxes and memory at the size of COCO's pictures, in single and in mixed precision.
 measure() {
     say 'steps of 4 pictures of 800x1333'
-    local options=(--images 4 --size 800 1333 --rois 512 --repeats "${REPEATS:-20}" --no-growth --results "$OUT")
-    timeout "${MEASURE_LIMIT:-300}" python benchmarks/step_time.py "${options[@]}" 2>&1 | tee "$OUT/gpu_measure.log" &&
-        timeout "${MEASURE_LIMIT:-300}" python benchmarks/step_time.py "${options[@]}" --amp float16 2>&1 |
-        tee -a "$OUT/gpu_measure.log"
+    timeout "${MEASURE_LIMIT:-540}" python benchmarks/gpu_steps.py --repeats "${REPEATS:-20}" --results "$OUT" 2>&1 |
+        tee "$OUT/gpu_measure.log"
 }
 
 main() {

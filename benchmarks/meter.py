@@ -1,4 +1,4 @@
-"""What a piece of work takes: seconds, and bytes."""
+"""What a piece of work takes: seconds, bytes, and of a GPU's time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 Work = Callable[[], object]
@@ -47,6 +48,25 @@ def in_turns(works: Mapping[Name, Work], repeats: int) -> dict[Name, list[float]
         for name in order:
             found[name].append(seconds(works[name]))
     return found
+
+
+def busy_and_waits(work: Work) -> tuple[float, int]:
+    """Seconds for which one run keeps a GPU busy, and how often the host waits for it meanwhile.
+
+    A copy from ordinary memory to the GPU is a wait too.
+    """
+    work()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as prof:
+        work()
+    events = prof.events()
+    busy = sum(
+        event.time_range.elapsed_us()
+        for event in events
+        if event.device_type == DeviceType.CUDA and not event.is_user_annotation
+    )
+    waits = sum(event.name in ('cudaStreamSynchronize', 'cudaEventSynchronize') for event in events)
+    return round(busy / 1e6, 4), waits
 
 
 def peak_bytes(work: Work) -> int:

@@ -1,6 +1,12 @@
 """What only a GPU can show. What can run on a CPU too runs there as well, so that these tests are tested."""
 
 import copy
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +15,7 @@ from helpers.architectures import DCN, DCNV2, deformable, faster
 from helpers.distil import AS_ALONE, DENSE, HINT, METHOD, distilled_cfg, raw_batch, save_teacher, soft_part, total
 from helpers.one_stage import gfl, retinanet
 from helpers.teachers import answers, assert_close, loaded, said, trained
+from helpers.tiny import REPO
 from helpers.training import assert_same_weights, distilled_run, train
 from helpers.waits import WAITS_OF_MMDET, copies_to_a_gpu, soft_losses, waits_for_a_gpu
 from mmdet.registry import MODELS
@@ -125,7 +132,8 @@ def test_distillers_say_the_same_of_the_same_step(device, family, cfg_of):
             assert found.keys() == expected.keys()
             for part, loss in found.items():
                 assert loss.device.type == device
-                assert loss.item() == pytest.approx(expected[part].item(), rel=1e-4), f'{name}.loss_{part}'
+                # KD on scores is a small difference of sides that are nearly alike: 2e-5 here.
+                assert loss.item() == pytest.approx(expected[part].item(), rel=1e-4, abs=2e-8), f'{name}.loss_{part}'
                 assert loss.item() != 0
 
 
@@ -183,13 +191,17 @@ def test_mixed_precision_changes_little(device, family, dtype, cfg_of):
 @pytest.mark.parametrize(('family', 'dtype'), MIXED)
 @pytest.mark.parametrize('precision', [None, 'bfloat16'])
 def test_a_runner_trains_in_mixed_precision(family, dtype, precision, tmp_path, tiny_set):
+    """As in single precision, but for what depends on the boxes that are sampled."""
     cfg = distilled_run(tmp_path, tiny_set, family=FAMILIES[family])
+    single = train(cfg)
     cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype)
     cfg.model.teacher.precision = precision
-    steps = train(cfg)
-    assert len(steps) == 8
-    losses = [step['loss'] for step in steps.values()]
-    assert sum(losses[-3:]) < sum(losses[:3])
+    mixed = train(cfg)
+    assert len(mixed) == 8
+    hints = [[step['hint.loss_feat'] for step in steps.values()] for steps in (mixed, single)]
+    assert hints[0] == pytest.approx(hints[1], rel=0.1)
+    assert hints[0] != hints[1], 'nothing was computed in half precision'
+    assert all(math.isfinite(step['loss']) for step in mixed.values())
 
 
 # The teacher.
@@ -325,3 +337,32 @@ def test_resumed_training_repeats_the_uninterrupted_one(device, tmp_path, tiny_s
         torch.backends.cudnn.deterministic = before[1]
     assert resumed == {step: losses for step, losses in whole.items() if step >= 4}
     assert_same_weights(tmp_path / 'run' / 'epoch_2.pth', tmp_path / 'whole.pth')
+
+
+# Several processes.
+
+
+@pytest.mark.parametrize('device', DEVICES)
+def test_two_processes_train_together(device, tmp_path, tiny_set):
+    """On one GPU, which NCCL does not share among processes: gloo does."""
+    cfg = distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1, 'default_hooks.logger.interval': 1})
+    cfg.env_cfg.dist_cfg.backend = 'gloo'
+    cfg.dump(tmp_path / 'distilled.py')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, REPO / 'tools/train.py', tmp_path / 'distilled.py', '--launcher', 'pytorch']
+    env = os.environ | dict(WORLD_SIZE='2', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    env |= {'CUDA_VISIBLE_DEVICES': ''} if device == 'cpu' else {}
+    ranks = [
+        subprocess.Popen(command, cwd=tmp_path, env=env | dict(RANK=rank), stderr=subprocess.PIPE, text=True)
+        for rank in ('0', '1')
+    ]
+    said_by_ranks = [rank.communicate(timeout=120)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said_by_ranks[1][-3000:]
+    run = tmp_path / 'run'
+    (scalars,) = run.glob('2*/vis_data/scalars.json')
+    steps = [step for step in map(json.loads, scalars.read_text().splitlines()) if 'loss' in step]
+    assert [step['step'] for step in steps] == [1, 2]  # 8 pictures, two a rank and step
+    assert all(step['hint.loss_feat'] > 0 for step in steps)
+    assert not [key for key in torch.load(run / 'epoch_1.pth', weights_only=True)['state_dict'] if 'teacher' in key]

@@ -26,7 +26,7 @@ from metafiles import KEPT, all_metafiles, metafile_text, read_metafile  # noqa:
 from method_tables import methods_gallery, methods_table  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from package_tables import heads_tables, reference, registered_table  # noqa: E402
-from step_table import step_time_tables  # noqa: E402
+from step_table import gpu_table, step_time_tables  # noqa: E402
 from weights_table import TABLES, weights_cells  # noqa: E402
 
 from mmdet_kd.comparison import markdown  # noqa: E402
@@ -80,6 +80,7 @@ def main() -> None:
         'heads': heads_tables(),
         'reported': reported_tables(),
         **step_time_tables(RESULTS),
+        'gpu_steps': gpu_table(RESULTS),
     }
     pages = [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
     texts = {path: quote(path.read_text(), blocks) for path in pages}
