@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ..errors import DistillationError, printable, raise_if_any
 from .data_files import MOST_LIST, require_regular
-from .picture_files import picture_sizes
+from .picture_files import picture_headers
 
 T = TypeVar('T')
 
@@ -46,6 +46,7 @@ class Picture:
         boxes: in it.
         size: width and height in pixels as the annotation says, None if it does not.
         problems: what is wrong with it, one sentence each.
+        orientation: of EXIF, once the file was examined; 1 is as it is stored.
     """
 
     path: Path
@@ -53,18 +54,21 @@ class Picture:
     boxes: list[Box] = field(default_factory=list)
     size: tuple[int, int] | None = None
     problems: list[str] = field(default_factory=list)
+    orientation: int = 1
 
 
 def examine(pictures: Iterable[Picture]) -> None:
-    """Read the size of every picture and add to its problems what is wrong with its file or its boxes."""
+    """Read the header of every picture and add to its problems what is wrong with its file or its boxes."""
     pictures = list(pictures)
-    for picture, size in zip(pictures, picture_sizes(picture.path for picture in pictures), strict=True):
-        if isinstance(size, str):
-            picture.problems.append(size)
+    for picture, header in zip(pictures, picture_headers(picture.path for picture in pictures), strict=True):
+        if isinstance(header, str):
+            picture.problems.append(header)
             continue
-        if picture.size is not None and tuple(picture.size) != size:
-            picture.problems.append(other_size(picture.path, size, picture.size))
-        picture.size = size
+        size, picture.orientation = header
+        annotated, picture.size = picture.size, size
+        if annotated is not None and tuple(annotated) != size:
+            picture.problems.append(other_size(picture.path, size, annotated))
+            continue  # its boxes are of another picture
         picture.problems += [
             f'{picture.path}: the {box.category} at {box.corners} {fault}: correct its annotation'
             for box in picture.boxes
@@ -75,8 +79,10 @@ def examine(pictures: Iterable[Picture]) -> None:
 def other_size(path: str | Path, size: tuple[int, int], annotated: tuple[int, int]) -> str:
     """The problem of a picture that is not the one that was annotated."""
     there, said = ('x'.join(map(str, pair)) for pair in (size, annotated))
-    turned = ' (turned by its EXIF orientation, perhaps)' if size == tuple(annotated)[::-1] else ''
-    return f'the picture {path} is {there}, its annotation says {said}{turned}: put back the annotated picture'
+    cure = 'put back the annotated picture'
+    if size == tuple(annotated)[::-1]:
+        cure += ', or, if it is turned by an EXIF orientation, which mmdet obeys, remove that from the file'
+    return f'the picture {path} is {there}, its annotation says {said}: {cure}'
 
 
 def repeated(values: Iterable[T]) -> list[T]:
@@ -135,7 +141,7 @@ def write_splits(
         What was written, in words.
 
     Raises:
-        DistillationError: something is wrong with a picture; nothing is written then.
+        DistillationError: something is wrong with a picture, or with all of a split; nothing is written then.
     """
     examine(picture for pictures in splits.values() for picture in pictures)
     problems = [problem for pictures in splits.values() for picture in pictures for problem in picture.problems]
@@ -144,6 +150,9 @@ def write_splits(
     texts, lines = {}, []
     for split, pictures in splits.items():
         whole = [picture for picture in pictures if not picture.problems]
+        if pictures and not whole:
+            (first, *others) = (problem for picture in pictures for problem in picture.problems)
+            raise_all([f'no picture of {split} is left: {first}', *others], folder / 'problems.txt')
         texts[folder / f'{split}.json'] = json.dumps(coco_content(whole, categories))
         left_out = f', {len(pictures) - len(whole)} left out' if len(whole) < len(pictures) else ''
         boxes = sum(len(picture.boxes) for picture in whole)

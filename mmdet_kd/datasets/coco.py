@@ -19,6 +19,8 @@ _KEYS = {
     'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox={list}, area=_NUMBER),
     'categories': dict(id=_ID, name=_TEXT),
 }
+_SIDES = ('width', 'height')
+_MEASURES = (*_SIDES, 'area')  # which the picture and the box give too
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 200  # characters of an id or a name in a message
 _CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')  # a terminal obeys them
@@ -49,12 +51,13 @@ def check_coco(root: str | Path) -> str:
     return '\n'.join(lines)
 
 
-def read_coco(path: Path, labelled: bool = True) -> tuple[dict, list[str]]:
+def read_coco(path: Path, labelled: bool = True, measured: bool = True) -> tuple[dict, list[str]]:
     """Read a file in COCO's format.
 
     Args:
         path: of the file.
         labelled: whether it must list annotations; the published pictures of a test set have none.
+        measured: whether it must have the sizes of pictures and the areas of annotations, as mmdet asks for them.
 
     Returns:
         Its content; and what is wrong with it, one sentence each: with the content as such, not with the pictures.
@@ -70,22 +73,27 @@ def read_coco(path: Path, labelled: bool = True) -> tuple[dict, list[str]]:
     try:
         if not labelled and isinstance(content, dict):
             content.setdefault('annotations', [])
-        _check_form(content)
+        _check_form(content, measured)
     except DistillationError as error:
         return {}, [f'{path.absolute()}: {problem}' for problem in error.problems]
     return content, []
 
 
-def _check_form(content: Any) -> None:
+def _check_form(content: Any, measured: bool) -> None:
     """Raise for what mmdet would fail on, or pass over without a word."""
     lists = {key: content.get(key) if isinstance(content, dict) else None for key in _KEYS}
     raise_if_any([f'it has no list "{key}", as a COCO file has' for key in _KEYS if not isinstance(lists[key], list)])
+    faults: dict[tuple[str, str], list[int]] = {}
+    for key, needed in _KEYS.items():
+        for index, entry in enumerate(lists[key]):
+            missing = [name for name, kind in needed.items() if not _has(entry, name, kind, measured)]
+            if missing:
+                faults.setdefault((key, ', '.join(missing)), []).append(index)
     raise_if_any(
         [
-            f'entry {index} of "{key}" has no {", ".join(missing)}, or of a wrong kind: write the file again'
-            for key, needed in _KEYS.items()
-            for index, entry in enumerate(lists[key])
-            if (missing := [name for name, kind in needed.items() if not _has(entry, name, kind)])
+            f'entry {indices[0]} of "{key}"{f", as {len(indices) - 1} more," if indices[1:] else ""} has no {missing}, '
+            'or of a wrong kind: write the file again'
+            for (key, missing), indices in faults.items()
         ]
     )
     problems = []
@@ -104,10 +112,9 @@ def _check_form(content: Any) -> None:
         if strange:
             problems.append(f'a {name} of "{key}" has control characters: {", ".join(strange[:10])}: rename it')
     for image in lists['images']:
-        if not (
-            _is_finite(image['width']) and _is_finite(image['height']) and min(image['width'], image['height']) > 0
-        ):
-            size = f'{_REPR.repr(image["width"])}x{_REPR.repr(image["height"])}'
+        sides = [image[side] for side in _SIDES if side in image]
+        if not all(_is_finite(side) and side > 0 for side in sides):
+            size = 'x'.join(map(_REPR.repr, sides))
             problems.append(f'image {_REPR.repr(image["id"])} has no area, its size is {size}: correct it')
     known = {key: {entry['id'] for entry in lists[key]} for key in ('images', 'categories')}
     for annotation in lists['annotations']:
@@ -118,8 +125,9 @@ def _check_form(content: Any) -> None:
         if not _is_box(annotation['bbox']):
             box = _REPR.repr(annotation['bbox'])
             problems.append(f'the bbox of {_named(annotation)} is not four finite numbers: {box}: correct it')
-        if not _is_finite(annotation['area']):
-            problems.append(f'the area of {_named(annotation)} is not finite: {annotation["area"]}: correct it')
+        area = annotation.get('area', 0)
+        if not _is_finite(area) or area < 0:
+            problems.append(f'the area of {_named(annotation)} cannot be {_REPR.repr(area)}: correct it')
     raise_if_any(problems)
 
 
@@ -156,7 +164,7 @@ def judge_boxes(content: dict) -> tuple[list[str], Counter[str]]:
         elif width < 1 or height < 1:
             left_out['less than a pixel wide or high'] += 1
         elif annotation['area'] <= 0:
-            left_out['of an area of 0 or less'] += 1
+            left_out['of an area of 0'] += 1
         elif reaches_out(corners, size):
             fault = f'reaches out of its picture, which is {size[0]}x{size[1]}'
         elif annotation.get('iscrowd'):
@@ -171,8 +179,10 @@ def _named(annotation: dict) -> str:
     return f'annotation {_REPR.repr(annotation["id"])}'
 
 
-def _has(entry: Any, name: str, kinds: set[type]) -> bool:
-    return isinstance(entry, dict) and type(entry.get(name)) in kinds
+def _has(entry: Any, name: str, kinds: set[type], measured: bool) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    return type(entry.get(name)) in kinds or (not measured and name in _MEASURES and name not in entry)
 
 
 def _is_finite(value: float) -> bool:

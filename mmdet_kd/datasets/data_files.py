@@ -1,5 +1,6 @@
 """Files of a data set, which come from anywhere: kind and size are looked at before a byte is read."""
 
+import codecs
 import json
 import stat
 from pathlib import Path
@@ -48,8 +49,11 @@ def read_json(path: Path) -> Any:
     """
     require_regular(path, MOST_JSON)
     with path.open('rb') as file:
-        if not file.read(_FIRST).lstrip().startswith((b'{', b'[')):  # a large file of anything else is not read
-            raise ValueError('it does not begin with { or [')
+        first = file.read(_FIRST)
+    if first.startswith(codecs.BOM_UTF8):
+        raise ValueError('it begins with a byte order mark, which JSON has not; save it as plain UTF-8')
+    if not first.lstrip().startswith((b'{', b'[')):  # a large file of anything else is not read
+        raise ValueError('it does not begin with { or [')
     _require_room(path)
     try:
         return json.loads(path.read_text())

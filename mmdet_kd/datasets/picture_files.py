@@ -1,52 +1,88 @@
-"""Sizes of picture files, read from their headers, many at a time."""
+"""Sizes and orientations of picture files, read from their headers, many at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import cv2
 from PIL import Image, UnidentifiedImageError
 
 from .data_files import MOST_PICTURE, require_regular
 
-_EXIF_ORIENTATION = 0x0112
+_EXIF_ORIENTATION, _BITS_OF_TIFF, _DEPTH_OF_PNG = 0x0112, 258, 24  # tags, and a place in the file
+_DARK = 1 << 14  # of 16 bits; OpenCV keeps the upper 8, so what lies below comes out as 0 to 63 of 255
 _THREADS = 8  # a disk or a server answers several requests in the time of one
 _CHUNK = 64
 _ENDINGS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
 
 
-def picture_size(path: str | Path, turn: bool = True) -> tuple[int, int]:
+class Header(NamedTuple):
+    """What a pipeline gets from a picture file.
+
+    Args:
+        size: width and height in pixels.
+        orientation: of EXIF, 1 to 8; 1 is as it is stored.
+    """
+
+    size: tuple[int, int]
+    orientation: int = 1
+
+
+class _TooDark(ValueError):
+    pass
+
+
+def picture_size(path: str | Path, turn: bool = True, eight_bits: bool = True) -> tuple[int, int]:
     """Size of the picture that a pipeline gets from a file.
 
-    The header is read, and the last bytes; only a file that does not end as its format does is decoded.
+    The header is read, and the last bytes; only a file that does not end as its format does is decoded, and one of more
+    than 8 bits a channel.
 
     Args:
         path: a local file.
         turn: whether the EXIF orientation is obeyed, as mmcv does unless told otherwise.
+        eight_bits: whether it is loaded with 8 bits a channel, as by mmcv unless told otherwise.
 
     Returns:
         Width and height in pixels.
 
     Raises:
-        ValueError: it is missing, or no whole picture, with the reason.
+        ValueError: it is missing, or no whole picture, or it has 16 bits a channel, of which only low ones are used,
+            with the reason.
     """
+    return picture_header(path, turn, eight_bits).size
+
+
+def picture_header(path: str | Path, turn: bool = True, eight_bits: bool = True) -> Header:
+    """The same with the orientation; see :func:`picture_size`."""
     try:
-        return _read_size(Path(path), turn)
+        return _read_header(Path(path), turn, eight_bits)
+    except _TooDark as error:
+        raise ValueError(f'the picture {path} {error}') from None
     except FileNotFoundError:
         raise ValueError(f'there is no picture {path}: put it there') from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'the picture {path} cannot be read ({error}): copy it again') from error
 
 
-def picture_sizes(paths: Iterable[str | Path], turn: bool = True) -> Iterator[tuple[int, int] | str]:
+def picture_sizes(
+    paths: Iterable[str | Path], turn: bool = True, eight_bits: bool = True
+) -> Iterator[tuple[int, int] | str]:
     """The size of each picture as :func:`picture_size` gives it, or what is wrong with the file, in order."""
+    for header in picture_headers(paths, turn, eight_bits):
+        yield header if isinstance(header, str) else header.size
+
+
+def picture_headers(paths: Iterable[str | Path], turn: bool = True, eight_bits: bool = True) -> Iterator[Header | str]:
+    """What :func:`picture_header` says of each picture, or what is wrong with the file, in order."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        for sizes in pool.map(lambda chunk: _sizes_of(chunk, turn), _chunks(paths)):
-            yield from sizes
+        for headers in pool.map(lambda chunk: _headers_of(chunk, turn, eight_bits), _chunks(paths)):
+            yield from headers
 
 
-def _read_size(path: Path, turn: bool) -> tuple[int, int]:
+def _read_header(path: Path, turn: bool, eight_bits: bool) -> Header:
     require_regular(path, MOST_PICTURE)
     with path.open('rb') as file:
         if not file.read(1):
@@ -55,17 +91,41 @@ def _read_size(path: Path, turn: bool) -> tuple[int, int]:
         try:
             picture = Image.open(file)
         except UnidentifiedImageError:
-            return _decoded_size(path)  # a format that OpenCV knows and Pillow does not, or none
+            return Header(_decoded_size(path))  # a format that OpenCV knows and Pillow does not, or none
         with picture:
             size, ending = picture.size, _ENDINGS.get(picture.format, b'')
-            sideways = 'exif' in picture.info and picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if 'exif' in picture.info else 1
+            if eight_bits and _bits(picture, file) > 8:
+                _require_bright(path)
             file.seek(-len(ending), 2)
             if ending and file.read() != ending:
                 file.seek(0)
                 with Image.open(file) as whole:
                     whole.load()
     # Which formats are turned depends on the version of OpenCV; such pictures are rare, so it is asked.
-    return _decoded_size(path) if sideways and turn else size
+    sideways = orientation in (5, 6, 7, 8)
+    return Header(_decoded_size(path) if sideways and turn else size, orientation)
+
+
+def _bits(picture: Image.Image, file: BinaryIO) -> int:
+    """Of a channel, in the formats that may have more than 8."""
+    if picture.format == 'PNG':
+        file.seek(_DEPTH_OF_PNG)
+        return file.read(1)[0]
+    if picture.format == 'TIFF':
+        return max(picture.tag_v2.get(_BITS_OF_TIFF, (1,)))
+    return 8
+
+
+def _require_bright(path: Path) -> None:
+    """Refuse what OpenCV makes almost black: cameras leave 10 to 14 bits at the lower end of 16."""
+    _decoded_size(path)
+    highest = int(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).max())
+    if highest < _DARK:
+        raise _TooDark(
+            f'has 16 bits a channel and no value above {highest}: mmdet would load it almost black. Save it with 8 '
+            'bits, scaled to 0 to 255'
+        )
 
 
 def _decoded_size(path: Path) -> tuple[int, int]:
@@ -75,14 +135,14 @@ def _decoded_size(path: Path) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
 
 
-def _sizes_of(paths: Sequence[str | Path], turn: bool) -> list[tuple[int, int] | str]:
-    sizes: list[tuple[int, int] | str] = []
+def _headers_of(paths: Sequence[str | Path], turn: bool, eight_bits: bool) -> list[Header | str]:
+    headers: list[Header | str] = []
     for path in paths:
         try:
-            sizes.append(picture_size(path, turn))
+            headers.append(picture_header(path, turn, eight_bits))
         except ValueError as error:
-            sizes.append(str(error))
-    return sizes
+            headers.append(str(error))
+    return headers
 
 
 def _chunks(paths: Iterable[str | Path]) -> Iterator[list[str | Path]]:

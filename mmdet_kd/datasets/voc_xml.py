@@ -61,20 +61,28 @@ def _read_object(element: ElementTree.Element, category: Callable[[str], str | N
     known = category(name)
     if known is None:
         raise ValueError(f"'{name}' is no class of the set")
-    x1, y1, x2, y2 = (float(_text(element, f'bndbox/{key}')) for key in _CORNERS)
+    x1, y1, x2, y2 = (_number(element, f'bndbox/{key}') for key in _CORNERS)
     if not all(map(math.isfinite, (x1, y1, x2, y2))):
         raise ValueError(f'its corners {x1, y1, x2, y2} are not finite')
-    difficult = element.findtext('difficult')
-    return Box(known, (x1, y1, x2, y2), ignore=bool(int(difficult)) if difficult else False)
+    ignore = element.findtext('difficult', '').strip() != '' and _number(element, 'difficult') != 0
+    return Box(known, (x1, y1, x2, y2), ignore=ignore)
 
 
 def _read_size(tree: ElementTree.Element) -> tuple[int, int] | None:
     if tree.find('size') is None:
         return None
-    width, height = int(_text(tree, 'size/width')), int(_text(tree, 'size/height'))
-    if width < 1 or height < 1:
-        raise ValueError(f'its picture has no area: {width}x{height}')
-    return width, height
+    width, height = _number(tree, 'size/width'), _number(tree, 'size/height')
+    if width < 1 or height < 1 or not (width.is_integer() and height.is_integer()):
+        raise ValueError(f'its picture cannot be {width:g}x{height:g}')
+    return int(width), int(height)
+
+
+def _number(element: ElementTree.Element, path: str) -> float:
+    text = _text(element, path)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"its {path} is no number but '{text}'") from None
 
 
 def _text(element: ElementTree.Element, path: str) -> str:

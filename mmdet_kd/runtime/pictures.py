@@ -5,11 +5,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from logging import Logger
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from mmcv.transforms import LoadImageFromFile
 
 from ..datasets.annotated import other_size, raise_all
 from ..datasets.picture_files import picture_sizes
 from ..errors import raise_if_any
+
+
+class _Loading(NamedTuple):
+    """Whether a pipeline obeys a JPEG's EXIF orientation, and whether it loads 8 bits a channel, as far as is known."""
+
+    turn: bool
+    eight_bits: bool
 
 
 def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> None:
@@ -27,9 +36,9 @@ def check_pictures(datasets: Sequence[Any], report: Path, logger: Logger) -> Non
     annotated_sizes = _annotated_sizes(datasets)
     raise_if_any(_missing_folders([path for annotated in annotated_sizes.values() for path in annotated]))
     start, count, problems = time.perf_counter(), 0, []
-    for turn, annotated in annotated_sizes.items():
+    for loading, annotated in annotated_sizes.items():
         count += len(annotated)
-        for (path, size), found in zip(annotated.items(), picture_sizes(annotated, turn), strict=True):
+        for (path, size), found in zip(annotated.items(), picture_sizes(annotated, *loading), strict=True):
             if isinstance(found, str):
                 problems.append(found)
             elif found != size:
@@ -54,11 +63,11 @@ def _missing_folders(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def _annotated_sizes(datasets: Sequence[Any]) -> dict[bool, dict[str, tuple[int, int]]]:
-    """Annotated width and height of each local picture: of those whose EXIF orientation is obeyed, and the others."""
-    annotated: dict[bool, dict[str, tuple[int, int]]] = {True: {}, False: {}}
+def _annotated_sizes(datasets: Sequence[Any]) -> dict[_Loading, dict[str, tuple[int, int]]]:
+    """Annotated width and height of each local picture, by how the pictures are loaded."""
+    annotated: dict[_Loading, dict[str, tuple[int, int]]] = {}
     for dataset in datasets:
-        sizes = annotated[_turns(dataset)]
+        sizes = annotated.setdefault(_loading(dataset), {})
         for info in _local_annotations(dataset):
             path, height, width = (info.get(key) for key in ('img_path', 'height', 'width'))
             if isinstance(path, str) and '://' not in path and height and width:
@@ -73,8 +82,14 @@ def _local_annotations(dataset: Any) -> Iterator[dict]:
         yield dataset.get_data_info(index)
 
 
-def _turns(dataset: Any) -> bool:
-    """Whether the pipeline obeys a JPEG's EXIF orientation."""
+def _loading(dataset: Any) -> _Loading:
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    colours = [getattr(step, 'color_type', '') for step in steps]
-    return not any('ignore_orientation' in colour or colour == 'unchanged' for colour in colours)
+    loaders = [step for step in steps if hasattr(step, 'color_type')]
+    turn = not any('ignore_orientation' in step.color_type or step.color_type == 'unchanged' for step in loaders)
+    return _Loading(turn, bool(loaders) and all(map(_loads_eight_bits, loaders)))
+
+
+def _loads_eight_bits(step: Any) -> bool:
+    # Loaders of your own, and other backends, may scale what they read.
+    as_known = type(step) is LoadImageFromFile and step.imdecode_backend == 'cv2'
+    return as_known and step.color_type.startswith(('color', 'grayscale'))

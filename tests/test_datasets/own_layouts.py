@@ -119,3 +119,23 @@ LAYOUTS = (
     *(voc, voc_without_lists, labelimg, labelimg_split),
     *(coco, one_coco_file, roboflow, yolo, yolo_a_folder_a_split),
 )
+
+
+def truth_of(root: Path, files: dict[str, Path], splits: tuple[str, ...]) -> dict[str, list]:
+    found = {}
+    for split in splits:
+        content = json.loads(files[split].read_text())
+        names = {category['id']: category['name'] for category in content['categories']}
+        for image in content['images']:
+            assert (root / image['file_name']).is_file()
+            boxes = [a for a in content['annotations'] if a['image_id'] == image['id']]
+            found[Path(image['file_name']).stem] = [
+                (names[a['category_id']], (x, y, x + w, y + h)) for a in boxes for x, y, w, h in [a['bbox']]
+            ]
+    return found
+
+
+def rewritten(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))

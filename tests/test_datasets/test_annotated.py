@@ -49,8 +49,10 @@ def test_a_pixel_over_the_edge_is_a_convention(picture):
 
 def test_another_size_than_annotated_is_named(picture):
     picture.size = (HEIGHT, WIDTH)
+    picture.boxes.append(Box('dog', (5, 5, 9, HEIGHT + 50)))  # of the annotated picture
     (problem,) = problems_of(picture)
-    assert 'a.png is 200x100, its annotation says 100x200 (turned by its EXIF orientation, perhaps)' in problem
+    assert 'a.png is 200x100, its annotation says 100x200: put back the annotated picture, or' in problem
+    assert 'EXIF orientation' in problem
 
 
 def test_a_long_list_goes_to_a_file(tmp_path):
@@ -110,3 +112,10 @@ def test_what_is_broken_can_be_left_out(picture, tmp_path):
     assert 'train.json: 1 pictures, 1 boxes, 1 left out' in said
     assert json.loads((tmp_path / 'train.json').read_text())['images'][0]['file_name'] == 'a.png'
     assert (tmp_path / 'left_out.txt').read_text() == f'there is no picture {tmp_path}/b.png: put it there\n'
+
+
+def test_a_split_is_not_left_out_as_a_whole(picture, tmp_path):
+    bad = Picture(tmp_path / 'b.png', 'b.png')
+    with pytest.raises(DistillationError, match=r'no picture of val is left: .*b\.png: put it there'):
+        write_splits(tmp_path, {'train': [picture], 'val': [bad]}, ('cat',), leave_out_broken=True)
+    assert not (tmp_path / 'train.json').exists()

@@ -107,6 +107,8 @@ def test_every_fault_is_named_at_once_and_nothing_is_written(root):
 def test_what_is_broken_can_be_left_out(root):
     break_all(root)
     (root / 'training' / 'label_2' / '000002.txt').write_text(LINE)
+    pictures = root / 'training' / 'image_2'
+    shutil.copy(pictures / '000002.png', pictures / '000003.png')  # the only one of val that is left
     assert 'train.json: 1 pictures, 1 boxes, 2 left out' in convert_kitti(root, leave_out_broken=True)
     content = json.loads((root / 'annotations' / 'train.json').read_text())
     assert [image['file_name'] for image in content['images']] == ['000002.png']

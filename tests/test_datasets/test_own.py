@@ -10,6 +10,7 @@ import pytest
 from helpers import tiny_student_cfg
 from helpers.tiny import REPO, call_tool
 from mmengine.config import Config
+from PIL import Image
 from test_datasets.layouts import DATA_KEYS, HEIGHT, WIDTH, draw_picture, judge_the_truth, write_xml
 from test_datasets.own_layouts import (
     CLASSES,
@@ -23,7 +24,9 @@ from test_datasets.own_layouts import (
     draw,
     labelimg,
     one_coco_file,
+    rewritten,
     roboflow,
+    truth_of,
     voc,
     voc_without_lists,
     yolo,
@@ -33,20 +36,6 @@ from mmdet_kd.datasets.own import convert_own
 from mmdet_kd.errors import DistillationError
 
 by_layout = pytest.mark.parametrize('draw_layout', LAYOUTS, ids=lambda draw: draw.__name__)
-
-
-def truth_of(root: Path, files: dict[str, Path], splits: tuple[str, ...]) -> dict[str, list]:
-    found = {}
-    for split in splits:
-        content = json.loads(files[split].read_text())
-        names = {category['id']: category['name'] for category in content['categories']}
-        for image in content['images']:
-            assert (root / image['file_name']).is_file()
-            boxes = [a for a in content['annotations'] if a['image_id'] == image['id']]
-            found[Path(image['file_name']).stem] = [
-                (names[a['category_id']], (x, y, x + w, y + h)) for a in boxes for x, y, w, h in [a['bbox']]
-            ]
-    return found
 
 
 @by_layout
@@ -69,13 +58,6 @@ def test_one_truth_comes_out_of_each_layout(tmp_path, draw_layout):
     assert "'animals' groups the others" in own.said or draw_layout is not roboflow
 
 
-def test_a_drawn_split_depends_on_the_seed_alone(tmp_path):
-    labelimg(tmp_path)
-    draws = [convert_own(tmp_path, tmp_path / str(i), seed=seed).files for i, seed in enumerate((0, 0, 1))]
-    texts = [files['val'].read_text() for files in draws]
-    assert texts[0] == texts[1] != texts[2]
-
-
 def test_boxes_without_width_or_height_are_left_out_and_counted(tmp_path):
     voc(tmp_path)
     write_xml(tmp_path / 'Annotations' / 'p0.xml', [('cat', (10, 10, 10, 30))])
@@ -87,12 +69,12 @@ def test_boxes_without_width_or_height_are_left_out_and_counted(tmp_path):
 @pytest.mark.parametrize(
     ('line', 'said'),
     [
-        ('0 0.5 0.5', 'line 1: 3 numbers are neither'),
+        ('0 0.5 0.5', 'line 1: .* are 5 numbers, a class and a polygon 7, 9 or more, not 3'),
         ('7 0.5 0.5 0.1 0.1', 'line 1: its class is 7; there are 2, counted from 0'),
         ('0 100 50 20 10', 'line 1: its numbers are no shares of a picture'),
-        ('cat 0.5 0.5 0.1 0.1', 'line 1: could not convert'),
+        ('cat 0.5 0.5 0.1 0.1', "line 1: 'cat' is no number"),
         ('0 0.9 0.5 0.5 0.1', 'reaches out of the picture'),
-        ('0 nan 0.5 0.5 0.1', 'line 1: its numbers are no shares of a picture'),
+        ('0 nan 0.5 0.5 0.1', "line 1: 'nan' is no number"),
     ],
 )
 def test_a_wrong_line_is_named_and_nothing_is_written(tmp_path, line, said):
@@ -143,70 +125,35 @@ def test_a_folder_of_none_of_the_layouts_is_refused(tmp_path):
         convert_own(tmp_path)
 
 
+def moved(root: Path, pattern: str, folder: str) -> None:
+    (root / folder).mkdir(exist_ok=True)
+    for path in list(root.glob(pattern)):
+        path.rename(root / folder / path.name)
+
+
+@pytest.mark.parametrize(
+    ('draw_layout', 'change', 'said'),
+    [
+        (yolo, lambda root: moved(root, 'labels/*/*.txt', 'images/train'), r'p1\.txt is one of YOLO.s: .* labels'),
+        (voc, lambda root: (root / 'Annotations').rename(root / 'xml'), r'p0\.xml is one of VOC.s: .* Annotations'),
+        (voc, lambda root: moved(root, '[AJ]*', 'inner'), r'The folder .*inner in it has the layout voc: name that'),
+    ],
+    ids=['labels beside pictures', 'another folder of XML files', 'a folder deeper'],
+)
+def test_a_layout_that_is_nearly_known_has_its_cure(tmp_path, draw_layout, change, said):
+    draw_layout(tmp_path)
+    change(tmp_path)
+    shutil.rmtree(tmp_path / 'labels', ignore_errors=True)
+    with pytest.raises(DistillationError, match=f'has none of the layouts .*{said}'):
+        convert_own(tmp_path)
+
+
 def test_pictures_that_are_elsewhere_are_one_error(tmp_path):
     one_coco_file(tmp_path)
     (tmp_path / 'images').rename(tmp_path / 'hidden')
     with pytest.raises(DistillationError, match=r'p0\.jpg, is in none of .*: put the pictures there') as error:
         convert_own(tmp_path)
     assert len(error.value.problems) == 1
-
-
-def rewritten(path: Path, change) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def names_of(own, split: str) -> list[str]:
-    return sorted(Path(image['file_name']).stem for image in json.loads(own.files[split].read_text())['images'])
-
-
-def test_files_of_one_split_are_read_together(tmp_path):
-    for number, names in enumerate((NAMES[:3], NAMES[3:])):
-        draw(tmp_path / 'images', names)
-        (tmp_path / f'task_{number}.json').write_text(json.dumps(coco_content(names, dict(cat=1, dog=2))))
-    own = convert_own(tmp_path)
-    assert sorted(names_of(own, 'train') + names_of(own, 'val')) == NAMES
-
-
-def test_lists_of_one_split_are_read_together_and_names_may_have_spaces(tmp_path):
-    voc(tmp_path)
-    for name, new in (('p5', 'p 5'), ('p6', 'p 6')):
-        (tmp_path / 'Annotations' / f'{name}.xml').rename(tmp_path / 'Annotations' / f'{new}.xml')
-        (tmp_path / 'JPEGImages' / f'{name}.jpg').rename(tmp_path / 'JPEGImages' / f'{new}.jpg')
-    lists = tmp_path / 'ImageSets' / 'Main'
-    (lists / 'val.txt').unlink()
-    (lists / 'val1.txt').write_text('p 5\np7\n')
-    (lists / 'val2.txt').write_text('p 6\np7\n')
-    own = convert_own(tmp_path)
-    assert names_of(own, 'val') == ['p 5', 'p 6', 'p7']
-
-
-def test_roboflows_copies_of_a_picture_are_drawn_together(tmp_path):
-    names = [f'{name}_jpg.rf.{copy}' for name in NAMES for copy in 'abc']
-    for name in names:
-        draw_picture(tmp_path / 'train' / f'{name}.jpg', [])
-    images = [dict(id=i, file_name=f'{name}.jpg', width=WIDTH, height=HEIGHT) for i, name in enumerate(names)]
-    content = dict(coco_content(NAMES, dict(cat=1, dog=2)), images=images)
-    (tmp_path / 'train' / '_annotations.coco.json').write_text(json.dumps(content))
-    own = convert_own(tmp_path)
-    sources = [{name.partition('_')[0] for name in names_of(own, split)} for split in ('train', 'val')]
-    assert sources[0] | sources[1] == {*NAMES}
-    assert not sources[0] & sources[1]
-    assert 'the copies that Roboflow made of each of 8 together' in own.said
-
-
-def test_a_picture_in_train_and_in_val_is_refused(tmp_path):
-    coco(tmp_path)
-    files = {split: tmp_path / 'annotations' / f'instances_{split}2017.json' for split in ('train', 'val')}
-    shared = coco_content(VAL, dict(cat=17, dog=18))
-    (tmp_path / 'val2017').rename(tmp_path / 'images')
-    draw(tmp_path / 'images', TRAIN)
-    files['train'].write_text(json.dumps(shared))
-    with pytest.raises(DistillationError, match=r'3 pictures are in train and in val, such as images/p5\.jpg'):
-        convert_own(tmp_path)
-    files['train'].rename(tmp_path / 'annotations' / 'instances_trainval2017.json')  # of which val may be a part
-    assert convert_own(tmp_path).files.keys() == {'trainval', 'val'}
 
 
 def test_boxes_that_are_marked_ignore_are_ignored_regions(tmp_path):
@@ -240,102 +187,6 @@ def test_names_of_pictures_may_be_whole_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     own = convert_own(tmp_path.name)
     assert truth_of(tmp_path, own.files, ('train', 'val')).keys() == TRUTH.keys()
-
-
-def test_data_yaml_says_what_a_picture_is_for(tmp_path):
-    yolo(tmp_path, 'here/{kind}/site_{split}')
-    description = tmp_path / 'data.yaml'
-    (tmp_path / 'held_out.txt').write_text(''.join(f'./here/images/site_val/{name}.jpg\n' for name in VAL))
-    for val in ('here/images/site_val', '../here/images/site_val', '[here/images/site_val]', 'held_out.txt'):
-        description.write_text(f'train: here/images/site_train\nval: {val}\nnames: [cat, dog]\n')
-        own = convert_own(tmp_path)
-        assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
-    description.write_text('train: here/images/site_train\nval: /elsewhere/site_val\nnames: [cat, dog]\n')
-    with pytest.raises(DistillationError, match=r'data\.yaml: .* 3 are in no split, such as .*site_val/p5'):
-        convert_own(tmp_path)
-
-
-@pytest.mark.parametrize('folders', ['images/{split}', 'helmets/{split}'])
-def test_labelimgs_splits_are_found_below_other_folders(tmp_path, folders):
-    for split, names in (('train', TRAIN), ('val', VAL)):
-        draw(tmp_path / folders.format(split=split), names)
-        for name in names:
-            write_xml(tmp_path / folders.format(split=split) / f'{name}.xml', TRUTH[name])
-    own = convert_own(tmp_path)
-    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
-
-
-def labelimg_in(root, *folders):
-    for folder, names in zip(folders, (TRAIN, VAL), strict=True):
-        draw(root / folder, names)
-        for name in names:
-            write_xml(root / folder / f'{name}.xml', TRUTH[name])
-
-
-def yolo_in(root, *folders):
-    yolo(root)
-    for split, folder in (('val', folders[1]), ('train', folders[0])):
-        for kind in ('images', 'labels'):
-            (root / kind / split).rename(root / kind / folder)
-    (root / 'data.yaml').write_text('names: [cat, dog]\n')
-
-
-def voc_of(root, *lists):
-    voc(root)
-    for split, name in zip(('train', 'val'), lists, strict=True):
-        path = root / 'ImageSets' / 'Main' / f'{split}.txt'
-        path.rename(path.with_name(f'{name}.txt'))
-
-
-def coco_of(root, *names):
-    coco(root)
-    for split, name in zip(('train', 'val'), names, strict=True):
-        path = root / 'annotations' / f'instances_{split}2017.json'
-        path.rename(path.with_name(f'instances_{name}.json'))
-        (root / f'{split}2017').rename(root / name)
-
-
-@pytest.mark.parametrize('write', [labelimg_in, yolo_in])
-def test_folders_of_no_splits_name_are_drawn_from_together_only_if_asked(tmp_path, write):
-    write(tmp_path, 'fit', 'eval')
-    said = (
-        r'its pictures lie in .*eval, .*fit, which leaves open what is for what\. Rename .*, or draw from all of them: '
-    )
-    with pytest.raises(DistillationError, match=said):
-        convert_own(tmp_path)
-    assert not (tmp_path / 'coco').exists()
-    call_tool('tools/dataset_converters/own.py', tmp_path, '--val-share', '0.2')  # as the message says
-    files = {split: tmp_path / 'coco' / f'{split}.json' for split in ('train', 'val')}
-    assert truth_of(tmp_path, files, files).keys() == TRUTH.keys()
-
-
-@pytest.mark.parametrize('write', [labelimg_in, yolo_in])
-@pytest.mark.parametrize('named', ['train', 'val'])
-def test_a_folder_of_no_splits_name_beside_one_of_a_splits_is_refused(tmp_path, write, named):
-    write(tmp_path, named, 'holdout')
-    for share in (None, 0.2):
-        with pytest.raises(DistillationError, match=rf'3 lie in .*holdout, beside {named}, .* what is no data$'):
-            convert_own(tmp_path, val_share=share)
-
-
-@pytest.mark.parametrize('write', [voc_of, coco_of])
-def test_a_list_of_no_splits_name_beside_train_is_not_passed_over(tmp_path, write):
-    write(tmp_path, 'train', 'holdout')
-    with pytest.raises(DistillationError, match=r'its splits are holdout, train, .* or draw from train: python tools/'):
-        convert_own(tmp_path)
-    own = convert_own(tmp_path, val_share=0.2)
-    assert (len(names_of(own, 'train')), len(names_of(own, 'val'))) == (4, 1)
-    assert names_of(own, 'holdout') == VAL
-
-
-@pytest.mark.parametrize('write', [voc_of, coco_of])
-@pytest.mark.parametrize('names', [('fit', 'eval'), ('trainval', 'holdout'), ('fit', 'val')])
-def test_lists_that_are_not_to_train_on_and_to_judge_on_are_refused(tmp_path, write, names):
-    write(tmp_path, *names)
-    for share in (None, 0.2):
-        with pytest.raises(DistillationError, match=r'its splits are .*, which leaves open .* what is no data$'):
-            convert_own(tmp_path, val_share=share)
-    assert not (tmp_path / 'coco').exists()
 
 
 @by_layout
@@ -379,36 +230,6 @@ def test_a_file_of_cocos_that_would_not_be_read_is_named(tmp_path, other):
         convert_own(tmp_path)
 
 
-def test_one_file_of_cocos_over_folders_of_splits_has_these_splits(tmp_path):
-    for split, names in (('train', TRAIN), ('val', VAL)):
-        draw(tmp_path / 'images' / split, names)
-    content = coco_content(NAMES, dict(cat=1, dog=2))
-    for image in content['images']:
-        image['file_name'] = f'{"train" if image["file_name"][:-4] in TRAIN else "val"}/{image["file_name"]}'
-    (tmp_path / 'annotations').mkdir()
-    (tmp_path / 'annotations' / 'instances_default.json').write_text(json.dumps(content))  # as CVAT exports it
-    own = convert_own(tmp_path)
-    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
-
-
-def test_a_split_of_data_yaml_that_is_not_there_is_named(tmp_path):
-    yolo(tmp_path)
-    (tmp_path / 'data.yaml').write_text(
-        'train: images/train\nval: images/val\ntest: ../test/images\nnames: [cat, dog]\n'
-    )
-    with pytest.raises(DistillationError, match=r'data\.yaml names test: \.\./test/images, where no picture is'):
-        convert_own(tmp_path)
-
-
-def test_a_list_beside_whole_splits_is_said_to_be_of_no_use(tmp_path):
-    voc(tmp_path)
-    (tmp_path / 'ImageSets' / 'Main' / 'eval.txt').write_text('\n'.join(VAL))
-    assert 'nothing is trained or judged on eval' in convert_own(tmp_path).said
-    (tmp_path / 'ImageSets' / 'Main' / 'val.txt').rename(tmp_path / 'ImageSets' / 'Main' / 'test.txt')
-    with pytest.raises(DistillationError, match='its splits are eval, test, train, which leaves open'):
-        convert_own(tmp_path, tmp_path / 'other')
-
-
 def test_classes_of_other_numbers_in_other_files_are_said_once(tmp_path):
     coco(tmp_path)
 
@@ -430,16 +251,6 @@ def test_notes_beside_yolos_files_are_no_annotations(tmp_path):
     yolo(tmp_path)
     (tmp_path / 'notes.json').write_text('{"categories": [], "info": {}}')  # of Label Studio
     assert convert_own(tmp_path).layout == 'yolo'
-
-
-def test_lists_beside_classes_txt_say_what_a_picture_is_for(tmp_path):
-    yolo(tmp_path, '{kind}/all_{split}')
-    (tmp_path / 'data.yaml').unlink()
-    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
-    for split, names in (('train', TRAIN), ('val', VAL)):
-        (tmp_path / f'{split}.txt').write_text(''.join(f'images/all_{split}/{name}.jpg\n' for name in names))
-    own = convert_own(tmp_path)
-    assert (names_of(own, 'train'), names_of(own, 'val')) == (TRAIN, VAL)
 
 
 def test_two_lists_of_classes_are_not_chosen_from(tmp_path):
@@ -490,6 +301,93 @@ def test_an_annotation_without_a_picture_is_a_fault(tmp_path, draw_layout):
     assert len(error.value.problems) == 1
 
 
+@pytest.mark.parametrize('draw_layout', [voc, labelimg, yolo], ids=lambda draw: draw.__name__)
+def test_two_pictures_do_not_share_an_annotation(tmp_path, draw_layout):
+    draw_layout(tmp_path)
+    picture = next(tmp_path.rglob('p1.jpg'))
+    shutil.copy(picture, picture.with_suffix('.png'))
+    with pytest.raises(DistillationError, match=r'p1\.jpg and p1\.png would share one annotation: give each'):
+        convert_own(tmp_path)
+
+
+def test_lists_of_voc_may_name_files_and_suffixes_may_be_in_any_case(tmp_path):
+    voc(tmp_path)
+    for path in (tmp_path / 'ImageSets' / 'Main').glob('[tv]*.txt'):
+        path.write_text('\n'.join(f'{name}.jpg' for name in path.read_text().split()))
+    picture = tmp_path / 'JPEGImages' / 'p1.jpg'
+    picture.rename(picture.with_suffix('.Jpg'))
+    own = convert_own(tmp_path)
+    assert truth_of(tmp_path, own.files, ('train', 'val')).keys() == {*NAMES}
+
+
+def test_names_that_end_in_1_are_no_marks_of_a_class(tmp_path):
+    draw_picture(tmp_path / 'JPEGImages' / 'a 1.jpg', [(10, 10, 40, 30)])
+    draw_picture(tmp_path / 'JPEGImages' / 'b 1.jpg', [(10, 10, 40, 30)])
+    write_xml(tmp_path / 'Annotations' / 'a 1.xml', [('cat', (10, 10, 40, 30))])
+    write_xml(tmp_path / 'Annotations' / 'b 1.xml', [('cat', (10, 10, 40, 30))])
+    lists = tmp_path / 'ImageSets' / 'Main'
+    lists.mkdir(parents=True)
+    (lists / 'train.txt').write_text('a 1\n')
+    (lists / 'val.txt').write_text('b 1\n')
+    own = convert_own(tmp_path)
+    assert [truth_of(tmp_path, own.files, (split,)).keys() for split in ('train', 'val')] == [{'a 1'}, {'b 1'}]
+
+
+def test_classes_that_labelimg_left_beside_the_labels_are_those_of_the_set(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'labels' / 'train' / 'classes.txt').write_text('dog\ncat\n')
+    with pytest.raises(DistillationError, match=r'data\.yaml and .*classes\.txt name other classes, or in'):
+        convert_own(tmp_path)
+    (tmp_path / 'data.yaml').unlink()
+    assert convert_own(tmp_path).classes == ['dog', 'cat']
+
+
+def test_sizes_and_areas_that_a_file_of_cocos_has_not_are_those_of_picture_and_box(tmp_path):
+    def leave_out(content):
+        for image in content['images']:
+            del image['width'], image['height']
+        for annotation in content['annotations']:
+            del annotation['area']
+
+    one_coco_file(tmp_path)
+    whole = convert_own(tmp_path, tmp_path / 'whole')
+    rewritten(tmp_path / 'labels.json', leave_out)
+    bare = convert_own(tmp_path, tmp_path / 'bare')
+    for split, path in whole.files.items():
+        assert json.loads(bare.files[split].read_text()) == json.loads(path.read_text())
+    rewritten(tmp_path / 'labels.json', lambda content: content['images'][0].update(width='200'))
+    with pytest.raises(DistillationError, match='entry 0 of "images" has no width, or of a wrong kind'):
+        convert_own(tmp_path)
+
+
+def test_an_area_below_0_is_refused(tmp_path):
+    """mmdet drops such an object without a word."""
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: content['annotations'][0].update(area=-5))
+    with pytest.raises(DistillationError, match='the area of annotation 0 cannot be -5: correct it'):
+        convert_own(tmp_path)
+
+
+def test_names_of_windows_have_their_cure(tmp_path):
+    one_coco_file(tmp_path)
+    rewritten(
+        tmp_path / 'labels.json',
+        lambda content: [image.update(file_name=f'images\\{image["file_name"]}') for image in content['images']],
+    )
+    with pytest.raises(DistillationError, match=r'is in none of .*: write / for the \\ in its file names'):
+        convert_own(tmp_path)
+
+
+def test_pictures_that_are_turned_are_counted(tmp_path):
+    labelimg(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(tmp_path / 'p0.jpg') as picture:
+        picture.save(tmp_path / 'p0.jpg', exif=exif)
+    said = convert_own(tmp_path).said
+    assert '1 pictures are turned by an EXIF orientation, which mmdet obeys, such as p0.jpg: see that their' in said
+
+
 def test_pictures_of_voc_without_an_annotation_are_counted(tmp_path):
     voc_without_lists(tmp_path)
     (tmp_path / 'Annotations' / 'p1.xml').unlink()
@@ -536,17 +434,6 @@ def test_corners_in_a_file_of_cocos_are_one_error(tmp_path):
     one_coco_file(tmp_path)
     rewritten(tmp_path / 'labels.json', lambda content: to_corners(content, 4))  # so they are not of all boxes
     with pytest.raises(DistillationError, match='reaches out of the picture'):
-        convert_own(tmp_path)
-
-
-def test_what_an_earlier_conversion_left_is_not_taken_for_a_split(tmp_path):
-    one_coco_file(tmp_path)
-    convert_own(tmp_path)
-    convert_own(tmp_path)  # the same again is written anew
-    (tmp_path / 'labels.json').unlink()
-    for split, names in (('train', TRAIN), ('test', VAL)):
-        (tmp_path / f'{split}.json').write_text(json.dumps(coco_content(names, dict(cat=1, dog=2))))
-    with pytest.raises(DistillationError, match=r'coco has val\.json, no split of this set: remove'):
         convert_own(tmp_path)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet_kd.datasets.picture_files import picture_size, picture_sizes
+from mmdet_kd.datasets.picture_files import picture_headers, picture_size, picture_sizes
 
 
 @pytest.fixture
@@ -81,3 +81,38 @@ def test_many_keep_their_order(tmp_path):
     for index, size in enumerate(sizes):
         assert size == ((index, 5) if index % 7 else f'there is no picture {paths[index]}: put it there')
     assert list(picture_sizes([])) == []
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('shape', [(40, 60), (40, 60, 3)], ids=['grey', 'colour'])
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+def test_a_deep_picture_that_would_be_almost_black_is_refused(tmp_path, suffix, shape, bits):
+    path = tmp_path / f'a{suffix}'
+    deep = np.random.default_rng(0).integers(0, 2**bits, shape, dtype=np.uint16)
+    cv2.imwrite(str(path), deep)
+    if bits == 16:
+        assert picture_size(path) == (60, 40)
+        assert mmcv.imread(path).max() == 255
+        return
+    assert mmcv.imread(path).max() <= 64
+    with pytest.raises(
+        ValueError, match=rf'a{suffix} has 16 bits a channel and no value above {deep.max()}: .* 8 bits'
+    ):
+        picture_size(path)
+
+
+def test_a_picture_of_floats_is_refused(tmp_path):
+    """mmcv gets None of it, on which mmdet's loader fails without a name."""
+    cv2.imwrite(str(tmp_path / 'a.tif'), np.random.default_rng(0).random((40, 60), np.float32))
+    with pytest.raises(ValueError, match=r'a\.tif cannot be read \(OpenCV cannot decode it\)'):
+        picture_size(tmp_path / 'a.tif')
+
+
+def test_an_orientation_is_said_with_the_size(tmp_path, pixels):
+    paths = []
+    for orientation in (1, 3, 6):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        paths.append(tmp_path / f'{orientation}.jpg')
+        Image.fromarray(pixels).save(paths[-1], exif=exif)
+    assert list(picture_headers(paths)) == [((60, 40), 1), ((60, 40), 3), ((40, 60), 6)]

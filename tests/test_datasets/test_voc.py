@@ -83,7 +83,7 @@ def test_parts_of_an_object_are_no_objects_and_a_size_is_optional(tmp_path):
     (only,), size, problems = read_xml(tmp_path / 'a.xml')
     assert (only.category, only.corners, size, problems) == ('person', (1, 2, 30, 40), None, [])
     (tmp_path / 'a.xml').write_text('<annotation><size><width>x</width><height>3</height></size></annotation>')
-    assert 'invalid literal' in read_xml(tmp_path / 'a.xml')[2][0]
+    assert "a.xml: its size/width is no number but 'x': correct it" in read_xml(tmp_path / 'a.xml')[2][0]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ NAN, INF, HUGE = float('nan'), float('inf'), 10**400
         ('annotations', dict(bbox=[1, 2, HUGE, 9]), 'bbox of annotation 103 is not four finite numbers'),
         ('annotations', dict(bbox=[1, True, 9, 9]), 'bbox of annotation 103 is not four finite numbers'),
         ('annotations', dict(bbox=[[1] * 10**6, 2, 9, 9]), 'bbox of annotation 103 is not four finite numbers'),
-        ('annotations', dict(area=NAN), 'the area of annotation 103 is not finite'),
+        ('annotations', dict(area=NAN), 'the area of annotation 103 cannot be nan'),
+        ('annotations', dict(area=-3), 'the area of annotation 103 cannot be -3'),
         ('annotations', dict(bbox=[30, 30, -9, 9]), 'annotation 103 has a negative width or height'),
         ('annotations', dict(bbox=[-5, 2, 9, 9]), 'annotation 103 reaches out of its picture, which is 64x64'),
         ('annotations', dict(bbox=[60, 2, 9, 9]), 'annotation 103 reaches out of its picture, which is 64x64'),
@@ -218,7 +219,7 @@ def test_what_mmdet_leaves_out_of_a_coco_file_is_counted(cfg, path, tmp_path):
     assert count_objects(cfg) == before
     line = (
         f'{path}: mmdet does not count 7 boxes as objects: 1 crowds, 1 marked "ignore", 2 outside of their picture, '
-        '2 less than a pixel wide or high, 1 of an area of 0 or less'
+        '2 less than a pixel wide or high, 1 of an area of 0'
     )
     assert annotation_problems(cfg, ('train',)) == ([], [line])
     require_annotations(Runner.from_cfg(cfg))
@@ -312,7 +313,7 @@ NO_XML = {
     'bomb': (lambda path: path.write_text(LAUGHS), 'truncated or no XML'),
     'deep': (lambda path: path.write_text('<annotation>' + '<a>' * 10**4), 'truncated or no XML'),
     'closed': (lambda path: path.write_text('<a>' * 10**4 + '</a>' * 10**4), 'no <annotation> but <a>'),
-    'no size': (lambda path: write_xml(path, [('dog', (1, 2, 9, 9))], (0, 0)), 'its picture has no area: 0x0'),
+    'no size': (lambda path: write_xml(path, [('dog', (1, 2, 9, 9))], (0, 0)), 'its picture cannot be 0x0'),
 }
 
 

@@ -7,14 +7,17 @@ from typing import NamedTuple
 from ...errors import DistillationError, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
+from ..voc_xml import is_annotation
 from .coco_json import is_coco, read_coco_folder
 from .found import (
     VAL_SHARE,
     Found,
     describe,
     leave_out_flat,
+    pictures_in,
     require_apart,
     require_clear,
+    visible,
     with_splits,
 )
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
@@ -101,7 +104,20 @@ def convert_own(
             if (folder / f'{split}.json').resolve() in sources
         ]
     )
-    written = write_splits(folder, found.splits, found.classes, leave_out_broken)
+    try:
+        written = write_splits(folder, found.splits, found.classes, leave_out_broken)
+    except DistillationError as error:
+        if leave_out_broken:
+            raise
+        (*others, last) = error.problems
+        cure = f'Or leave such pictures out: python tools/dataset_converters/own.py {root} --leave-out-broken'
+        raise DistillationError([*others, f'{last}. {cure}']) from None
+    turned = [picture.file_name for picture in found.pictures if picture.orientation != 1]
+    if turned:
+        found.notes.append(
+            f'{len(turned)} pictures are turned by an EXIF orientation, which mmdet obeys, such as {turned[0]}: see '
+            'that their boxes are of the turned pictures'
+        )
     files = {split: folder / f'{split}.json' for split in found.splits}
     said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])
     return OwnData(layout, found.classes, files, said)
@@ -121,6 +137,24 @@ def _layout_of(root: Path) -> str:
     raise DistillationError(
         [
             f'{root.absolute()} has none of the layouts {", ".join(LAYOUTS)}: Annotations/*.xml, annotations/*.json, '
-            'labels/*.txt, or an XML beside each picture'
+            f'labels/*.txt, or an XML beside each picture{_nearly(root)}'
         ]
     )
+
+
+def _nearly(root: Path) -> str:
+    """What would make it one of the layouts, if it is close to one."""
+    for folder in visible(root, '*/'):
+        named = [name for name, (has, _) in LAYOUTS.items() if has(folder)]
+        if named:
+            return f'. The folder {folder} in it has the layout {named[0]}: name that'
+    annotation = next(iter(visible(root, '**/*.xml')), None)
+    if annotation is not None and is_annotation(annotation):
+        return (
+            f". {annotation} is one of VOC's: put such files into Annotations and the pictures into JPEGImages, or "
+            'each beside its picture'
+        )
+    label = next((text for path in pictures_in(root) if (text := path.with_suffix('.txt')).exists()), None)
+    if label is not None:
+        return f". {label} is one of YOLO's: put such files into labels, and the pictures into images"
+    return ''

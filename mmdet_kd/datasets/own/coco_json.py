@@ -49,7 +49,7 @@ def read_coco_folder(root: Path) -> Found:
     contents, problems = {}, []
     for path in files:
         _refuse_labelme(path)
-        contents[path], found = read_coco(path)
+        contents[path], found = read_coco(path, measured=False)
         problems += found
     raise_if_any(problems)
     raise_if_any([_CORNERS.format(path=path) for path, content in contents.items() if _has_corners(content)])
@@ -135,8 +135,8 @@ def _categories(contents: list[dict]) -> dict[int | str, dict]:
 
 def _has_corners(content: dict) -> bool:
     """Whether the boxes of a file are rather corners: as such all lie in their pictures, and as boxes many do not."""
-    sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
-    boxes = [(each['bbox'], sizes[each['image_id']]) for each in content['annotations']]
+    sizes = {image['id']: size for image in content['images'] if (size := _size_of(image))}
+    boxes = [(each['bbox'], sizes[each['image_id']]) for each in content['annotations'] if each['image_id'] in sizes]
     if not all(x <= z and y <= w and not reaches_out((x, y, z, w), size) for (x, y, z, w), size in boxes):
         return False
     count = sum(reaches_out((x, y, x + z, y + w), size) for (x, y, z, w), size in boxes)
@@ -154,14 +154,18 @@ def _pictures(root: Path, path: Path, content: dict, names: dict[int | str, str]
     pictures = {}
     for image in content['images']:
         file = folder / image['file_name']
-        size = (image['width'], image['height'])
-        pictures[image['id']] = Picture(file, Path(os.path.relpath(file, root)).as_posix(), size=size)
+        pictures[image['id']] = Picture(file, Path(os.path.relpath(file, root)).as_posix(), size=_size_of(image))
     for annotation in content['annotations']:
         x, y, width, height = annotation['bbox']
         box = Box(names[annotation['category_id']], (x, y, x + width, y + height), is_ignored(annotation))
         box.extra = {key: annotation[key] for key in ('area', 'segmentation') if annotation.get(key)}
         pictures[annotation['image_id']].boxes.append(box)
     return list(pictures.values())
+
+
+def _size_of(image: dict) -> tuple[int, int] | None:
+    """Width and height, if the file says both; the picture says them too."""
+    return (image['width'], image['height']) if 'width' in image and 'height' in image else None
 
 
 def _folder_of(root: Path, path: Path, content: dict) -> Path:
@@ -175,4 +179,5 @@ def _folder_of(root: Path, path: Path, content: dict) -> Path:
         if (folder / first).exists():
             return folder
     looked = ', '.join(str(folder) for folder in dict.fromkeys(candidates))
-    raise DistillationError([f'{path}: its first picture, {first}, is in none of {looked}: put the pictures there'])
+    cure = 'write / for the \\ in its file names' if '\\' in first else 'put the pictures there'
+    raise DistillationError([f'{path}: its first picture, {first}, is in none of {looked}: {cure}'])

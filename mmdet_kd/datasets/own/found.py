@@ -84,6 +84,21 @@ def visible(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path, parts in found if not any(name[:1] == '.' or name == '__MACOSX' for name in parts))
 
 
+def require_names_of_their_own(pictures: Iterable[Path]) -> None:
+    """Refuse pictures that would share an annotation, which is found by their name without its suffix.
+
+    Raises:
+        DistillationError: there are some.
+    """
+    known: dict[Path, Path] = {}
+    for path in pictures:
+        other = known.setdefault(path.with_suffix(''), path)
+        if other != path:
+            raise DistillationError(
+                [f'{other} and {path.name} would share one annotation: give each picture a name of its own']
+            )
+
+
 def require_lower_case(paths: Iterable[Path]) -> None:
     """Refuse annotations whose suffix is in upper case: they would not be found, and their pictures have no object.
 

@@ -4,8 +4,8 @@ VOC's folders::
 
     root/Annotations/NAME.xml
     root/JPEGImages/NAME.jpg
-    root/ImageSets/Main/{train,val,...}.txt   a NAME a line, or a list of one class: NAME and 1, 0 or -1, not read;
-                                              without them a split is drawn
+    root/ImageSets/Main/{train,val,...}.txt   a NAME a line, or NAME.jpg; or a list of one class, NAME and 1, 0 or -1,
+                                              which is not read; without lists a split is drawn
 
 Beside the pictures, in the root or in a folder a split::
 
@@ -15,7 +15,7 @@ Corners are taken as they stand, and the upper left corner of a picture is 0, 0.
 reads it without a converter.) Difficult boxes are ignored regions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from .found import (
     folders_of,
     pictures_in,
     require_lower_case,
+    require_names_of_their_own,
     split_name,
     split_of_folders,
     visible,
@@ -65,13 +66,17 @@ def read_voc(root: Path) -> Found:
     if not (root / PICTURES).is_dir():
         raise DistillationError([f'{root.absolute()} has no folder {PICTURES}: put the pictures there'])
     require_lower_case(visible(root / 'Annotations', _XML))
-    lists, notes = _read_lists(root / LISTS), []
+    annotated = [path.stem for path in visible(root / 'Annotations', '*.xml')]
+    there = pictures_in(root / PICTURES)
+    require_names_of_their_own(there)
+    paths = {path.stem: path for path in there if path.parent == root / PICTURES}
+    lists, notes = _read_lists(root / LISTS, {*annotated}), []
     if not lists:
-        lists = {UNNAMED: [path.stem for path in visible(root / 'Annotations', '*.xml')]}
-        others = {path.stem for path in pictures_in(root / PICTURES)} - {*lists[UNNAMED]}
+        lists = {UNNAMED: annotated}
+        others = {path.stem for path in there} - {*annotated}
         if others:
             notes.append(f'{len(others)} pictures of {PICTURES} without an annotation were left out')
-    pictures = {name: _read_named(root, name) for names in lists.values() for name in names}
+    pictures = {name: _read_named(root, name, paths) for names in lists.values() for name in names}
     return _found({split: [pictures[name] for name in names] for split, names in lists.items()}, notes)
 
 
@@ -79,6 +84,7 @@ def read_labelimg(root: Path) -> Found:
     """Read pictures with an XML beside each; one without it has no object, and an XML without a picture is a fault."""
     splits: dict[str, list[Picture]] = {}
     pictures = pictures_in(root)
+    require_names_of_their_own(pictures)
     beside = {path.with_suffix('.xml') for path in pictures}
     written = visible(root, f'**/{_XML}')
     require_lower_case(written)
@@ -94,25 +100,34 @@ def _read_beside(root: Path, path: Path) -> Picture:
     return Picture(path, name, *read_xml(annotation)) if annotation.exists() else Picture(path, name)
 
 
-def _read_named(root: Path, name: str) -> Picture:
-    folder = root / PICTURES
-    suffixes = [suffix for each in PICTURE_SUFFIXES for suffix in (each, each.upper())]
-    path = next((p for s in suffixes if (p := folder / (name + s)).exists()), folder / f'{name}.jpg')
+def _read_named(root: Path, name: str, paths: Mapping[str, Path]) -> Picture:
+    path = paths.get(name, root / PICTURES / f'{name}.jpg')
     return Picture(path, path.relative_to(root).as_posix(), *read_xml(root / 'Annotations' / f'{name}.xml'))
 
 
-def _read_lists(folder: Path) -> dict[str, list[str]]:
-    """Split -> names, of the lists that are not of one class."""
+def _read_lists(folder: Path, annotated: Set[str]) -> dict[str, list[str]]:
+    """Split -> names, of the lists that are not of one class.
+
+    Args:
+        folder: of the lists.
+        annotated: names that have an annotation, which tell 'p 1', the name of a picture, from a name and a 1.
+    """
     lists: dict[str, list[str]] = {}
     for path in visible(folder, '*.txt'):
         try:
             lines = read_lines(path)
         except (OSError, ValueError) as error:
             raise DistillationError([f'cannot read the list {path} ({error}): copy it again']) from None
+        names = [line if line in annotated else _without_suffix(line) for line in lines]
         of_class = all(len(line.split()) > 1 and line.split()[-1] in ('1', '0', '-1') for line in lines)
-        if lines and not of_class:
-            lists.setdefault(split_name(path.stem), []).extend(lines)
+        if names and not (of_class and annotated.isdisjoint(names)):
+            lists.setdefault(split_name(path.stem), []).extend(names)
     return {split: list(dict.fromkeys(names)) for split, names in lists.items()}
+
+
+def _without_suffix(name: str) -> str:
+    path = Path(name)
+    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES and path.name == name else name
 
 
 def _found(splits: dict[str, Sequence[Picture]], notes: Sequence[str] = ()) -> Found:

@@ -2,7 +2,7 @@
 
 ::
 
-    root/data.yaml                       names: [cat, dog] or {0: cat, 1: dog}; or root/classes.txt, a name a line;
+    root/data.yaml                       names: [cat, dog] or {0: cat, 1: dog}; or classes.txt, a name a line;
                                          train, val, test: a folder or a list of pictures, or several; without
                                          data.yaml root/train.txt, ... are such lists; without them the names of
                                          folders say what a picture is for
@@ -14,6 +14,7 @@ y2 x3 y3 ...``, the corners of a polygon, whose box is taken. With ``kpt_shape``
 and are not read. A picture without a file has no object, and a file without a picture is a fault.
 """
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from .found import (
     folders_of,
     pictures_in,
     require_lower_case,
+    require_names_of_their_own,
     split_name,
     split_of_folders,
     visible,
@@ -56,6 +58,7 @@ def read_yolo(root: Path) -> Found:
     paths = [path for path in pictures_in(root) if _IMAGES in path.relative_to(root).parts[:-1]]
     if not paths:
         raise DistillationError([f'there is no picture in a folder "{_IMAGES}" of {root.absolute()}: put them there'])
+    require_names_of_their_own(paths)
     labels = {_swapped(root, path, _IMAGES, _LABELS, '.txt') for path in paths}
     written = [each for folder in _label_folders(root) for each in visible(folder, '**/*.[tT][xX][tT]')]
     require_lower_case(written)
@@ -107,7 +110,8 @@ def _splits_of(
 
 def _found_at(root: Path, description: Mapping[str, Any], entry: Any) -> set[Path]:
     """The folders and pictures that a split of data.yaml has, of those that are there."""
-    bases = [root / str(description.get('path') or ''), root]
+    written = root / str(description.get('path') or '')  # where the set lay, which may be another set's place now
+    bases = [written, root] if written.resolve().is_relative_to(root.resolve()) else [root]
     places = set()
     for each in entry if isinstance(entry, list) else [entry]:
         inside = Path(*(part for part in Path(str(each)).parts if part != '..'))  # Roboflow's lead out of the set
@@ -157,7 +161,12 @@ def _read_label(
 
 def _parse(words: Sequence[str], size: tuple[int, int], classes: Sequence[str]) -> Box:
     if len(words) < 5 or (len(words) > 5 and len(words) % 2 == 0):
-        raise ValueError(f'{len(words)} numbers are neither "class x y width height" nor a class and a polygon')
+        raise ValueError(
+            f'"class x y width height" are 5 numbers, a class and a polygon 7, 9 or more, not {len(words)}'
+        )
+    strange = [word for word in words if not _is_number(word)]
+    if strange:
+        raise ValueError(f"'{strange[0]}' is no number")
     label, *numbers = map(float, words)
     if label != int(label) or not 0 <= label < len(classes):
         raise ValueError(f'its class is {words[0]}; there are {len(classes)}, counted from 0')
@@ -170,6 +179,13 @@ def _parse(words: Sequence[str], size: tuple[int, int], classes: Sequence[str]) 
     if not all(-0.5 <= corner <= 1.5 for corner in corners):
         raise ValueError('its numbers are no shares of a picture, from 0 to 1')
     return Box(classes[int(label)], tuple(c * extent for c, extent in zip(corners, size * 2, strict=True)))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
@@ -188,10 +204,19 @@ def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
 
 
 def _read_names(root: Path, path: Path | None, description: Mapping[str, Any]) -> list[str]:
-    if path is not None:
-        return _listed(description['names'], path)
-    if (root / _CLASSES).exists():
-        return read_lines(root / _CLASSES)
+    """As data.yaml has them, or classes.txt, which LabelImg leaves beside the labels; all must say the same."""
+    lists = {} if path is None else {path: _listed(description['names'], path)}
+    for each in visible(root, f'**/{_CLASSES}'):
+        try:
+            lists[each] = read_lines(each)
+        except (OSError, ValueError) as error:
+            raise DistillationError([f'{each} cannot be read ({error}): write it again']) from None
+    if lists:
+        first, names = next(iter(lists.items()))
+        other = next((each for each, its in lists.items() if its != names), None)
+        if other is not None:
+            raise DistillationError([f'{first} and {other} name other classes, or in another order: keep one of them'])
+        return names
     raise DistillationError(
         [
             f'the names of the classes are not in {root.absolute()}: write them into {_CLASSES}, one a line, in the '
