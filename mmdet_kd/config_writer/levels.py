@@ -18,11 +18,12 @@ _SOURCES = ('backbone', 'neck')
 
 
 def with_common_levels(methods: dict[str, Method], student: Student, teacher: Teacher) -> dict[str, Method]:
-    """Write into methods which levels they compare, where the two sides have only some strides in common.
+    """Write into methods which levels they compare, where the two sides have only some of those that they mean.
 
     A Faster R-CNN has maps of strides 4 to 64 and a RetinaNet of 8 to 128: the distiller of a hint would ask for the
-    levels, and here they are named. The two networks are built without memory to see their strides, which takes a
-    second; two detectors of one class have the same strides most often, so these are left to the check.
+    levels, and here they are named. PKD means the first four levels, and a YOLOX has three. The two networks are built
+    without memory to see their strides, which takes a second; two detectors of one class have the same strides most
+    often, so methods that mean all of them are left to the check.
 
     Args:
         methods: name -> method.
@@ -39,16 +40,16 @@ def with_common_levels(methods: dict[str, Method], student: Student, teacher: Te
     if teacher.is_classifier or not asking:
         return methods
     taught_by = load_teacher_config(teacher.cfg['config'])
-    if taught_by.model.type == student.model.type:
+    if taught_by.model.type == student.model.type and not any('levels' in distiller for distiller in asking):
         return methods
     ours, theirs = _maps_of(student.source.cfg, 'STUDENT'), _maps_of(taught_by, 'TEACHER')
     return {name: _with_levels(method, ours, theirs) for name, method in methods.items()}
 
 
 def _asks(distiller: dict[str, Any]) -> bool:
-    """Whether a distiller compares all levels of maps, each with that of its stride."""
+    """Whether a distiller compares levels of maps, all or those that it names, each with that of its stride."""
     is_plain = distiller.get('type') == 'FeatureDistiller' and distiller.get('source', 'neck') in _SOURCES
-    return is_plain and not {'levels', 'teacher_levels', 'pairing'} & distiller.keys()
+    return is_plain and not {'teacher_levels', 'pairing'} & distiller.keys()
 
 
 def _maps_of(cfg: Config, what: str) -> dict[str, tuple[MapShape, ...]]:
@@ -58,7 +59,10 @@ def _maps_of(cfg: Config, what: str) -> dict[str, tuple[MapShape, ...]]:
         raise
     except Exception as error:  # a config may name any class, whose constructor may fail in any way
         raise DistillationError(
-            [f'{what}: its detector cannot be built ({type(error).__name__}: {error}). Mend its config']
+            [
+                f'{what}: its detector cannot be built ({type(error).__name__}: {error}). Mend its config, or install '
+                'what it asks for'
+            ]
         ) from error
 
 
@@ -70,17 +74,20 @@ def _with_levels(
         source = distiller.get('source', 'neck')
         if not _asks(distiller) or source not in ours or source not in theirs:
             continue
-        levels, teacher_levels = common_levels(ours[source], theirs[source])
-        if not levels or len(levels) == len(ours[source]) == len(theirs[source]):
+        meant = distiller.get('levels', range(len(ours[source])))
+        common = zip(*common_levels(ours[source], theirs[source]), strict=True)
+        pairs = [(level, other) for level, other in common if level in meant]
+        is_whole = len(pairs) == len(meant) and ('levels' in distiller or len(meant) == len(theirs[source]))
+        if not pairs or is_whole:
             continue
+        levels, teacher_levels = zip(*pairs, strict=True)
         distillers[name] = {**distiller, 'levels': levels, 'teacher_levels': teacher_levels}
-        pairs = [
-            (ours[source][i].stride, theirs[source][j].stride) for i, j in zip(levels, teacher_levels, strict=True)
-        ]
-        unlike = ', '.join(f'{own} with {other}' for own, other in pairs if own != other)
+        strides = [(ours[source][level].stride, theirs[source][other].stride) for level, other in pairs]
+        unlike = ', '.join(f'{own} with {other}' for own, other in strides if own != other)
+        of_those = f', of those that it means, {", ".join(map(str, meant))}' if 'levels' in distiller else ''
         comment += (
-            f"\n# {name} compares the levels of the same strides: the student's are {_listed(ours[source])}, the "
-            f"teacher's\n# {_listed(theirs[source])}."
+            f"\n# {name} compares the levels of the same strides{of_those}: the student's are {_listed(ours[source])}, "
+            f"the teacher's\n# {_listed(theirs[source])}."
         )
         if unlike:
             comment += f' Strides within a factor of 1.4 count as the same:\n# {unlike}.'

@@ -53,6 +53,23 @@ def test_levels_whose_strides_are_alike_and_not_the_same_are_said(write, tmp_pat
     assert '\n# 30 with 32, 60 with 64, 100 with 128.\n' in (tmp_path / 'out' / 'distilled.py').read_text()
 
 
+YOLOX = f'{STOCK}/yolox/yolox_{{}}_8xb8-300e_coco.py'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('student', 'teacher', 'levels'),
+    [(YOLOX.format('s'), YOLOX.format('l'), ((0, 1, 2), (0, 1, 2))), (FASTER, RETINANET, ((1, 2, 3), (0, 1, 2)))],
+    ids=['three levels', 'other strides'],
+)
+def test_of_the_levels_that_a_method_means_those_are_compared_that_both_have(write, tmp_path, student, teacher, levels):
+    _, distilled, _ = write(student, ['pkd'], teacher=teacher)
+    pkd = distilled.model.distillers.pkd
+    assert (pkd.levels, pkd.teacher_levels) == levels
+    said = '# pkd compares the levels of the same strides, of those that it means, 0, 1, 2, 3: '
+    assert said in (tmp_path / 'out' / 'distilled.py').read_text()
+
+
 def test_a_classifiers_methods_are_chosen_by_the_heads_scores(write):
     _, distilled, _ = write(RETINANET, ['dicod'], teacher='classifier_r50_coco')
     assert distilled.model.distillers.to_dict() == fragment('dicod-sigmoid').distillers.to_dict()

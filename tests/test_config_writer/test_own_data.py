@@ -196,7 +196,7 @@ def test_a_student_without_boxes_is_judged_by_its_masks(write, coco_set):
 
 
 def test_a_student_of_masks_that_needs_none_is_judged_by_its_boxes(write, coco_set):
-    alone, _, _ = write(f'{STOCK}/boxinst/boxinst_r50_fpn_ms-90k_coco.py', ['pkd'], coco_set)
+    alone, _, _ = write(f'{STOCK}/boxinst/boxinst_r50_fpn_ms-90k_coco.py', ['cwd'], coco_set)
     assert alone.val_evaluator.metric == 'bbox'
 
 
