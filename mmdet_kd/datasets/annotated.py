@@ -158,7 +158,7 @@ def write_splits(
         boxes = sum(len(picture.boxes) for picture in whole)
         lines.append(f'{folder / split}.json: {len(whole)} pictures, {boxes} boxes{left_out}')
     if problems:
-        texts[folder / 'left_out.txt'] = '\n'.join(problems) + '\n'
+        texts[folder / 'left_out.txt'] = '\n'.join(map(printable, problems)) + '\n'
         lines.append(f'{folder / "left_out.txt"}: why')
     _write_together(texts)
     return '\n'.join(lines)

@@ -19,6 +19,7 @@ _KEYS = {
     'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox={list}, area=_NUMBER),
     'categories': dict(id=_ID, name=_TEXT),
 }
+_MARKS = ('iscrowd', 'ignore')
 _SIDES = ('width', 'height')
 _MEASURES = (*_SIDES, 'area')  # which the picture and the box give too
 _REPR = Repr()
@@ -125,6 +126,10 @@ def _check_form(content: Any, measured: bool) -> None:
         if not _is_box(annotation['bbox']):
             box = _REPR.repr(annotation['bbox'])
             problems.append(f'the bbox of {_named(annotation)} is not four finite numbers: {box}: correct it')
+        for mark in _MARKS:
+            if annotation.get(mark, 0) not in (0, 1):  # mmdet takes '0' and 'false' for true
+                said = _REPR.repr(annotation[mark])
+                problems.append(f'"{mark}" of {_named(annotation)} is {said}: write 0 or 1')
         area = annotation.get('area', 0)
         if not _is_finite(area) or area < 0:
             problems.append(f'the area of {_named(annotation)} cannot be {_REPR.repr(area)}: correct it')

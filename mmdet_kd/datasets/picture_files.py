@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import cv2
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .data_files import MOST_PICTURE, require_regular
 
 _EXIF_ORIENTATION, _BITS_OF_TIFF, _DEPTH_OF_PNG = 0x0112, 258, 24  # tags, and a place in the file
-_DARK = 1 << 14  # of 16 bits; OpenCV keeps the upper 8, so what lies below comes out as 0 to 63 of 255
+_DARK, _ALMOST_ALL = 64, 99.9  # of 255, and of the values in percent: single pixels of a camera may be broken
 _THREADS = 8  # a disk or a server answers several requests in the time of one
 _CHUNK = 64
+_UNMARKED = ('BMP', 'TIFF')  # whose end does not show whether they are whole
 _ENDINGS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
 
 
@@ -37,8 +39,8 @@ class _TooDark(ValueError):
 def picture_size(path: str | Path, turn: bool = True, eight_bits: bool = True) -> tuple[int, int]:
     """Size of the picture that a pipeline gets from a file.
 
-    The header is read, and the last bytes; only a file that does not end as its format does is decoded, and one of more
-    than 8 bits a channel.
+    The header is read, and the last bytes of a JPEG and a PNG. A file that does not end as its format does is decoded,
+    and so is one of more than 8 bits a channel, and any BMP and TIFF.
 
     Args:
         path: a local file.
@@ -49,7 +51,7 @@ def picture_size(path: str | Path, turn: bool = True, eight_bits: bool = True) -
         Width and height in pixels.
 
     Raises:
-        ValueError: it is missing, or no whole picture, or it has 16 bits a channel, of which only low ones are used,
+        ValueError: it is missing, or no whole picture, or it has 16 bits a channel and would be loaded almost black,
             with the reason.
     """
     return picture_header(path, turn, eight_bits).size
@@ -91,12 +93,14 @@ def _read_header(path: Path, turn: bool, eight_bits: bool) -> Header:
         try:
             picture = Image.open(file)
         except UnidentifiedImageError:
-            return Header(_decoded_size(path))  # a format that OpenCV knows and Pillow does not, or none
+            return Header(_size_of(_decoded(path)))  # a format that OpenCV knows and Pillow does not, or none
         with picture:
             size, ending = picture.size, _ENDINGS.get(picture.format, b'')
-            orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if 'exif' in picture.info else 1
+            orientation = _orientation(picture)
             if eight_bits and _bits(picture, file) > 8:
-                _require_bright(path)
+                _require_bright(_decoded(path))
+            elif eight_bits and picture.format in _UNMARKED:
+                _decoded(path)
             file.seek(-len(ending), 2)
             if ending and file.read() != ending:
                 file.seek(0)
@@ -104,7 +108,14 @@ def _read_header(path: Path, turn: bool, eight_bits: bool) -> Header:
                     whole.load()
     # Which formats are turned depends on the version of OpenCV; such pictures are rare, so it is asked.
     sideways = orientation in (5, 6, 7, 8)
-    return Header(_decoded_size(path) if sideways and turn else size, orientation)
+    return Header(_size_of(_decoded(path)) if sideways and turn else size, orientation)
+
+
+def _orientation(picture: Image.Image) -> int:
+    if 'exif' not in picture.info and picture.format != 'TIFF':
+        return 1
+    value = picture.getexif().get(_EXIF_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
 
 
 def _bits(picture: Image.Image, file: BinaryIO) -> int:
@@ -117,21 +128,25 @@ def _bits(picture: Image.Image, file: BinaryIO) -> int:
     return 8
 
 
-def _require_bright(path: Path) -> None:
-    """Refuse what OpenCV makes almost black: cameras leave 10 to 14 bits at the lower end of 16."""
-    _decoded_size(path)
-    highest = int(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).max())
+def _require_bright(pixels: np.ndarray) -> None:
+    """Refuse what is almost black: OpenCV keeps the upper 8 bits of 16, of which cameras fill the lower 10 to 14."""
+    highest = np.percentile(pixels, _ALMOST_ALL)
     if highest < _DARK:
         raise _TooDark(
-            f'has 16 bits a channel and no value above {highest}: mmdet would load it almost black. Save it with 8 '
-            'bits, scaled to 0 to 255'
+            f'has 16 bits a channel, and mmdet would load it almost black, with values up to {highest:.0f} of 255. '
+            'Save it with 8 bits, scaled to 0 to 255'
         )
 
 
-def _decoded_size(path: Path) -> tuple[int, int]:
-    pixels = cv2.imread(str(path))
+def _decoded(path: Path) -> np.ndarray:
+    """The pixels as mmcv loads them. OpenCV is not given the path: it ends the process at a name that is no text."""
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise OSError('OpenCV cannot decode it')
+    return pixels
+
+
+def _size_of(pixels: np.ndarray) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
 
 

@@ -104,13 +104,16 @@ def test_a_set_whose_every_line_is_wrong_says_so_and_not_that_it_has_no_box(tmp_
     [
         (lambda root: (root / 'data.yaml').unlink(), 'the names of the classes are not in .*: write them into classes'),
         (lambda root: (root / 'data.yaml').write_text('names: {1: cat}'), 'the numbers of its names are not 0 to 0'),
-        (lambda root: (root / 'data.yaml').write_text('names: [yes, no]'), 'True of its names is no text: quote it'),
+        (lambda root: (root / 'data.yaml').write_text('names: {0: cat, one: dog}'), 'its names are not 0 to 1'),
+        (lambda root: (root / 'data.yaml').write_text('names: [cat, cat]'), 'it names cat twice'),
+        (lambda root: (root / 'data.yaml').write_text("names: [cat, '']"), 'its names are no list, or one is empty'),
+        (lambda root: (root / 'data.yaml').write_text('names: [cat, dog]\nnc: 3'), 'nc is 3, and it names 2 classes'),
         (
             lambda root: (root / 'Annotations').mkdir(),
             'has the layouts voc, yolo. Convert it first: .* --layout voc',
         ),
     ],
-    ids=['no names', 'other numbers', 'no text', 'two layouts'],
+    ids=['no names', 'other numbers', 'no numbers', 'twice', 'empty', 'other count', 'two layouts'],
 )
 def test_what_is_not_clear_is_asked(tmp_path, change, said):
     yolo(tmp_path)
@@ -279,7 +282,7 @@ def test_the_boxes_of_poses_are_read_without_their_keypoints(tmp_path):
     description = tmp_path / 'data.yaml'
     description.write_text(description.read_text() + 'kpt_shape: [2, 2]\n')
     (tmp_path / 'labels' / 'train' / 'p1.txt').write_text('0 0.5 0.5 0.2 0.4 0.1 0.1 0.9 0.9\n')
-    (tmp_path / 'labels' / 'train' / 'p2.txt').unlink()
+    (tmp_path / 'labels' / 'train' / 'p2.txt').write_text('0 0.5 0.5 0.2 0.4 0.1 0.1 0.9 0.9\n')
     for name in NAMES:  # the others are polygons
         if name not in ('p1', 'p2'):
             next(tmp_path.rglob(f'{name}.jpg')).unlink()
@@ -299,6 +302,80 @@ def test_an_annotation_without_a_picture_is_a_fault(tmp_path, draw_layout):
     with pytest.raises(DistillationError, match=r'there is no picture .*p1\.jpg: put it there') as error:
         convert_own(tmp_path)
     assert len(error.value.problems) == 1
+
+
+def test_folders_that_are_links_are_entered_once(tmp_path):
+    yolo(tmp_path / 'disk')
+    (tmp_path / 'set' / 'images').mkdir(parents=True)
+    for folder in ('images/val', 'labels', 'data.yaml'):
+        (tmp_path / 'set' / folder).symlink_to(tmp_path / 'disk' / folder)
+    shutil.copytree(tmp_path / 'disk' / 'images' / 'train', tmp_path / 'set' / 'images' / 'train')
+    (tmp_path / 'set' / 'images' / 'train' / 'again').symlink_to(tmp_path / 'set' / 'images')  # a circle
+    own = convert_own(tmp_path / 'set')
+    assert truth_of(tmp_path / 'set', own.files, ('train', 'val')).keys() == {*NAMES}
+
+
+@pytest.mark.parametrize(
+    ('draw_layout', 'written'),
+    [(labelimg, 'p0.txt'), (yolo, 'images/train/p0.txt'), (yolo, 'images/train/p0.xml'), (yolo, 'labels/train/p0.xml')],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_an_annotation_of_another_kind_is_not_passed_over(tmp_path, draw_layout, written):
+    draw_layout(tmp_path)  # p0 has no object, and no annotation
+    (tmp_path / written).write_text('0 0.5 0.5 0.1 0.1')
+    with pytest.raises(
+        DistillationError, match=r'1 pictures have no annotation of this layout, but one of another, .*p0'
+    ):
+        convert_own(tmp_path, layout=draw_layout.__name__)
+
+
+@pytest.mark.parametrize('draw_layout', [labelimg, yolo], ids=lambda draw: draw.__name__)
+def test_an_annotation_whose_name_is_in_another_case_is_not_left_out(tmp_path, draw_layout):
+    draw_layout(tmp_path)
+    (picture,) = tmp_path.rglob('p1.jpg')
+    picture.rename(picture.with_name('P1.jpg'))
+    with pytest.raises(DistillationError, match=r'an annotation is of p1, and the picture is .*P1\.jpg: give both one'):
+        convert_own(tmp_path, leave_out_broken=True)
+
+
+@pytest.mark.parametrize('mark', [dict(iscrowd='0'), dict(ignore='false'), dict(iscrowd=2)], ids=str)
+def test_marks_that_are_neither_0_nor_1_are_refused(tmp_path, mark):
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: content['annotations'][0].update(mark))
+    with pytest.raises(DistillationError, match=r'" of annotation 0 is .*: write 0 or 1'):
+        convert_own(tmp_path)
+
+
+def test_boxes_below_a_pixel_are_shares_if_most_are_and_counted_otherwise(tmp_path):
+    def shrink(content, count):
+        for annotation in content['annotations'][:count]:
+            annotation['bbox'] = [0.1, 0.1, 0.4, 0.3]
+
+    one_coco_file(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: shrink(content, 1))
+    assert 'mmdet does not count 1 boxes of ' in convert_own(tmp_path).said
+    rewritten(tmp_path / 'labels.json', lambda content: shrink(content, None))
+    with pytest.raises(DistillationError, match='7 of 7 boxes are smaller than a pixel, as shares of a picture are'):
+        convert_own(tmp_path)
+
+
+@pytest.mark.parametrize('layout', ['coco', 'labelimg'])
+def test_a_layout_that_is_named_and_not_there_is_refused(tmp_path, layout):
+    yolo(tmp_path)
+    for picture in tmp_path.rglob('*.jpg'):
+        picture.unlink()
+    with pytest.raises(DistillationError, match=f'has no picture in the layout {layout}'):
+        convert_own(tmp_path, layout=layout)
+
+
+def test_the_command_that_leaves_out_broken_pictures_is_the_same_set_read_the_same_way(tmp_path):
+    yolo(tmp_path / 'set')
+    (tmp_path / 'set' / 'Annotations').mkdir()
+    (tmp_path / 'set' / 'images' / 'train' / 'p0.jpg').write_bytes(b'')
+    with pytest.raises(DistillationError) as error:
+        convert_own(tmp_path / 'set', tmp_path / 'out', layout='yolo', seed=3)
+    command = f'own.py {tmp_path}/set --out {tmp_path}/out --layout yolo --seed 3 --leave-out-broken'
+    assert error.value.problems[0].endswith(f'Or leave such pictures out: python tools/dataset_converters/{command}')
 
 
 @pytest.mark.parametrize('draw_layout', [voc, labelimg, yolo], ids=lambda draw: draw.__name__)

@@ -64,7 +64,9 @@ def test_roboflows_copies_of_a_picture_are_drawn_together(tmp_path):
     for name in names:
         draw_picture(tmp_path / 'train' / f'{name}.jpg', [])
     images = [dict(id=i, file_name=f'{name}.jpg', width=WIDTH, height=HEIGHT) for i, name in enumerate(names)]
-    content = dict(coco_content(NAMES, dict(cat=1, dog=2)), images=images)
+    content = coco_content(NAMES, dict(cat=1, dog=2))
+    box = content['annotations'][0]
+    content = dict(content, images=images, annotations=[dict(box, id=i, image_id=i) for i in range(len(names))])
     (tmp_path / 'train' / '_annotations.coco.json').write_text(json.dumps(content))
     own = convert_own(tmp_path)
     sources = [{name.partition('_')[0] for name in names_of(own, split)} for split in ('train', 'val')]
@@ -167,8 +169,8 @@ def test_a_list_of_no_splits_name_beside_train_is_not_passed_over(tmp_path, writ
     write(tmp_path, 'train', 'holdout')
     with pytest.raises(DistillationError, match=r'its splits are holdout, train, .* or draw from train: python tools/'):
         convert_own(tmp_path)
-    own = convert_own(tmp_path, val_share=0.2)
-    assert (len(names_of(own, 'train')), len(names_of(own, 'val'))) == (4, 1)
+    own = convert_own(tmp_path, val_share=0.4)
+    assert (len(names_of(own, 'train')), len(names_of(own, 'val'))) == (3, 2)
     assert names_of(own, 'holdout') == VAL
 
 
@@ -201,6 +203,94 @@ def test_another_set_where_data_yaml_says_the_set_lay_is_not_read(tmp_path):
     (tmp_path / 'mine' / 'data.yaml').write_text(content)
     own = convert_own(tmp_path / 'mine')
     assert (names_of(own, 'train'), names_of(own, 'val')) == (VAL, TRAIN)
+
+
+@pytest.mark.parametrize(
+    ('write', 'name'),
+    [(voc, 'ImageSets/train.txt'), (voc, 'val.txt'), (labelimg, 'train.txt'), (one_coco_file, 'VAL.TXT')],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_list_that_would_not_be_read_is_named(tmp_path, write, name):
+    write(tmp_path)
+    (tmp_path / name).write_text('p0\n')
+    with pytest.raises(DistillationError, match=f'{name} has the name of a split and would not be read'):
+        convert_own(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ('', r'the list .*val\.txt is empty: write a name a line'),
+        ('JPEGImages/p5.jpg\n', r'val\.txt lists paths, such as JPEGImages/p5\.jpg: write the names of pictures'),
+        ('/data/p5\n', r'val\.txt lists paths'),
+    ],
+)
+def test_lists_of_voc_that_list_no_names_are_one_error(tmp_path, content, said):
+    voc(tmp_path)
+    (tmp_path / 'ImageSets' / 'Main' / 'val.txt').write_text(content)
+    with pytest.raises(DistillationError, match=said) as error:
+        convert_own(tmp_path)
+    assert len(error.value.problems) == 1
+
+
+def test_annotated_pictures_in_no_list_are_counted(tmp_path):
+    voc(tmp_path)
+    (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_text('\n'.join(TRAIN[:-1]))
+    assert '1 annotated pictures are in no list of ImageSets/Main, and were left out' in convert_own(tmp_path).said
+
+
+def test_lists_beside_a_data_yaml_that_names_classes_alone_are_read(tmp_path):
+    yolo(tmp_path)
+    (tmp_path / 'data.yaml').write_text('names: [cat, dog]\n')
+    for split, its, names in (('train', 'val', VAL), ('val', 'train', TRAIN)):
+        (tmp_path / f'{split}.TXT').write_text('\n'.join(f'images/{its}/{name}.jpg' for name in names))
+    own = convert_own(tmp_path)
+    assert (names_of(own, 'train'), names_of(own, 'val')) == (VAL, TRAIN)
+
+
+@pytest.mark.parametrize(
+    ('entries', 'said'),
+    [
+        ('train: /old/images/val\nval: /old/images/train', 'data.yaml names train: /old/images/val, val: .* where no'),
+        ('train: train.txt\nval: images/val', 'train.txt names 1 pictures that are not there, such as gone.jpg'),
+        ('train: utf16.txt\nval: images/val', 'cannot read the list .*utf16.txt'),
+    ],
+)
+def test_what_data_yaml_names_is_there_or_an_error(tmp_path, entries, said):
+    yolo(tmp_path)
+    (tmp_path / 'train.txt').write_text('\n'.join([*(f'images/train/{name}.jpg' for name in TRAIN), 'gone.jpg']))
+    (tmp_path / 'utf16.txt').write_text('images/train/p0.jpg', encoding='utf-16')
+    (tmp_path / 'data.yaml').write_text(f'names: [cat, dog]\n{entries}\n')
+    with pytest.raises(DistillationError, match=said):
+        convert_own(tmp_path)
+
+
+def test_a_set_that_is_reached_through_a_link_is_the_same_set(tmp_path):
+    yolo(tmp_path / 'disk')
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk')
+    content = f'path: {tmp_path}/link\ntrain: images/val\nval: images/train\nnames: [cat, dog]\n'
+    (tmp_path / 'disk' / 'data.yaml').write_text(content)
+    for root in ('disk', 'link'):
+        own = convert_own(tmp_path / root)
+        assert (names_of(own, 'train'), names_of(own, 'val')) == (VAL, TRAIN)
+
+
+def test_a_test_split_without_a_box_is_left_out_and_a_val_is_refused(tmp_path):
+    labelimg(tmp_path / 'set')
+    moved = {'train': NAMES[:4], 'val': NAMES[4:6], 'test': NAMES[6:]}
+    for split, names in moved.items():
+        (tmp_path / 'set' / split).mkdir()
+        for path in (path for name in names for path in (tmp_path / 'set').glob(f'{name}.*')):
+            path.rename(path.parent / split / path.name)
+    for path in (tmp_path / 'set' / 'test').glob('*.xml'):
+        path.unlink()
+    own = convert_own(tmp_path / 'set')
+    assert own.files.keys() == {'train', 'val'}
+    assert 'no picture of test has a box, so its 2 pictures are left out' in own.said
+    for path in (tmp_path / 'set' / 'val').glob('*.xml'):
+        path.unlink()
+    with pytest.raises(DistillationError, match='no picture of val has a box: annotate it'):
+        convert_own(tmp_path / 'set')
 
 
 def test_a_split_of_data_yaml_that_is_not_there_is_named(tmp_path):

@@ -1,12 +1,14 @@
 """Your own data, in the layouts that people have, as COCO's JSON."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import DistillationError, raise_if_any
+from ...errors import DistillationError, printable, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
+from ..coco import judge_boxes
+from ..data_files import read_json
 from ..voc_xml import is_annotation
 from .coco_json import is_coco, read_coco_folder
 from .found import (
@@ -17,6 +19,7 @@ from .found import (
     pictures_in,
     require_apart,
     require_clear,
+    require_objects,
     visible,
     with_splits,
 )
@@ -77,8 +80,10 @@ def convert_own(
         raise DistillationError([f'there is no folder {root.absolute()}'])
     if val_share is not None and not 0 < val_share < 1:
         raise DistillationError([f'val_share must lie between 0 and 1, not {val_share}'])
-    layout = layout or _layout_of(root)
+    asked, layout = layout, layout or _layout_of(root)
     found = LAYOUTS[layout][1](root)
+    if not found.pictures:
+        raise DistillationError([f'{root.absolute()} has no picture in the layout {layout}'])
     leave_out_flat(found)
     sources = {path.resolve() for path in found.sources}
     require_clear(found, val_share is not None, root)
@@ -87,6 +92,7 @@ def convert_own(
     is_explained = not leave_out_broken and any(picture.problems for picture in found.pictures)  # below, as they are
     if not is_explained and not any(picture.boxes for picture in found.pictures):
         raise DistillationError([f'no picture of {root.absolute()} has a box, so nothing can be trained'])
+    require_objects(found)
     require_apart({split: [picture.file_name for picture in each] for split, each in found.splits.items()}, root)
     folder = Path(out) if out is not None else root / 'coco'
     earlier = sorted(path.name for path in folder.glob('*.json') if path.stem not in found.splits)
@@ -104,23 +110,37 @@ def convert_own(
             if (folder / f'{split}.json').resolve() in sources
         ]
     )
+    files = {split: folder / f'{split}.json' for split in found.splits}
     try:
         written = write_splits(folder, found.splits, found.classes, leave_out_broken)
     except DistillationError as error:
         if leave_out_broken:
             raise
         (*others, last) = error.problems
-        cure = f'Or leave such pictures out: python tools/dataset_converters/own.py {root} --leave-out-broken'
-        raise DistillationError([*others, f'{last}. {cure}']) from None
+        given = {'out': out, 'layout': asked, 'val-share': val_share, 'seed': seed or None}
+        options = ''.join(f' --{name} {value}' for name, value in given.items() if value is not None)
+        cure = f'python tools/dataset_converters/own.py {root}{options} --leave-out-broken'
+        raise DistillationError([*others, f'{last}. Or leave such pictures out: {cure}']) from None
     turned = [picture.file_name for picture in found.pictures if picture.orientation != 1]
     if turned:
         found.notes.append(
-            f'{len(turned)} pictures are turned by an EXIF orientation, which mmdet obeys, such as {turned[0]}: see '
-            'that their boxes are of the turned pictures'
+            f'{len(turned)} pictures are turned by an EXIF orientation, which mmdet obeys, such as '
+            f'{printable(turned[0])}: see that their boxes are of the turned pictures'
         )
-    files = {split: folder / f'{split}.json' for split in found.splits}
+    found.notes += passed_over(files)
     said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])
     return OwnData(layout, found.classes, files, said)
+
+
+def passed_over(files: Mapping[str, Path]) -> list[str]:
+    """How many boxes of the written files mmdet does not count as objects, of which kinds; one sentence a file."""
+    counts = {split: judge_boxes(read_json(path))[1] for split, path in files.items()}
+    return [
+        f'mmdet does not count {sum(count.values())} boxes of {split} as objects: '
+        + ', '.join(f'{number} {kind}' for kind, number in sorted(count.items()))
+        for split, count in counts.items()
+        if count
+    ]
 
 
 def _layout_of(root: Path) -> str:

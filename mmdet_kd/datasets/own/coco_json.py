@@ -18,9 +18,9 @@ from ...errors import DistillationError, raise_if_any
 from ..annotated import Box, Picture, reaches_out
 from ..coco import is_ignored, read_coco
 from ..data_files import read_json
-from .found import PICTURE_SUFFIXES, SPLITS, Found, split_name, split_of_folders, visible
+from .found import PICTURE_SUFFIXES, SPLITS, Found, require_lists_read, split_name, split_of_folders, visible
 
-_ROBOFLOW = '_annotations.coco.json'
+_ROBOFLOW, _JSON = '_annotations.coco.json', '*.[jJ][sS][oO][nN]'
 _CORNERS = (
     '{path}: each bbox is two corners, x1, y1, x2, y2, since as x, y, width, height, which COCO means, some reach out '
     'of their pictures: write the widths and heights'
@@ -46,6 +46,7 @@ def read_coco_folder(root: Path) -> Found:
     """
     files = _files(root)
     raise_if_any(_left_aside(root, files))
+    require_lists_read(root)
     contents, problems = {}, []
     for path in files:
         _refuse_labelme(path)
@@ -56,7 +57,8 @@ def read_coco_folder(root: Path) -> Found:
     categories = _categories(list(contents.values()))
     used = {annotation['category_id'] for content in contents.values() for annotation in content['annotations']}
     groups = {number for number in categories.keys() - used if _is_group(number, categories)}
-    names = {number: each['name'] for number, each in sorted(categories.items()) if number not in groups}
+    in_order = sorted(categories, key=lambda number: (isinstance(number, str), number))  # a number or a text
+    names = {number: categories[number]['name'] for number in in_order if number not in groups}
     notes = [f"'{categories[number]['name']}' groups the others and has no box: it is no class" for number in groups]
     splits: dict[str, list[Picture]] = {}
     for path, content in contents.items():
@@ -81,15 +83,15 @@ def _by_folder(splits: dict[str, list[Picture]]) -> dict[str, list[Picture]]:
 
 def _files(root: Path) -> list[Path]:
     roboflow = visible(root, f'*/{_ROBOFLOW}')
-    cocos = visible(root, 'annotations/instances_*.json')  # beside its captions and its keypoints
-    return roboflow or cocos or visible(root, 'annotations/*.json') or list(filter(_may_be, visible(root, '*.json')))
+    cocos = visible(root, f'annotations/instances_{_JSON}')  # beside its captions and its keypoints
+    return roboflow or cocos or visible(root, f'annotations/{_JSON}') or list(filter(_may_be, visible(root, _JSON)))
 
 
 def _left_aside(root: Path, read: Sequence[Path]) -> list[str]:
     """The problem of files in COCO's format that lie beside those that are read, such as val.json in the root."""
-    beside = [path for path in visible(root, 'annotations/*.json') if not path.name.startswith(_OTHER_TASKS)]
+    beside = [path for path in visible(root, f'annotations/{_JSON}') if not path.name.startswith(_OTHER_TASKS)]
     aside = [path for path in beside if path not in read]
-    aside += [path for path in visible(root, '*.json') if path not in read and _may_be(path)]
+    aside += [path for path in visible(root, _JSON) if path not in read and _may_be(path)]
     return (
         [f'{read[0]} would be read and {aside[0]} not: name them alike in one folder, or move one away']
         if aside

@@ -1,7 +1,9 @@
 """What a folder of your own data holds, whatever its layout."""
 
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -79,9 +81,31 @@ def visible(folder: Path, pattern: str) -> list[Path]:
     """What a pattern finds in a folder, sorted, without what is none of the user's.
 
     That is hidden files and folders, such as `.ipynb_checkpoints`, and `__MACOSX`, which macOS puts into archives.
+
+    Args:
+        folder: to look in.
+        pattern: as of :meth:`pathlib.Path.glob`; with `**` in it, folders that are links are entered too.
     """
-    found = ((path, path.relative_to(folder).parts) for path in folder.glob(pattern))
-    return sorted(path for path, parts in found if not any(name[:1] == '.' or name == '__MACOSX' for name in parts))
+    first, deep, last = pattern.rpartition('**/')
+    starts = folder.glob(first) if first else [folder]
+    if deep:
+        found = {path for start in starts for below in _folders_below(start) for path in below.glob(last)}
+    else:
+        found = {*folder.glob(pattern)}
+    parts = {path: path.relative_to(folder).parts for path in found}
+    return sorted(path for path in found if not any(name[:1] == '.' or name == '__MACOSX' for name in parts[path]))
+
+
+def _folders_below(folder: Path) -> Iterator[Path]:
+    """A folder and all in it, each once, though links may lead in circles."""
+    seen = set()
+    for path, inner, _ in os.walk(folder, followlinks=True):
+        place = os.path.realpath(path)
+        if place in seen:
+            inner.clear()
+            continue
+        seen.add(place)
+        yield Path(path)
 
 
 def require_names_of_their_own(pictures: Iterable[Path]) -> None:
@@ -97,6 +121,75 @@ def require_names_of_their_own(pictures: Iterable[Path]) -> None:
             raise DistillationError(
                 [f'{other} and {path.name} would share one annotation: give each picture a name of its own']
             )
+
+
+def require_no_namesakes(gone: Iterable[Path], pictures: Iterable[Path]) -> None:
+    """Refuse annotations without a picture beside a picture whose name differs in case or in how accents are written.
+
+    Leaving such an annotation out would leave its picture without an object.
+
+    Args:
+        gone: where the pictures of annotations should be.
+        pictures: that are there.
+
+    Raises:
+        DistillationError: there are some.
+    """
+
+    def alike(path: Path) -> tuple[Path, str]:
+        return path.parent, unicodedata.normalize('NFC', path.stem).casefold()
+
+    there = {alike(path): path for path in pictures}
+    for path in gone:
+        other = there.get(alike(path))
+        if other is not None:
+            raise DistillationError(
+                [f'an annotation is of {path.stem}, and the picture is {other}: give both one name, in the same case']
+            )
+
+
+def require_annotated(bare: Mapping[Path, Collection[Path]]) -> None:
+    """Refuse pictures without an annotation that have one of another kind, or in another place, which is not read.
+
+    Args:
+        bare: picture without an annotation -> where one of another kind would be.
+
+    Raises:
+        DistillationError: there are some; they would count as pictures without an object.
+    """
+    aside = {path: other for path, others in bare.items() for other in others if other.exists()}
+    if aside:
+        path, other = next(iter(aside.items()))
+        raise DistillationError(
+            [
+                f'{len(aside)} pictures have no annotation of this layout, but one of another, such as {path} in '
+                f'{other}: write all in one kind and place'
+            ]
+        )
+
+
+def require_lists_read(
+    root: Path,
+    read: Collection[Path] = (),
+    cure: str = 'Put the pictures of each split into a folder of its name',
+) -> None:
+    """Refuse lists that are named after a split and would not be read.
+
+    Args:
+        root: of the set.
+        read: lists that are.
+        cure: for the message.
+
+    Raises:
+        DistillationError: there are some.
+    """
+    named = {*_TRAINED_ON, *_HELD_OUT}
+    lists = [path for path in visible(root, '**/*.[tT][xX][tT]') if split_name(path.stem) in named]
+    aside = [path for path in lists if path not in read and not path.with_suffix('').with_suffix('.xml').exists()]
+    if aside:
+        raise DistillationError(
+            [f'{aside[0]} has the name of a split and would not be read. {cure}, or move this one away']
+        )
 
 
 def require_lower_case(paths: Iterable[Path]) -> None:
@@ -136,6 +229,36 @@ def require_apart(splits: Mapping[str, Collection[str]], root: Path) -> None:
                     'take them out of one of the two'
                 )
     raise_if_any(sorted(problems))
+
+
+def require_objects(found: Found) -> None:
+    """Refuse boxes that are shares of their pictures, and a split without any box to train or to validate on.
+
+    A 'test' without a box is taken out, with a note: nothing can be judged on it.
+
+    Raises:
+        DistillationError: there is one.
+    """
+    boxes = [box.corners for picture in found.pictures for box in picture.boxes]
+    below_a_pixel = sum(x2 - x1 < 1 and y2 - y1 < 1 for x1, y1, x2, y2 in boxes)
+    if 2 * below_a_pixel > len(boxes):
+        raise DistillationError(
+            [
+                f'{below_a_pixel} of {len(boxes)} boxes are smaller than a pixel, as shares of a picture are: write '
+                'pixels'
+            ]
+        )
+    bare = [split for split, pictures in found.splits.items() if not any(picture.boxes for picture in pictures)]
+    bare = [split for split in bare if not any(picture.problems for picture in found.splits[split])]
+    if 'test' in bare:
+        found.notes.append(
+            f'no picture of test has a box, so its {len(found.splits.pop("test"))} pictures are left out'
+        )
+        bare.remove('test')
+    if bare:
+        raise DistillationError(
+            [f'no picture of {bare[0]} has a box: annotate it, or remove it; of a drawn one, take another --seed']
+        )
 
 
 def require_clear(found: Found, is_asked: bool, root: Path) -> None:

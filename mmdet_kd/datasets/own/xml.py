@@ -24,19 +24,23 @@ from ..annotated import Picture, read_lines
 from ..voc_xml import is_annotation, read_xml
 from .found import (
     PICTURE_SUFFIXES,
+    SPLITS,
     UNNAMED,
     Found,
     folders_of,
     pictures_in,
+    require_annotated,
+    require_lists_read,
     require_lower_case,
     require_names_of_their_own,
+    require_no_namesakes,
     split_name,
     split_of_folders,
     visible,
 )
 
 LISTS, PICTURES = Path('ImageSets', 'Main'), 'JPEGImages'
-_XML = '*.[xX][mM][lL]'
+_XML, _TXT = '*.[xX][mM][lL]', '*.[tT][xX][tT]'
 
 
 def is_voc(root: Path) -> bool:
@@ -71,6 +75,10 @@ def read_voc(root: Path) -> Found:
     require_names_of_their_own(there)
     paths = {path.stem: path for path in there if path.parent == root / PICTURES}
     lists, notes = _read_lists(root / LISTS, {*annotated}), []
+    require_lists_read(root, visible(root / LISTS, _TXT), f'Put such lists into {LISTS}')
+    unlisted = {*annotated} - {name for names in lists.values() for name in names}
+    if lists and unlisted:
+        notes.append(f'{len(unlisted)} annotated pictures are in no list of {LISTS}, and were left out')
     if not lists:
         lists = {UNNAMED: annotated}
         others = {path.stem for path in there} - {*annotated}
@@ -89,6 +97,9 @@ def read_labelimg(root: Path) -> Found:
     written = visible(root, f'**/{_XML}')
     require_lower_case(written)
     alone = [path for path in written if path not in beside and is_annotation(path)]
+    require_no_namesakes(alone, pictures)
+    require_annotated({path: [path.with_suffix('.txt')] for path in pictures if not path.with_suffix('.xml').exists()})
+    require_lists_read(root)
     for path in sorted([*pictures, *(path.with_suffix('.jpg') for path in alone)]):
         split = split_of_folders(path.relative_to(root)) or UNNAMED
         splits.setdefault(split, []).append(_read_beside(root, path))
@@ -113,11 +124,16 @@ def _read_lists(folder: Path, annotated: Set[str]) -> dict[str, list[str]]:
         annotated: names that have an annotation, which tell 'p 1', the name of a picture, from a name and a 1.
     """
     lists: dict[str, list[str]] = {}
-    for path in visible(folder, '*.txt'):
+    for path in visible(folder, _TXT):
         try:
             lines = read_lines(path)
         except (OSError, ValueError) as error:
             raise DistillationError([f'cannot read the list {path} ({error}): copy it again']) from None
+        if not lines and split_name(path.stem) in SPLITS:
+            raise DistillationError([f'the list {path} is empty: write a name a line, or remove it'])
+        of_paths = [line for line in lines if '/' in line or '\\' in line]
+        if of_paths:
+            raise DistillationError([f'{path} lists paths, such as {of_paths[0]}: write the names of pictures alone'])
         names = [line if line in annotated else _without_suffix(line) for line in lines]
         of_class = all(len(line.split()) > 1 and line.split()[-1] in ('1', '0', '-1') for line in lines)
         if names and not (of_class and annotated.isdisjoint(names)):

@@ -27,13 +27,16 @@ from ..annotated import Box, Picture, read_lines, repeated
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
 from .found import (
+    PICTURE_SUFFIXES,
     SPLITS,
     UNNAMED,
     Found,
     folders_of,
     pictures_in,
+    require_annotated,
     require_lower_case,
     require_names_of_their_own,
+    require_no_namesakes,
     split_name,
     split_of_folders,
     visible,
@@ -63,7 +66,13 @@ def read_yolo(root: Path) -> Found:
     written = [each for folder in _label_folders(root) for each in visible(folder, '**/*.[tT][xX][tT]')]
     require_lower_case(written)
     others = [each for each in written if each.name != _CLASSES]
-    paths += [_swapped(root, each, _LABELS, _IMAGES, '.jpg') for each in others if each not in labels]
+    gone = [_swapped(root, each, _LABELS, _IMAGES, '.jpg') for each in others if each not in labels]
+    require_no_namesakes(gone, paths)
+    bare = {each: label for each in paths if not (label := _swapped(root, each, _IMAGES, _LABELS, '.txt')).exists()}
+    require_annotated(
+        {each: [*map(each.with_suffix, ('.txt', '.xml')), label.with_suffix('.xml')] for each, label in bare.items()}
+    )
+    paths += gone
     pictures = {}
     for each, size in zip(paths, picture_sizes(paths), strict=True):
         pictures[each] = picture = Picture(each, each.relative_to(root).as_posix())
@@ -80,8 +89,9 @@ def _splits_of(
 ) -> dict[str, list[Path]]:
     """Split -> its pictures: as data.yaml or lists say, or else the names of their folders."""
     named = {split: description[split] for split in SPLITS if description.get(split)}
-    if path is None:
-        named = {split_name(each.stem): each.name for each in visible(root, '*.txt') if split_name(each.stem) in SPLITS}
+    if not named:
+        lists = visible(root, '*.[tT][xX][tT]')
+        named = {split_name(each.stem): each.name for each in lists if split_name(each.stem) in SPLITS}
     there = {split: folders for split, entry in named.items() if (folders := _found_at(root, description, entry))}
     splits: dict[str, list[Path]] = {}
     nowhere = []
@@ -102,7 +112,12 @@ def _splits_of(
                 ': correct it, or move them away'
             ]
         )
-    gone = [f'{split}: {entry}' for split, entry in named.items() if split not in splits]
+    as_folder = {split: split_of_folders(Path(str(entry), 'name')) for split, entry in named.items()}
+    gone = [
+        f'{split}: {entry}'
+        for split, entry in named.items()
+        if split not in splits or (split not in there and as_folder[split] not in (None, split))
+    ]
     if gone:
         raise DistillationError([f'{path or root} names {", ".join(gone)}, where no picture is: correct it'])
     return splits
@@ -110,22 +125,40 @@ def _splits_of(
 
 def _found_at(root: Path, description: Mapping[str, Any], entry: Any) -> set[Path]:
     """The folders and pictures that a split of data.yaml has, of those that are there."""
-    written = root / str(description.get('path') or '')  # where the set lay, which may be another set's place now
-    bases = [written, root] if written.resolve().is_relative_to(root.resolve()) else [root]
-    places = set()
+    bases = [root / str(description.get('path') or ''), root]
+    places: set[Path] = set()
     for each in entry if isinstance(entry, list) else [entry]:
         inside = Path(*(part for part in Path(str(each)).parts if part != '..'))  # Roboflow's lead out of the set
-        place = _first_there([*(base / str(each) for base in bases), root / inside])
-        if place is not None and place.is_file():
-            lines = read_lines(place)
-            places |= {_first_there([base / line for base in (place.parent, *bases)]) for line in lines} - {None}
+        place = _first_there(root, [*(base / str(each) for base in bases), root / inside])
+        if place is not None and place.is_file() and place.suffix.lower() not in PICTURE_SUFFIXES:
+            places |= _listed_in(root, place, [place.parent, *bases])
         elif place is not None:
             places.add(place)
-    return {root / os.path.relpath(place, root) for place in places}
+    return places
 
 
-def _first_there(places: Iterable[Path]) -> Path | None:
-    return next((place for place in places if place.exists()), None)
+def _listed_in(root: Path, path: Path, bases: Sequence[Path]) -> set[Path]:
+    try:
+        lines = read_lines(path)
+    except (OSError, ValueError) as error:
+        raise DistillationError([f'cannot read the list {path} ({error}): copy it again']) from None
+    found = {line: _first_there(root, [base / line for base in bases]) for line in lines}
+    gone = [line for line, place in found.items() if place is None]
+    if gone:
+        raise DistillationError(
+            [f'{path} names {len(gone)} pictures that are not there, such as {gone[0]}: correct it']
+        )
+    return {place for place in found.values() if place is not None}
+
+
+def _first_there(root: Path, places: Iterable[Path]) -> Path | None:
+    """The first that is there and in the set, by its path from the root; another set may lie where this one lay."""
+    whole = root.resolve()
+    for place in places:
+        for path, start in ((Path(os.path.normpath(place)), root), (place.resolve(), whole)):
+            if place.exists() and path.is_relative_to(start):
+                return root / path.relative_to(start)
+    return None
 
 
 def _label_folders(root: Path) -> list[Path]:
@@ -206,11 +239,16 @@ def _read_description(root: Path) -> tuple[Path | None, Mapping[str, Any]]:
 def _read_names(root: Path, path: Path | None, description: Mapping[str, Any]) -> list[str]:
     """As data.yaml has them, or classes.txt, which LabelImg leaves beside the labels; all must say the same."""
     lists = {} if path is None else {path: _listed(description['names'], path)}
+    count = description.get('nc', '')
+    if path is not None and count.isdecimal() and int(count) != len(lists[path]):
+        raise DistillationError([f'{path}: nc is {count}, and it names {len(lists[path])} classes: correct it'])
     for each in visible(root, f'**/{_CLASSES}'):
         try:
-            lists[each] = read_lines(each)
+            require_regular(each, MOST_ANNOTATION)
+            lines = each.read_text(encoding='utf-8-sig').strip('\n').splitlines()
         except (OSError, ValueError) as error:
             raise DistillationError([f'{each} cannot be read ({error}): write it again']) from None
+        lists[each] = _listed([line.strip() for line in lines], each)
     if lists:
         first, names = next(iter(lists.items()))
         other = next((each for each, its in lists.items() if its != names), None)
@@ -228,22 +266,20 @@ def _read_names(root: Path, path: Path | None, description: Mapping[str, Any]) -
 def _read_yaml(path: Path) -> Any:
     try:
         require_regular(path, MOST_ANNOTATION)
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # all as it is written: yes, and 010, are names
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DistillationError([f'{path} cannot be read ({error}): write it again']) from None
 
 
 def _listed(names: Any, path: Path) -> list[str]:
+    """The names of classes, in the order of their numbers."""
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        numbers = [str(number) for number in range(len(names))]
+        if {*names} != {*numbers}:
             raise DistillationError([f'{path}: the numbers of its names are not 0 to {len(names) - 1}: correct them'])
-        names = [names[number] for number in range(len(names))]
-    if not isinstance(names, list) or not names:
-        raise DistillationError([f'{path}: its names are no list: write names: [cat, dog]'])
-    strange = [name for name in names if isinstance(name, bool) or not isinstance(name, (str, int, float))]
-    if strange:
-        raise DistillationError([f"{path}: {strange[0]} of its names is no text: quote it, as in 'yes'"])
-    names = [str(name) for name in names]
+        names = [names[number] for number in numbers]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise DistillationError([f'{path}: its names are no list, or one is empty: write names: [cat, dog]'])
     if repeated(names):
         raise DistillationError([f'{path}: it names {repeated(names)[0]} twice: give each class a name of its own'])
     return names
