@@ -233,6 +233,14 @@ def test_lists_of_voc_that_list_no_names_are_one_error(tmp_path, content, said):
     assert len(error.value.problems) == 1
 
 
+def test_vocs_lists_of_other_tasks_are_passed_over(tmp_path):
+    voc(tmp_path)
+    for task in ('Segmentation', 'Layout'):
+        (tmp_path / 'ImageSets' / task).mkdir()
+        (tmp_path / 'ImageSets' / task / 'train.txt').write_text('p7\n')
+    assert names_of(convert_own(tmp_path), 'train') == TRAIN
+
+
 def test_annotated_pictures_in_no_list_are_counted(tmp_path):
     voc(tmp_path)
     (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_text('\n'.join(TRAIN[:-1]))

@@ -11,18 +11,8 @@ from ..coco import judge_boxes
 from ..data_files import read_json
 from ..voc_xml import is_annotation
 from .coco_json import is_coco, read_coco_folder
-from .found import (
-    VAL_SHARE,
-    Found,
-    describe,
-    leave_out_flat,
-    pictures_in,
-    require_apart,
-    require_clear,
-    require_objects,
-    visible,
-    with_splits,
-)
+from .faults import require_apart, require_clear, require_objects
+from .found import VAL_SHARE, Found, describe, leave_out_flat, pictures_in, visible, with_splits
 from .xml import is_labelimg, is_voc, read_labelimg, read_voc
 from .yolo import is_yolo, read_yolo
 

@@ -18,7 +18,8 @@ from ...errors import DistillationError, raise_if_any
 from ..annotated import Box, Picture, reaches_out
 from ..coco import is_ignored, read_coco
 from ..data_files import read_json
-from .found import PICTURE_SUFFIXES, SPLITS, Found, require_lists_read, split_name, split_of_folders, visible
+from .faults import require_lists_read
+from .found import PICTURE_SUFFIXES, SPLITS, Found, split_name, split_of_folders, visible
 
 _ROBOFLOW, _JSON = '_annotations.coco.json', '*.[jJ][sS][oO][nN]'
 _CORNERS = (

@@ -22,6 +22,13 @@ from pathlib import Path
 from ...errors import DistillationError
 from ..annotated import Picture, read_lines
 from ..voc_xml import is_annotation, read_xml
+from .faults import (
+    require_annotated,
+    require_lists_read,
+    require_lower_case,
+    require_names_of_their_own,
+    require_no_namesakes,
+)
 from .found import (
     PICTURE_SUFFIXES,
     SPLITS,
@@ -29,11 +36,6 @@ from .found import (
     Found,
     folders_of,
     pictures_in,
-    require_annotated,
-    require_lists_read,
-    require_lower_case,
-    require_names_of_their_own,
-    require_no_namesakes,
     split_name,
     split_of_folders,
     visible,
@@ -75,7 +77,8 @@ def read_voc(root: Path) -> Found:
     require_names_of_their_own(there)
     paths = {path.stem: path for path in there if path.parent == root / PICTURES}
     lists, notes = _read_lists(root / LISTS, {*annotated}), []
-    require_lists_read(root, visible(root / LISTS, _TXT), f'Put such lists into {LISTS}')
+    of_other_tasks = visible(root / LISTS.parent, f'*/{_TXT}') if lists else ()  # VOC's own lists of segmentations
+    require_lists_read(root, of_other_tasks, f'Put such lists into {LISTS}')
     unlisted = {*annotated} - {name for names in lists.values() for name in names}
     if lists and unlisted:
         notes.append(f'{len(unlisted)} annotated pictures are in no list of {LISTS}, and were left out')

@@ -26,6 +26,7 @@ from ...errors import DistillationError
 from ..annotated import Box, Picture, read_lines, repeated
 from ..data_files import MOST_ANNOTATION, require_regular
 from ..picture_files import picture_sizes
+from .faults import require_annotated, require_lower_case, require_names_of_their_own, require_no_namesakes
 from .found import (
     PICTURE_SUFFIXES,
     SPLITS,
@@ -33,10 +34,6 @@ from .found import (
     Found,
     folders_of,
     pictures_in,
-    require_annotated,
-    require_lower_case,
-    require_names_of_their_own,
-    require_no_namesakes,
     split_name,
     split_of_folders,
     visible,
