@@ -160,6 +160,8 @@ def write_splits(
     if problems:
         texts[folder / 'left_out.txt'] = '\n'.join(map(printable, problems)) + '\n'
         lines.append(f'{folder / "left_out.txt"}: why')
+    else:
+        (folder / 'left_out.txt').unlink(missing_ok=True)  # of an earlier conversion
     _write_together(texts)
     return '\n'.join(lines)
 

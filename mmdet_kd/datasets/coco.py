@@ -19,7 +19,6 @@ _KEYS = {
     'annotations': dict(id=_ID, image_id=_ID, category_id=_ID, bbox={list}, area=_NUMBER),
     'categories': dict(id=_ID, name=_TEXT),
 }
-_MARKS = ('iscrowd', 'ignore')
 _SIDES = ('width', 'height')
 _MEASURES = (*_SIDES, 'area')  # which the picture and the box give too
 _REPR = Repr()
@@ -117,6 +116,11 @@ def _check_form(content: Any, measured: bool) -> None:
         if not all(_is_finite(side) and side > 0 for side in sides):
             size = 'x'.join(map(_REPR.repr, sides))
             problems.append(f'image {_REPR.repr(image["id"])} has no area, its size is {size}: correct it')
+    for mark in ('iscrowd', 'ignore'):  # of which mmdet takes '0' and 'false' for true
+        strange = [entry for entry in lists['annotations'] if entry.get(mark) not in (None, 0, 1)]
+        if strange:
+            said, more = _REPR.repr(strange[0][mark]), f', as of {len(strange) - 1} more' if strange[1:] else ''
+            problems.append(f'"{mark}" of {_named(strange[0])} is {said}{more}: write 0 or 1')
     known = {key: {entry['id'] for entry in lists[key]} for key in ('images', 'categories')}
     for annotation in lists['annotations']:
         for key, of in (('image_id', 'images'), ('category_id', 'categories')):
@@ -126,10 +130,6 @@ def _check_form(content: Any, measured: bool) -> None:
         if not _is_box(annotation['bbox']):
             box = _REPR.repr(annotation['bbox'])
             problems.append(f'the bbox of {_named(annotation)} is not four finite numbers: {box}: correct it')
-        for mark in _MARKS:
-            if annotation.get(mark, 0) not in (0, 1):  # mmdet takes '0' and 'false' for true
-                said = _REPR.repr(annotation[mark])
-                problems.append(f'"{mark}" of {_named(annotation)} is {said}: write 0 or 1')
         area = annotation.get('area', 0)
         if not _is_finite(area) or area < 0:
             problems.append(f'the area of {_named(annotation)} cannot be {_REPR.repr(area)}: correct it')

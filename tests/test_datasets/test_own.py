@@ -134,14 +134,20 @@ def moved(root: Path, pattern: str, folder: str) -> None:
         path.rename(root / folder / path.name)
 
 
+def alone_in_their_folders(root: Path) -> None:
+    for path in root.glob('*/_annotations.coco.json'):
+        path.rename(path.with_name('annotations.json'))
+
+
 @pytest.mark.parametrize(
     ('draw_layout', 'change', 'said'),
     [
         (yolo, lambda root: moved(root, 'labels/*/*.txt', 'images/train'), r'p1\.txt is one of YOLO.s: .* labels'),
         (voc, lambda root: (root / 'Annotations').rename(root / 'xml'), r'p0\.xml is one of VOC.s: .* Annotations'),
-        (voc, lambda root: moved(root, '[AJ]*', 'inner'), r'The folder .*inner in it has the layout voc: name that'),
+        (roboflow, alone_in_their_folders, 'Of it, train, valid are sets of their own: put them together as one'),
+        (voc, lambda root: moved(root, '[AJ]*', 'inner'), r'The folder inner in it has the layout voc: name that'),
     ],
-    ids=['labels beside pictures', 'another folder of XML files', 'a folder deeper'],
+    ids=['labels beside pictures', 'another folder of XML files', 'a folder deeper', 'a file of its own a split'],
 )
 def test_a_layout_that_is_nearly_known_has_its_cure(tmp_path, draw_layout, change, said):
     draw_layout(tmp_path)
@@ -344,6 +350,8 @@ def test_marks_that_are_neither_0_nor_1_are_refused(tmp_path, mark):
     rewritten(tmp_path / 'labels.json', lambda content: content['annotations'][0].update(mark))
     with pytest.raises(DistillationError, match=r'" of annotation 0 is .*: write 0 or 1'):
         convert_own(tmp_path)
+    rewritten(tmp_path / 'labels.json', lambda content: content['annotations'][0].update(dict.fromkeys(mark)))
+    convert_own(tmp_path)  # null is no mark
 
 
 def test_boxes_below_a_pixel_are_shares_if_most_are_and_counted_otherwise(tmp_path):

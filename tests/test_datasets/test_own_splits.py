@@ -259,7 +259,10 @@ def test_lists_beside_a_data_yaml_that_names_classes_alone_are_read(tmp_path):
 @pytest.mark.parametrize(
     ('entries', 'said'),
     [
-        ('train: /old/images/val\nval: /old/images/train', 'data.yaml names train: /old/images/val, val: .* where no'),
+        (
+            'test: null\ntrain: /old/images/val\nval: /old/images/train',
+            'data.yaml names train: /old/images/val, val: .* where no',
+        ),
         ('train: train.txt\nval: images/val', 'train.txt names 1 pictures that are not there, such as gone.jpg'),
         ('train: utf16.txt\nval: images/val', 'cannot read the list .*utf16.txt'),
     ],

@@ -154,10 +154,15 @@ def _layout_of(root: Path) -> str:
 
 def _nearly(root: Path) -> str:
     """What would make it one of the layouts, if it is close to one."""
-    for folder in visible(root, '*/'):
-        named = [name for name, (has, _) in LAYOUTS.items() if has(folder)]
-        if named:
-            return f'. The folder {folder} in it has the layout {named[0]}: name that'
+    folders = [folder for folder in visible(root, '*') if folder.is_dir()]
+    named = {folder.name: name for folder in folders for name, (has, _) in LAYOUTS.items() if has(folder)}
+    if len(named) == 1 and sum(map(bool, map(pictures_in, folders))) == 1:
+        ((folder_name, name),) = named.items()
+        return f'. The folder {folder_name} in it has the layout {name}: name that'
+    if named:
+        return (
+            f'. Of it, {some(sorted(named))} are sets of their own: put them together as one, in folders of its splits'
+        )
     annotation = next(iter(visible(root, '**/*.xml')), None)
     if annotation is not None and is_annotation(annotation):
         return (

@@ -40,6 +40,7 @@ from .found import (
 )
 
 _IMAGES, _LABELS, _CLASSES = 'images', 'labels', 'classes.txt'
+_NOTHING = ('', '~', 'null')  # in YAML
 
 
 def is_yolo(root: Path) -> bool:
@@ -85,7 +86,7 @@ def _splits_of(
     root: Path, paths: Sequence[Path], path: Path | None, description: Mapping[str, Any]
 ) -> dict[str, list[Path]]:
     """Split -> its pictures: as data.yaml or lists say, or else the names of their folders."""
-    named = {split: description[split] for split in SPLITS if description.get(split)}
+    named = {split: description[split] for split in SPLITS if description.get(split, '') not in _NOTHING}
     if not named:
         lists = visible(root, '*.[tT][xX][tT]')
         named = {split_name(each.stem): each.name for each in lists if split_name(each.stem) in SPLITS}
@@ -150,11 +151,13 @@ def _listed_in(root: Path, path: Path, bases: Sequence[Path]) -> set[Path]:
 
 def _first_there(root: Path, places: Iterable[Path]) -> Path | None:
     """The first that is there and in the set, by its path from the root; another set may lie where this one lay."""
-    whole = root.resolve()
-    for place in places:
-        for path, start in ((Path(os.path.normpath(place)), root), (place.resolve(), whole)):
-            if place.exists() and path.is_relative_to(start):
-                return root / path.relative_to(start)
+    for place in filter(Path.exists, places):
+        path = Path(os.path.normpath(place))
+        if path.is_relative_to(root):
+            return path
+        real, whole = place.resolve(), root.resolve()
+        if real.is_relative_to(whole):
+            return root / real.relative_to(whole)
     return None
 
 
@@ -276,7 +279,7 @@ def _listed(names: Any, path: Path) -> list[str]:
             raise DistillationError([f'{path}: the numbers of its names are not 0 to {len(names) - 1}: correct them'])
         names = [names[number] for number in numbers]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise DistillationError([f'{path}: its names are no list, or one is empty: write names: [cat, dog]'])
+        raise DistillationError([f'{path}: its names are no list, or one is empty: write all, in their order'])
     if repeated(names):
         raise DistillationError([f'{path}: it names {repeated(names)[0]} twice: give each class a name of its own'])
     return names
