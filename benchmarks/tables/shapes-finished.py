@@ -20,8 +20,6 @@ for row, part in {'KD-cls': 'dicod-cls', 'KD-loc': 'dicod-loc', 'both': 'dicod'}
     rows[row] = dict(config=f'configs/demo/dicod/shapes_{part}.py', options=long)
 weak = {**long, 'model.distillers.kd_cls.loss_cls.loss_weight': 0.1}
 rows['control: KD-cls, weight 0.1'] = dict(config='configs/demo/dicod/shapes_dicod-cls.py', options=weak)
-still_longer = {**long, 'train_cfg.max_epochs': 32, 'param_scheduler.1.end': 32, 'param_scheduler.1.T_max': 32}
-rows['control: none, 32 epochs'] = dict(config='configs/demo/ablation/shapes_none.py', options=still_longer)
 differences = [('all', 'Hints-A'), ('L2-B', 'CLS-W'), ('KD-loc', 'L2-B')]
 differences += [('both', 'KD-cls'), ('control: KD-cls, weight 0.1', 'KD-cls')]
-del long, by_detector, row, part, weak, still_longer
+del long, by_detector, row, part, weak

@@ -1,6 +1,8 @@
 """What the command-line tools share: options, configs, runners, and errors without a traceback."""
 
 import argparse
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -212,6 +214,9 @@ def command_line() -> Iterator[None]:
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+            # gloo's threads end with the last reference to the group, which is in a circle around the Runner. One that
+            # still runs when Python ends may abort the process.
+            atexit.register(gc.collect)
 
 
 def _message(error: BaseException) -> str | None:
