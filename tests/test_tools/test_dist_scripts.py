@@ -25,9 +25,11 @@ def metrics(work_dir):
 def test_two_ranks_train_and_measure_what_one_does(tmp_path, tiny_set):
     cfg = distilled_run(tmp_path, tiny_set, **{'train_cfg.max_epochs': 1})
     cfg.custom_imports.imports.append('helpers.threads_at_exit')
-    cfg.dump(tmp_path / 'distilled.py')
+    cfg.dump(tmp_path / 'threads.py')
     config, run = tmp_path / 'distilled.py', tmp_path / 'run'
-    run_tool(['tools/dist_train.sh', config, 2], cwd=tmp_path, env={'PYTHONPATH': f'{REPO}:{REPO}/tests'})
+    run_tool(
+        ['tools/dist_train.sh', tmp_path / 'threads.py', 2], cwd=tmp_path, env={'PYTHONPATH': f'{REPO}:{REPO}/tests'}
+    )
     threads = [(tmp_path / f'threads_{rank}.txt').read_text().split() for rank in range(2)]
     assert not [name for each in threads for name in each if 'gloo' in name]  # which may abort a process that ends
     call_tool('tools/test.py', config, run / 'epoch_1.pth', '--work-dir', tmp_path / 'one')
