@@ -15,7 +15,6 @@ benchmarks/results/gpu_<card>.json. Without a GPU it runs too, in single precisi
 from __future__ import annotations
 
 import argparse
-import copy
 import os
 import re
 import sys
@@ -32,7 +31,7 @@ import torch  # noqa: E402
 from costs import AS_IT_COMES, PLAIN, costs_of, memory_beyond, tax, works_of  # noqa: E402
 from meter import Work, busy_and_waits, in_turns, median  # noqa: E402
 from mmengine.config import Config  # noqa: E402
-from step_time import read_config, set_up, show  # noqa: E402
+from step_time import CONFIGS, in_half, read_config, set_up, show  # noqa: E402
 from steps import DEVICE, PlainTeacher, Workload, build, build_distilled, step_of, student_step  # noqa: E402
 
 from mmdet_kd.export import plain_student_config  # noqa: E402
@@ -41,7 +40,7 @@ from mmdet_kd.runtime.results import read_results, write_json  # noqa: E402
 DISTILLERS = 'configs/_base_/distillers'
 #: Pair -> the methods that are measured on it, the best known first: a run that is cut off has them.
 METHODS = {
-    'configs/chen2017/chen2017-hint_faster-rcnn-r18-fpn-from-r50-fpn_1x_coco.py': (
+    CONFIGS[0]: (
         *('chen2017-hint-adapted', 'chen2017', 'pkd-two-stage', 'fgd-two-stage', 'cwd', 'mgd-two-stage', 'fitnets'),
         *('fgfi', 'fkd-two-stage', 'gid-two-stage'),
     ),
@@ -97,7 +96,7 @@ def parse_args() -> argparse.Namespace:
 
 def config_of(method: str, pair: str | None) -> Config:
     """A method on its pair."""
-    own = next((own for own, methods in METHODS.items() if method in methods), next(iter(METHODS)))
+    own = next((own for own, methods in METHODS.items() if method in methods), CONFIGS[0])
     path = method if method.endswith('.py') else f'{DISTILLERS}/{method}.py'
     return read_config(path, pair=pair or own)
 
@@ -126,7 +125,7 @@ def measure_method(cfg: Config, work: Workload, repeats: int) -> dict[str, Any]:
     plain = None
     for precision in precisions:
         half = None if precision == SINGLE else precision
-        halved = in_half(cfg, half)
+        halved = in_half(cfg, half) if half else cfg
         model = build_distilled(halved, precision=half)
         student, distilled = step_of(alone, halved, batch), step_of(model, halved, batch)
         works |= {f'student, {precision}': student, f'distilled, {precision}': distilled}
@@ -141,14 +140,6 @@ def measure_method(cfg: Config, work: Workload, repeats: int) -> dict[str, Any]:
         costs[f'tax, {precision}'] = tax(*sides)
         costs |= {f'{name}, {precision}': value for name, value in memory[precision].items()}
     return costs | (traced(works) if DEVICE == 'cuda' else {})
-
-
-def in_half(cfg: Config, half: str | None) -> Config:
-    """A config that is trained in mixed precision, if one is named."""
-    cfg = copy.deepcopy(cfg)
-    if half:
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=half)
-    return cfg
 
 
 def traced(works: dict[str, Work]) -> dict[str, float]:

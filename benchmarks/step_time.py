@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
@@ -110,7 +110,7 @@ def set_up() -> None:
         MMLogger.get_instance('step_time', log_level='ERROR')
 
 
-def read_config(path: str, amp: str | bool = False, pair: str = CONFIGS[0]) -> Config:
+def read_config(path: str, amp: str | Literal[False] = False, pair: str = CONFIGS[0]) -> Config:
     """A distillation; with ``amp``, the name of a half precision, trained in mixed precision.
 
     A fragment of distillers alone takes the place of those of the pair.
@@ -122,8 +122,13 @@ def read_config(path: str, amp: str | bool = False, pair: str = CONFIGS[0]) -> C
         cfg.model.distillers = distillers
     if not taught_by_a_detector_alone(cfg):
         sys.exit(f'error: {path} has not one teacher that is a detector; a tax is counted in the passes of one')
-    if amp:
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=amp)
+    return in_half(cfg, amp) if amp else cfg
+
+
+def in_half(cfg: Config, half: str) -> Config:
+    """A config that is trained in mixed precision."""
+    cfg = copy.deepcopy(cfg)
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=half)
     return cfg
 
 

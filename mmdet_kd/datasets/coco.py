@@ -180,6 +180,12 @@ def judge_boxes(content: dict) -> tuple[list[str], Counter[str]]:
     return problems, left_out
 
 
+def not_objects(left_out: Counter[str], where: str = '') -> str:
+    """One sentence of what :func:`judge_boxes` counts, with words for where the boxes are, such as ' of train'."""
+    kinds = ', '.join(f'{count} {kind}' for kind, count in left_out.items())
+    return f'mmdet does not count {left_out.total()} boxes{where} as objects: {kinds}'
+
+
 def _named(annotation: dict) -> str:
     return f'annotation {_REPR.repr(annotation["id"])}'
 

@@ -33,7 +33,7 @@ class Header(NamedTuple):
 
 
 class _TooDark(ValueError):
-    pass
+    """A whole picture, whose bits lie where a loader of 8 does not look."""
 
 
 def picture_size(path: str | Path, turn: bool = True, eight_bits: bool = True) -> tuple[int, int]:
@@ -97,18 +97,19 @@ def _read_header(path: Path, turn: bool, eight_bits: bool) -> Header:
         with picture:
             size, ending = picture.size, _ENDINGS.get(picture.format, b'')
             orientation = _orientation(picture)
-            if eight_bits and _bits(picture, file) > 8:
-                _require_bright(_decoded(path))
-            elif eight_bits and picture.format in _UNMARKED:
-                _decoded(path)
+            is_deep = _bits(picture, file) > 8
+            pixels = _decoded(path) if eight_bits and (is_deep or picture.format in _UNMARKED) else None
+            if pixels is not None and is_deep:
+                _require_bright(pixels)
             file.seek(-len(ending), 2)
             if ending and file.read() != ending:
                 file.seek(0)
                 with Image.open(file) as whole:
                     whole.load()
     # Which formats are turned depends on the version of OpenCV; such pictures are rare, so it is asked.
-    sideways = orientation in (5, 6, 7, 8)
-    return Header(_size_of(_decoded(path)) if sideways and turn else size, orientation)
+    if turn and orientation in (5, 6, 7, 8):
+        size = _size_of(_decoded(path) if pixels is None else pixels)
+    return Header(size, orientation)
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 
 from ..class_names import classes_of_dataset
 from ..datasets.annotated import Box, reaches_out, repeated
-from ..datasets.coco import judge_boxes, read_coco
+from ..datasets.coco import judge_boxes, not_objects, read_coco
 from ..datasets.data_files import MOST_LIST, read_json, require_regular
 from ..datasets.picture_files import picture_size
 from ..datasets.voc_xml import read_xml
@@ -55,8 +55,7 @@ def annotation_problems(cfg: Config, splits: Sequence[str]) -> tuple[list[str], 
         if unmatched:
             lines.append(f'{path.absolute()}: {unmatched} boxes {_UNMATCHED}')
         if left_out:
-            kinds = ', '.join(f'{count} {kind}' for kind, count in left_out.items())
-            lines.append(f'{path.absolute()}: mmdet does not count {left_out.total()} boxes as objects: {kinds}')
+            lines.append(f'{path.absolute()}: {not_objects(left_out)}')
     return list(dict.fromkeys(problems)), lines
 
 

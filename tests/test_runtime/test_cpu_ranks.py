@@ -71,7 +71,8 @@ def test_batch_norms_are_not_synchronised(one_rank, tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.SyncBatchNorm(4))
     weights = list(model.parameters())
     with logs_of_its_own():  # and its scope
-        runner = with_norms_of_each_rank(Runner)(model, str(tmp_path), launcher='pytorch', cfg=cfg)
+        kind = with_norms_of_each_rank(Runner)  # mmengine shares the logs of one name in one second
+        runner = kind(model, str(tmp_path), launcher='pytorch', cfg=cfg, experiment_name=tmp_path.name)
     assert [id(weight) for weight in runner.model.module.parameters()] == [id(weight) for weight in weights]
     pictures = torch.rand(2, 3, 8, 8)
     found = runner.model(pictures)

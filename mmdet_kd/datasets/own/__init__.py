@@ -1,13 +1,13 @@
 """Your own data, in the layouts that people have, as COCO's JSON."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import DistillationError, printable, raise_if_any
 from ...unknown_names import some
 from ..annotated import write_splits
-from ..coco import judge_boxes
+from ..coco import judge_boxes, not_objects
 from ..data_files import read_json
 from ..voc_xml import is_annotation
 from .coco_json import is_coco, read_coco_folder
@@ -117,20 +117,10 @@ def convert_own(
             f'{len(turned)} pictures are turned by an EXIF orientation, which mmdet obeys, such as '
             f'{printable(turned[0])}: see that their boxes are of the turned pictures'
         )
-    found.notes += passed_over(files)
+    counts = {split: judge_boxes(read_json(path))[1] for split, path in files.items()}
+    found.notes += [not_objects(count, f' of {split}') for split, count in counts.items() if count]
     said = '\n'.join([f'layout: {layout}', describe(found.pictures), *found.notes, written])
     return OwnData(layout, found.classes, files, said)
-
-
-def passed_over(files: Mapping[str, Path]) -> list[str]:
-    """How many boxes of the written files mmdet does not count as objects, of which kinds; one sentence a file."""
-    counts = {split: judge_boxes(read_json(path))[1] for split, path in files.items()}
-    return [
-        f'mmdet does not count {sum(count.values())} boxes of {split} as objects: '
-        + ', '.join(f'{number} {kind}' for kind, number in sorted(count.items()))
-        for split, count in counts.items()
-        if count
-    ]
 
 
 def _layout_of(root: Path) -> str:
